@@ -1,0 +1,65 @@
+"""The records that travel along the chain: Image -> Detections -> BodyEstimate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from body.params import BodyParams
+from geometry.cameras import Camera
+from geometry.records import TensorRecord
+
+
+@dataclass(frozen=True)
+class Image:
+    """A photo and the camera that took it."""
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    """RGB."""
+    camera: Camera
+    """No batch axes: one camera for the photo."""
+    name: str
+    """Path below the folder it came from, with forward slashes."""
+
+
+@dataclass(frozen=True)
+class Detections(TensorRecord):
+    """2D evidence of people in one photo, or of one person per photo in a training batch."""
+
+    keypoints: Float[Tensor, "*batch keypoints 2"]
+    """Full-image pixels."""
+    confidence: Float[Tensor, "*batch keypoints"]
+    """In [0, 1]; 0 means "not observed", and the pixels are then meaningless."""
+    boxes: Float[Tensor, "*batch 4"]
+    """x y x y in full-image pixels."""
+    convention: str
+    """Name in `body.keypoints.CONVENTIONS`; says what each keypoint is."""
+    landmarks: Float[Tensor, "*batch keypoints 3"] | None = None
+    """The detector's own 3D keypoints: metres, camera axes, relative to the middle of the hips."""
+    landmark_confidence: Float[Tensor, "*batch keypoints"] | None = None
+    """In [0, 1]; 0 where the detector gave none."""
+    silhouettes: Float[Tensor, "*batch rows columns"] | None = None
+    """Probability of belonging to the person, sampled on a grid over `silhouette_boxes`."""
+    silhouette_boxes: Float[Tensor, "*batch 4"] | None = None
+    """x y x y in full-image pixels that the silhouette grids span."""
+
+
+@dataclass(frozen=True)
+class BodyEstimate(TensorRecord):
+    """Bodies and the camera they are seen with."""
+
+    params: BodyParams
+    camera: Camera
+    body: str = "open-1"
+    """Name of the body model the parameters belong to; parameters of different bodies do not mix."""
+
+
+@dataclass(frozen=True)
+class BodyMesh(TensorRecord):
+    """A posed surface, made from `BodyParams` when needed and never stored beside them."""
+
+    vertices: Float[Tensor, "*batch vertices 3"]
+    """Camera frame, metres."""
+    joints: Float[Tensor, "*batch joints 3"]
+    """Camera frame, metres, ordered as `body.params.JOINT_NAMES`."""
