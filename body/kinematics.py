@@ -6,8 +6,8 @@ of its rest position. Exchanging the sums leaves, for each landmark and each joi
 
     k = sum_j  R_j (p_j - m_j J_j) + m_j t_j,
 
-with ``R_j, t_j`` rotation and position of joint j in the camera frame and ``J_j`` its rest position. This is exact, not an
-approximation; pose correctives add a term to ``p`` that is linear in the rotation matrices.
+with ``R_j, t_j`` rotation and position of joint j in the camera frame and ``J_j`` its rest position. This is exact;
+pose correctives add a term to ``p`` that is linear in the rotation matrices.
 """
 
 from dataclasses import dataclass
@@ -121,8 +121,8 @@ class KeypointKinematics:
     def linearize(self, params: BodyParams) -> Linearization:
         """Place the landmarks and differentiate them.
 
-        A joint's rotation moves everything below it rigidly about the joint, so the derivative of a landmark by the joint's
-        local tangent is a cross product with the lever arm of the landmark's share in that joint's subtree.
+        A joint's rotation moves everything below it rigidly about the joint, so the derivative of a landmark by the
+        joint's local tangent is a cross product with the lever arm of the landmark's share in that joint's subtree.
         """
         points, shares, world, joints = self._pose(params)
         below = torch.einsum("kp,...pc,pi->...kic", self.gather, shares, self.moved_by)

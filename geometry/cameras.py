@@ -22,12 +22,12 @@ class Camera(TensorRecord):
     """(x, y) in pixels; the middle of the photo unless known better."""
 
 
-def default_focal(width: float, height: float) -> float:
-    """Focal length in pixels of a photo without EXIF: its diagonal, a field of view of 53 degrees (CLIFF, Li et al. 2022)."""
+def default_focal(width: int, height: int) -> float:
+    """Focal length in pixels of a photo without EXIF: its diagonal (CLIFF, Li et al. 2022), 53 degrees across it."""
     return float((width**2 + height**2) ** 0.5)
 
 
-def camera_of(width: float, height: float, focal: float | None = None) -> Camera:
+def camera_of(width: int, height: int, focal: float | None = None) -> Camera:
     """Make the camera of a photo: principal point in the middle, ``focal`` or the default one.
 
     Args:
@@ -41,7 +41,7 @@ def camera_of(width: float, height: float, focal: float | None = None) -> Camera
     )
 
 
-def field_of_view_to_focal(degrees: float, width: float) -> float:
+def field_of_view_to_focal(degrees: float, width: int) -> float:
     """Focal length in pixels for a horizontal field of view.
 
     Raises:
