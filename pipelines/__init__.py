@@ -1,0 +1,1 @@
+"""The runnable programs: the only place where stages meet."""
