@@ -1,0 +1,1 @@
+"""Photos, annotations, data sets, mocap and synthetic people: everything that comes from disk."""
