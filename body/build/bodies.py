@@ -1,0 +1,62 @@
+"""Sampled adults as meshes in the T-pose."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from body.build.shapes import People, target_coefficients
+from body.build.source import BaseMesh, Targets
+from body.build.tpose import pose_transforms, tpose_rotations, unpose
+from body.params import JOINT_NAMES
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """Sampled bodies in the T-pose, pelvis joint at the origin, metres."""
+
+    vertices: np.ndarray
+    """(samples, 19158, 3) float32."""
+    joints: np.ndarray
+    """(samples, 24, 3)."""
+
+
+def model_bodies(mesh: BaseMesh, targets: Targets, people: People) -> np.ndarray:
+    """(samples, 19158, 3) float32 in MakeHuman's pose, symmetric, with the wanted stature."""
+    fields = targets.displacements.reshape(len(targets.words), -1)
+
+    def shaped(height: np.ndarray) -> np.ndarray:
+        parameters = {**people.parameters, "height": height}
+        coefficients = target_coefficients(replace(people, parameters=parameters), targets).astype(np.float32)
+        vertices = (coefficients @ fields).reshape(len(height), -1, 3)
+        vertices += mesh.vertices.astype(np.float32)
+        mirrored = vertices[:, mesh.mirror] * np.array([-1, 1, 1], np.float32)
+        return (vertices + mirrored) / 2
+
+    skin = mesh.group_vertices("body")
+    ends = [np.ptp(shaped(np.full(len(people.stature), h))[:, skin, 1], axis=1) for h in (0.0, 1.0)]
+    height = (people.stature - ends[0]) / (ends[1] - ends[0])
+    return shaped(np.clip(height, 0, 1))
+
+
+def stand_in_tpose(mesh: BaseMesh, modelled: np.ndarray, joints: np.ndarray, weights: np.ndarray) -> Bodies:
+    """Puts modelled bodies into the T-pose.
+
+    Args:
+        mesh: The base mesh.
+        modelled: (samples, 19158, 3) in MakeHuman's pose.
+        joints: (samples, 24, 3) likewise.
+        weights: (19158, 24) skinning weights.
+    """
+    knuckles = [
+        np.concatenate([mesh.group_vertices(f"joint-{side}-finger-{finger}-1") for side in "lr"]).reshape(2, -1)
+        for finger in (2, 5)
+    ]
+    pelvis = JOINT_NAMES.index("pelvis")
+    vertices, all_joints = np.empty_like(modelled), []
+    for row, body in enumerate(modelled):
+        body = body.astype(np.float64)
+        rotations = tpose_rotations(joints[row], *(body[k].mean(1) for k in knuckles))
+        posed, translations = pose_transforms(joints[row], rotations)
+        vertices[row] = unpose(body, weights, rotations, translations) - posed[pelvis]
+        all_joints.append(posed - posed[pelvis])
+    return Bodies(vertices, np.stack(all_joints))
