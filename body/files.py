@@ -23,8 +23,6 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     finally:

@@ -6,6 +6,7 @@ SMPL files are licensed: the project ships none. Get one from the authors' site 
 import contextlib
 import hashlib
 import io
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,9 +135,9 @@ def load_smpl(path: Path) -> SmplBody:
 
 def _load_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path} cannot be read as a body: {error}. Expected an .npz of plain arrays; is the download whole?"
         ) from error

@@ -70,7 +70,7 @@ def right_jacobian_inverse(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "
 
 def geodesic_angle(first: Float[Tensor, "*batch 3 3"], second: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
     """Angle in radians, [0, pi], of the rotation from one to the other."""
-    return roma.rotmat_geodesic_distance(first, second)
+    return torch.as_tensor(roma.rotmat_geodesic_distance(first, second))
 
 
 def project_to_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
