@@ -1,0 +1,7 @@
+"""People in photos: 2D keypoints, and 3D landmarks and silhouettes where the detector has them."""
+
+from detection.detector import DetectionReport as DetectionReport
+from detection.detector import Detector as Detector
+from detection.load import load_detector as load_detector
+from detection.mediapipe import MediapipeConfig as MediapipeConfig
+from detection.mediapipe import MediapipeDetector as MediapipeDetector

@@ -1,0 +1,138 @@
+"""The embedded detector: the networks of mediapipe's pose solution, for any number of people per photo."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from body.records import Detections, Image
+from detection.detector import DetectionReport
+from detection.landmarks import LandmarkNetwork, Place, Pose, place_of
+from detection.overlap import distinct
+from detection.person_detector import PersonDetector, tiles_of
+from detection.pixels import PhotoPieces
+from geometry.crops import Crop, to_crop
+
+
+@dataclass(frozen=True)
+class MediapipeConfig:
+    """Settings of the embedded detector."""
+
+    scales: tuple[float, ...] = (0.6, 0.4)
+    """Sides of the tiles that are searched, over the photo's longer side; the whole photo is always searched."""
+    tile_overlap: float = 0.4
+    """Share of a tile that its neighbour sees too."""
+    person_threshold: float = 0.4
+    """Candidates of the person detector below this probability are dropped."""
+    pose_threshold: float = 0.8
+    """Bodies that the landmark network gives less than this probability are dropped."""
+    same_person: float = 0.4
+    """Bodies more similar than this are one person (see `detection.overlap`)."""
+    silhouette_size: int = 128
+    """Rows and columns of the silhouette grid."""
+    threads: int = 1
+    """Threads of each network."""
+
+
+class MediapipeDetector:
+    """Person detector over a pyramid of tiles, then the landmark network on each person, twice.
+
+    Networks are read at the first call, from the installed mediapipe wheel; nothing is downloaded.
+    """
+
+    name = "mediapipe"
+    convention = "mediapipe33"
+
+    def __init__(self, config: MediapipeConfig = MediapipeConfig()) -> None:
+        self.config = config
+        self._people = PersonDetector(config.threads)
+        self._landmarks = LandmarkNetwork(config.threads)
+
+    def __call__(self, image: Image) -> Detections:
+        """Find the people; full-image pixels, the batch axis is people, possibly none."""
+        return self.detect_with_notices(image).detections
+
+    def detect_with_notices(self, image: Image) -> DetectionReport:
+        """Find the people; this detector has nothing to tell beside them."""
+        photo = PhotoPieces(image.pixels)
+        return DetectionReport(self._detections(self._poses(photo, image), image))
+
+    def in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> Detections:
+        """See the person in each x y x y box, in the boxes' order; every box gives a person."""
+        photo = PhotoPieces(image.pixels)
+        poses = [self._pose_in_box(photo, box) for box in boxes.double().numpy()]
+        return self._detections(poses, image)
+
+    def _pose_in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Pose:
+        side = 1.25 * float((box[2:] - box[:2]).max())
+        first = self._landmarks(photo, Place((box[:2] + box[2:]) / 2.0, max(side, 1.0), 0.0))
+        second = self._landmarks(photo, first.next_place)
+        return second if second.score >= first.score else first
+
+    def _poses(self, photo: PhotoPieces, image: Image) -> list[Pose]:
+        height, width = image.pixels.shape[:2]
+        tiles = tiles_of(width, height, self.config.scales, self.config.tile_overlap)
+        candidates = self._people(photo, tiles, self.config.person_threshold)
+        first = [self._landmarks(photo, place_of(*points[:2])) for points in candidates.points]
+        again = self._distinct([pose for pose in first if pose.score >= self.config.pose_threshold])
+        second = [self._landmarks(photo, pose.next_place) for pose in again]
+        return self._distinct([pose for pose in second if pose.score >= self.config.pose_threshold])
+
+    def _distinct(self, poses: list[Pose]) -> list[Pose]:
+        if not poses:
+            return []
+        keypoints = np.stack([pose.keypoints for pose in poses])
+        sizes = np.array([pose.place.side for pose in poses])
+        scores = np.array([pose.score * pose.visibility.mean() for pose in poses])
+        kept = distinct(keypoints, sizes, scores, self.config.same_person, 0.05)
+        return [pose for pose, keep in zip(poses, kept, strict=True) if keep]
+
+    def _detections(self, poses: list[Pose], image: Image) -> Detections:
+        height, width = image.pixels.shape[:2]
+        size = self.config.silhouette_size
+
+        def stacked(values: list[np.ndarray], *shape: int) -> Tensor:
+            return torch.from_numpy(np.array(values, dtype=np.float32).reshape(len(poses), *shape))
+
+        grids = [_upright_silhouette(pose, size) for pose in poses]
+        return Detections(
+            keypoints=stacked([pose.keypoints for pose in poses], 33, 2),
+            confidence=stacked([_confidence(pose, width, height) for pose in poses], 33),
+            boxes=stacked([_box(pose, width, height) for pose in poses], 4),
+            convention=self.convention,
+            landmarks=stacked([pose.landmarks for pose in poses], 33, 3),
+            landmark_confidence=stacked([pose.presence for pose in poses], 33),
+            silhouettes=stacked([grid for grid, _ in grids], size, size),
+            silhouette_boxes=stacked([box for _, box in grids], 4),
+        )
+
+
+def _confidence(pose: Pose, width: int, height: int) -> Float[np.ndarray, "33"]:
+    inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
+    return np.minimum(pose.visibility, pose.presence) * inside
+
+
+def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:
+    """Box around the keypoints that are in the square and in the photo, a twentieth of the square larger."""
+    points = pose.keypoints[pose.presence >= 0.5]
+    points = points if len(points) else pose.keypoints
+    margin = 0.05 * pose.place.side
+    low = np.clip(points.min(0) - margin, 0.0, (width - 1.0, height - 1.0))
+    high = np.clip(points.max(0) + margin, low + 1.0, (width, height))
+    return np.concatenate([low, high])
+
+
+def _upright_silhouette(pose: Pose, size: int) -> tuple[Float[np.ndarray, "size size"], Float[np.ndarray, "4"]]:
+    """Resample the mask of a turned square over the upright square that contains it; and that square's box."""
+    place = pose.place
+    half = place.side / 2.0 * (abs(np.cos(place.angle)) + abs(np.sin(place.angle)))
+    box = np.concatenate([place.center - half, place.center + half])
+    ticks = torch.from_numpy((np.arange(size) + 0.5) / size * 2.0 * half - half)
+    y, x = torch.meshgrid(ticks + place.center[1], ticks + place.center[0], indexing="ij")
+    crop = Crop(torch.from_numpy(place.center), torch.tensor(place.side), torch.tensor(place.angle))
+    grid = to_crop(torch.stack([x, y], -1).flatten(0, 1), crop.to(torch.float64)).unflatten(0, (size, size))
+    mask = torch.from_numpy(pose.mask.astype(np.float64))
+    return functional.grid_sample(mask[None, None], grid[None], align_corners=False)[0, 0].numpy(), box

@@ -1,0 +1,38 @@
+"""Square pieces of a photo at the size that a network wants."""
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float, UInt8
+
+
+class PhotoPieces:
+    """A photo, ready to be cut into squares of any place, size and turn, black outside the photo.
+
+    Large squares are cut from halved copies, which are made when first needed, so that nothing is aliased.
+    """
+
+    def __init__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
+        self._levels = [PIL.Image.fromarray(np.ascontiguousarray(pixels))]
+
+    def cut(
+        self, center: Float[np.ndarray, "2"], side: float, angle: float, size: int
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Cut one square.
+
+        Args:
+            center: (x, y) in full-image pixels.
+            side: Side in full-image pixels.
+            angle: Radians, clockwise as seen, as in `geometry.crops.Crop`.
+            size: Side of the result in pixels.
+        """
+        level = max(0, int(np.floor(np.log2(max(side, 1.0) / size))))
+        while len(self._levels) <= level:
+            self._levels.append(self._levels[-1].reduce(2))
+        photo, halved = self._levels[level], 2.0**level
+        step = side / halved / size
+        a, b = step * np.cos(angle), -step * np.sin(angle)
+        x, y = np.asarray(center, dtype=float) / halved
+        # Pillow maps pixel centres (u + 0.5, v + 0.5) of the result to points of the photo.
+        to_photo = (a, b, x - (a + b) * size / 2.0, -b, a, y - (a - b) * size / 2.0)
+        piece = photo.transform((size, size), PIL.Image.Transform.AFFINE, to_photo, PIL.Image.Resampling.BILINEAR)
+        return np.asarray(piece)

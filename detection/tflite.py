@@ -1,0 +1,77 @@
+"""Networks of the mediapipe wheel, run by LiteRT without mediapipe's graphs."""
+
+import contextlib
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+
+@contextlib.contextmanager
+def quiet_start() -> Iterator[None]:
+    """Keep what native libraries write to file descriptor 2 from the user; show it again if an error leaves the block.
+
+    Python's own `sys.stderr` writes to the same descriptor: keep the block to the one native call that chatters.
+    """
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            chatter.seek(0)
+            os.write(2, chatter.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def bundled_model(path: str) -> Path:
+    """Where a network lies inside the installed mediapipe, which is not imported for it.
+
+    Raises:
+        ImportError: If mediapipe is not installed, or its release carries no such file.
+    """
+    spec = importlib.util.find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise ImportError(
+            "The default detector needs the networks of mediapipe 0.10.21, which is not installed: "
+            "pip install mediapipe==0.10.21, or name another detector or a keypoint file."
+        )
+    file = Path(spec.origin).parent / "modules" / path
+    if not file.is_file():
+        raise ImportError(f"The installed mediapipe carries no {path}: pip install mediapipe==0.10.21, which does.")
+    return file
+
+
+class Network:
+    """One network with a single image input, batch size one, made ready at the first call."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        self._path = path
+        self._threads = threads
+        self._interpreter: Any = None
+
+    def __call__(self, pixels: Float[np.ndarray, "size size 3"]) -> list[Float[np.ndarray, "..."]]:
+        """Run on one square crop, in the value range the network wants; outputs without their batch axis, in order."""
+        interpreter = self._ready()
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], pixels[None].astype(np.float32))
+        interpreter.invoke()
+        return [interpreter.get_tensor(output["index"])[0] for output in interpreter.get_output_details()]
+
+    def _ready(self) -> Any:
+        if self._interpreter is None:
+            file = bundled_model(self._path)
+            with quiet_start():
+                from ai_edge_litert.interpreter import Interpreter
+
+                self._interpreter = Interpreter(str(file), num_threads=self._threads)
+                self._interpreter.allocate_tensors()
+        return self._interpreter
