@@ -1,0 +1,110 @@
+"""The compiled loops of the numba back end. Imported only when that back end is asked for."""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any, no_type_check
+
+import numpy as np
+from numba import njit
+
+logger = logging.getLogger(__name__)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile without the interpreter lock, and keep the machine code on disk where any place can be written."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:
+        # Numba found neither the package's folder nor the user's cache folder writable.
+        logger.info("No writable cache folder: %s is compiled anew in each process.", function.__name__)
+        return njit(**options)(function)
+
+
+@_compiled
+@no_type_check
+def _span(a, b, c, first, count):
+    """First and last pixel centre between the least and greatest of three coordinates, counted from ``first``."""
+    low = max(math.ceil(min(a, b, c) - 0.5) - first, 0.0)
+    high = min(math.floor(max(a, b, c) - 0.5) - first, count - 1.0)
+    # Written so that a corner that is not a number gives an empty span.
+    return (int(low), int(high)) if low <= high else (0, -1)
+
+
+@_compiled
+@no_type_check
+def _edges(screen, corners, x, y):
+    """Doubled signed areas between a point and the edges that face the three corners."""
+    i, j, k = corners
+    ax, ay = screen[i, 0] - x, screen[i, 1] - y
+    bx, by = screen[j, 0] - x, screen[j, 1] - y
+    cx, cy = screen[k, 0] - x, screen[k, 1] - y
+    return bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
+
+
+@_compiled
+@no_type_check
+def draw_faces(screen, faces, first_row, limits, face_ids, depth):
+    """Keep the nearest face at each pixel centre of a band of rows.
+
+    Args:
+        screen: (vertices, 3) float64: pixel x, pixel y, metres.
+        faces: (faces, 3) integers.
+        first_row: Row of the picture at which the band starts.
+        limits: Least depth of a corner in metres, least doubled area in square pixels; faces below are left out.
+        face_ids: (rows, columns) integers, written; -1 where there is no face.
+        depth: (rows, columns) float32, written; infinite where there is no face.
+    """
+    rows, columns = face_ids.shape
+    near, min_double_area = limits
+    face_ids[:] = -1
+    depth[:] = math.inf
+    for face in range(faces.shape[0]):
+        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+        top, bottom = _span(screen[i, 1], screen[j, 1], screen[k, 1], first_row, rows)
+        left, right = _span(screen[i, 0], screen[j, 0], screen[k, 0], 0, columns)
+        az, bz, cz = screen[i, 2], screen[j, 2], screen[k, 2]
+        if top > bottom or left > right or not (az >= near and bz >= near and cz >= near):
+            continue
+        double_area = _edges(screen, (i, j, k), screen[i, 0], screen[i, 1])[0]
+        if not (min_double_area <= abs(double_area) < math.inf):
+            continue
+        over_az, over_bz, over_cz = 1.0 / az, 1.0 / bz, 1.0 / cz
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                u, v, w = _edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
+                if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
+                    z = np.float32(double_area / (u * over_az + v * over_bz + w * over_cz))
+                    if z < depth[row, column]:
+                        depth[row, column] = z
+                        face_ids[row, column] = face
+
+
+@_compiled
+@no_type_check
+def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
+    """Write the perspective-correct weights of each visible face's corners, and depth 0 where there is none.
+
+    Args:
+        screen: As in `draw_faces`.
+        faces: As in `draw_faces`.
+        first_row: As in `draw_faces`.
+        face_ids: (rows, columns), as `draw_faces` left it.
+        depth: (rows, columns) float32, written where there is no face.
+        barycentrics: (rows, columns, 3) float32, written where there is a face; 0 beforehand.
+    """
+    rows, columns = face_ids.shape
+    for row in range(rows):
+        for column in range(columns):
+            face = face_ids[row, column]
+            if face < 0:
+                depth[row, column] = 0.0
+                continue
+            i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
+            u, v, w = _edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
+            u, v, w = u / screen[i, 2], v / screen[j, 2], w / screen[k, 2]
+            scale = 1.0 / (u + v + w)
+            barycentrics[row, column, 0] = u * scale
+            barycentrics[row, column, 1] = v * scale
+            barycentrics[row, column, 2] = w * scale

@@ -1,0 +1,184 @@
+"""Pictures for people to look at: bodies drawn over their photo, and a body seen from its side."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from geometry import Camera, project
+from rendering.interpolation import interpolate
+from rendering.rasterizer import NEAR, Rasterizer, load_rasterizer
+from rendering.shading import person_colors, shade, turn_about_vertical
+
+TILE = 256
+"""Side in pixels of the squares that are drawn one by one; bounds the memory whatever the photo's size."""
+
+
+@dataclass(frozen=True)
+class OverlayStyle:
+    """How bodies are laid over a photo."""
+
+    alpha: float = 0.9
+    """Opacity: 0 shows the photo, 1 hides it."""
+    samples: int = 2
+    """Samples per pixel along each axis; 2 gives smooth edges, 1 is four times faster."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha <= 1.0:
+            raise ValueError(f"alpha lies between 0 and 1, got {self.alpha}.")
+        if not 1 <= self.samples <= 4:
+            raise ValueError(f"samples lies between 1 and 4, got {self.samples}.")
+
+
+def draw_overlay(
+    pixels: UInt8[np.ndarray, "height width 3"],
+    vertices: Float[Tensor, "people vertices 3"],
+    faces: Int[Tensor, "faces 3"],
+    camera: Camera,
+    colors: Float[Tensor, "people #vertices 3"] | Float[Tensor, "people 3"] | None = None,
+    style: OverlayStyle = OverlayStyle(),
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw all people of a photo over it; at each sample the nearest surface hides those behind.
+
+    Only squares of the photo that a person touches are drawn, so the cost follows the people, not the photo.
+
+    Args:
+        pixels: The photo, RGB; left untouched.
+        vertices: Camera frame, metres; a person who is behind the camera or not finite is left out.
+        faces: Counter-clockwise seen from outside, shared by all.
+        camera: Of the photo: one for all, or one per person.
+        colors: sRGB in [0, 1], one per person or per vertex; by default `person_colors`.
+        style: Opacity and smoothing.
+
+    Returns:
+        A new picture of the photo's size.
+
+    Raises:
+        ValueError: If the number of cameras or colours is not the number of people.
+    """
+    people = len(vertices)
+    colors = person_colors(people).to(vertices.device) if colors is None else colors
+    if camera.focal.ndim and len(camera.focal) != people or len(colors) != people:
+        raise ValueError(
+            f"There are {people} people, {len(colors)} colours and cameras of shape {tuple(camera.focal.shape)}; "
+            "give one colour per person and one camera for all or per person."
+        )
+    picture = pixels.copy()
+    if people == 0:
+        return picture
+    colors = colors.to(vertices.dtype)
+    shaded = shade(vertices, faces, colors if colors.ndim == 3 else colors[:, None])
+    boxes = _pixel_boxes(vertices, camera)
+    canvas = _Canvas(_to_unit_camera(vertices, camera), shaded, faces, load_rasterizer("auto", vertices.device))
+    for top in range(0, pixels.shape[0], TILE):
+        for left in range(0, pixels.shape[1], TILE):
+            tile = picture[top : top + TILE, left : left + TILE]
+            right, bottom = left + tile.shape[1], top + tile.shape[0]
+            touched = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
+            if touched.any():
+                size = (bottom - top, right - left)
+                tile[:] = _blend(tile, *canvas.draw(touched, (left, top), size, style.samples), style.alpha)
+    return picture
+
+
+def draw_side_view(
+    vertices: Float[Tensor, "vertices 3"],
+    faces: Int[Tensor, "faces 3"],
+    size: tuple[int, int],
+    color: tuple[float, float, float] = (0.47, 0.69, 0.95),
+    degrees: float = 90.0,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw one body turned about the vertical, filling a picture with a plain background.
+
+    Args:
+        vertices: Camera frame, metres; where it stands does not matter.
+        faces: Counter-clockwise seen from outside.
+        size: Height and width in pixels.
+        color: sRGB in [0, 1].
+        degrees: How far to turn; 90 shows what a viewer on the camera's right sees, 0 what the camera sees.
+
+    Raises:
+        ValueError: If a vertex is not finite.
+    """
+    if not bool(vertices.isfinite().all()):
+        raise ValueError("The side view needs finite vertices; leave this body out.")
+    turned = turn_about_vertical(vertices, degrees)
+    low, high = turned.amin(0), turned.amax(0)
+    extent = (high - low).clamp_min(1e-6)
+    height, width = size
+    # Far away and through a long lens: nearly parallel, so limbs keep their proportions.
+    distance = 8.0 * float(extent.max())
+    focal = 0.86 * distance * min(height / float(extent[1]), width / float(extent[0]))
+    placed = turned - (low + high) / 2 + vertices.new_tensor([0.0, 0.0, distance])
+    camera = Camera(vertices.new_tensor(focal), vertices.new_tensor([width / 2, height / 2]))
+    floor = height / 2 + focal / distance * float(extent[1]) / 2
+    scale = focal / distance * float(extent[0])
+    return draw_overlay(
+        _backdrop(size, floor, scale),
+        placed[None],
+        faces,
+        camera,
+        vertices.new_tensor([color]),
+        OverlayStyle(alpha=1.0),
+    )
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    vertices: Tensor
+    """As `_to_unit_camera` gives them."""
+    colors: Tensor
+    """sRGB per vertex."""
+    faces: Tensor
+    rasterizer: Rasterizer
+
+    def draw(
+        self, people: Tensor, corner: tuple[int, int], size: tuple[int, int], samples: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Colour (weighted by coverage) and coverage of the pixels from ``corner`` on."""
+        chosen = people.nonzero()[:, 0].to(self.vertices.device)
+        vertices, colors = self.vertices[chosen].flatten(0, 1), self.colors[chosen].flatten(0, 1)
+        first = torch.arange(len(chosen), device=vertices.device)[:, None, None] * self.vertices.shape[1]
+        faces = (self.faces + first).flatten(0, 1)
+        camera = Camera(vertices.new_tensor(samples), -samples * vertices.new_tensor(corner))
+        fragments = self.rasterizer(vertices, faces, camera, (size[0] * samples, size[1] * samples))
+        layers = torch.cat([interpolate(fragments, colors, faces), fragments.covered[..., None]], dim=-1)
+        pooled = avg_pool2d(layers.permute(2, 0, 1), samples).permute(1, 2, 0).cpu().numpy()
+        return pooled[..., :3], pooled[..., 3:]
+
+
+def _to_unit_camera(vertices: Tensor, camera: Camera) -> Tensor:
+    """Move each person's vertices so that a camera of focal 1 px and principal point 0 sees them where theirs does.
+
+    People estimated with different cameras can then hide one another; depths stay.
+    """
+    xy = vertices[..., :2] * camera.focal[..., None, None] + camera.principal_point[..., None, :] * vertices[..., 2:]
+    return torch.cat([xy, vertices[..., 2:]], dim=-1)
+
+
+def _pixel_boxes(vertices: Tensor, camera: Camera) -> Tensor:
+    """X y x y around the vertices in front of each camera; empty where there are none."""
+    rows = Camera(camera.focal.expand(len(vertices)), camera.principal_point.expand(len(vertices), 2))
+    pixels = project(vertices, rows)
+    seen = (vertices[..., 2:] >= NEAR) & pixels.isfinite().all(-1, keepdim=True)
+    low = torch.where(seen, pixels, torch.inf).amin(1)
+    high = torch.where(seen, pixels, -torch.inf).amax(1)
+    return torch.cat([low, high], dim=-1).cpu()
+
+
+def _blend(photo: np.ndarray, color: np.ndarray, coverage: np.ndarray, alpha: float) -> np.ndarray:
+    mixed = photo * (1.0 - alpha * coverage) + 255.0 * alpha * color
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def _backdrop(size: tuple[int, int], floor: float, scale: float) -> np.ndarray:
+    """Light grey, darker towards the floor, with a soft shadow where the body stands."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    grey = 243.0 - 20.0 * (rows / height) ** 2
+    reach = ((columns - width / 2) / (0.55 * scale)) ** 2 + ((rows - floor) / (0.10 * scale + 0.01 * height)) ** 2
+    grey = grey - 42.0 * np.exp(-1.5 * reach)
+    return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
