@@ -1,7 +1,7 @@
 """What every source of people in photos looks like."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from body.records import Detections, Image
 
@@ -16,6 +16,7 @@ class DetectionReport:
     """Sentences for the user, such as keypoints outside the photo; empty when all is well."""
 
 
+@runtime_checkable
 class Detector(Protocol):
     """Finds the people of a photo."""
 

@@ -1,0 +1,42 @@
+"""The console command ``fitloop``: one subcommand per pipeline."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from pipelines.command_line import USAGE_ERROR, stop
+
+COMMANDS = {
+    "run": ("pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
+    "samples": ("pipelines.samples", "write a folder of sample photos"),
+    "train": ("pipelines.train", "train a regressor"),
+    "train-spin": ("pipelines.train_spin", "train with fitting in the loop (SPIN)"),
+    "adapt": ("pipelines.adapt", "adapt a regressor to your own photos"),
+    "prepare": ("pipelines.prepare", "convert a data set to SPIN's format"),
+    "synthesize": ("pipelines.synthesize", "render synthetic people with exact truth"),
+    "evaluate": ("pipelines.evaluate", "score results under a protocol"),
+    "report": ("pipelines.report", "one page that compares regression and refinement"),
+}
+"""Name of each subcommand, the module whose ``main`` it is, and what it does."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a subcommand; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if given else USAGE_ERROR
+    if given[0] not in COMMANDS:
+        return stop(f"Unknown command {given[0]!r}; known: {', '.join(COMMANDS)}.")
+    sys.argv[0] = f"fitloop {given[0]}"
+    command: Callable[[list[str]], int | None] = import_module(COMMANDS[given[0]][0]).main
+    return command(given[1:]) or 0
+
+
+def _help() -> str:
+    lines = [f"  {name:<12} {told}" for name, (_, told) in COMMANDS.items()]
+    return "\n".join(["usage: fitloop COMMAND [options]", "", *lines, "", "fitloop COMMAND --help tells its options."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

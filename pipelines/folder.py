@@ -1,0 +1,196 @@
+"""The main job over a folder: streaming, resumable, every file whole or absent."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from body import Image
+from body.files import whole_file
+from data import UnreadableImage, find_images, load_image
+from geometry.cameras import camera_of, field_of_view_to_focal
+from pipelines.command_line import USAGE_ERROR, stop
+from pipelines.config import config_to_tree, save_config
+from pipelines.page import write_page
+from pipelines.people import People
+from pipelines.pictures import write_pictures
+from pipelines.progress import Progress
+from pipelines.provenance import versions
+from pipelines.run_config import RunConfig
+
+DONE, SOME_UNREADABLE, CANNOT_WRITE, INTERRUPTED = 0, 1, 3, 130
+SAVE_INTERVAL = 10.0
+"""Seconds between states of ``run.json`` while the run goes on."""
+_FREE_TO_CHANGE = {"images", "out", "threads"}
+
+
+@dataclass
+class Journal:
+    """What ``run.json`` tells, gathered while the run goes on."""
+
+    config: RunConfig
+    photos: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    timed: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    saved: float = 0.0
+
+    def clock(self, stage: str, start: float, photos: int = 1) -> None:
+        """Add the time since ``start`` to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.timed[stage] = self.timed.get(stage, 0) + photos
+
+    def save(self, state: str, results: dict[str, Any] | None = None) -> None:
+        """Write ``run.json`` whole."""
+        stages = {
+            stage: {"seconds": round(total, 4), "photos": self.timed[stage]} for stage, total in self.seconds.items()
+        }
+        told = {
+            **{"state": state, "photos": self.photos, "config": config_to_tree(self.config), "versions": versions()},
+            **{"timings": stages, "skipped": self.skipped, **(results or {})},
+        }
+        with whole_file(self.config.out / "run.json") as file:
+            file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.saved = time.monotonic()
+
+
+def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> int:
+    """Run the main job; return the exit code that docs/running.md explains.
+
+    Args:
+        config: What to do.
+        make_stages: Builds the stages of a config.
+    """
+    try:
+        photos = _list_photos(config)
+        _prepare_out(config)
+    except (ValueError, FileNotFoundError) as error:
+        return stop(str(error))
+    except OSError as error:
+        return stop(f"Cannot write to {config.out}: {error.strerror}. Choose another --out.", CANNOT_WRITE)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    journal = Journal(config, len(photos))
+    try:
+        _process(config, photos, make_stages(config), journal)
+        start = time.perf_counter()
+        summary = write_page(config, photos, journal.skipped)
+        journal.clock("page", start, len(photos))
+        journal.save("finished", summary)
+    except KeyboardInterrupt:
+        journal.save("interrupted")
+        return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
+    except OSError as error:
+        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+    except (ValueError, ImportError) as error:
+        return stop(str(error), USAGE_ERROR)
+    _tell(config, summary, journal)
+    return SOME_UNREADABLE if journal.skipped else DONE
+
+
+def results_path(config: RunConfig, photo: str) -> Path:
+    """Where the results of a photo lie."""
+    return config.out / "results" / f"{photo}.npz"
+
+
+def _list_photos(config: RunConfig) -> list[str]:
+    out = config.out.resolve()
+    root = config.images.resolve()
+    photos = [photo for photo in find_images(config.images) if out not in (root / photo).parents or out == root]
+    if not photos:
+        raise ValueError(f"No photos in {config.images}: expected .jpg, .png, .webp, .bmp, .tif or .gif files.")
+    return photos
+
+
+def _prepare_out(config: RunConfig) -> None:
+    earlier = config.out / "config.yaml"
+    config.out.mkdir(parents=True, exist_ok=True)
+    if earlier.is_file():
+        import yaml
+
+        before = yaml.safe_load(earlier.read_text(encoding="utf-8")) or {}
+        now = config_to_tree(config)
+        changed = sorted(key for key in now if key not in _FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
+        if changed:
+            told = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed)
+            raise ValueError(f"{config.out} holds results of another run ({told}). Choose another --out or empty it.")
+    with whole_file(earlier) as file:
+        save_config(config, file)
+
+
+def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal) -> None:
+    chunks = [photos[start : start + config.batch_size] for start in range(0, len(photos), config.batch_size)]
+    waiting = [chunk for chunk in chunks if not all(results_path(config, photo).is_file() for photo in chunk)]
+    done = len(photos) - sum(map(len, waiting))
+    with Progress(len(photos), "photo", done=done) as progress:
+        for chunk in waiting:
+            crowd = list(_regressed(config, chunk, stages, journal))
+            start = time.perf_counter()
+            fitted = stages.correct(*(people for people, _ in crowd))
+            journal.clock("fitting", start, len(crowd))
+            for people, (_, image_size) in zip(fitted, crowd, strict=True):
+                _write(config, people, image_size, journal)
+            progress.advance(len(chunk))
+            if time.monotonic() - journal.saved > SAVE_INTERVAL:
+                journal.save("running")
+
+
+def _regressed(
+    config: RunConfig, chunk: list[str], stages: Any, journal: Journal
+) -> Iterator[tuple[People, tuple[int, int]]]:
+    for photo in chunk:
+        start = time.perf_counter()
+        try:
+            image = open_photo(config, photo)
+        except UnreadableImage as error:
+            journal.skipped[photo] = str(error)
+            continue
+        journal.clock("reading", start)
+        start = time.perf_counter()
+        detections = stages.detect(image)
+        journal.clock("detection", start)
+        start = time.perf_counter()
+        people = stages.regress(image, detections)
+        journal.clock("regression", start)
+        yield people, (image.pixels.shape[0], image.pixels.shape[1])
+
+
+def open_photo(config: RunConfig, photo: str) -> Image:
+    """Read a photo with the camera that the options ask for.
+
+    Raises:
+        UnreadableImage: If it is no picture, or damaged.
+    """
+    image = load_image(config.images / photo, name=photo)
+    height, width = image.pixels.shape[:2]
+    focal = config.focal_length
+    if config.field_of_view is not None:
+        focal = field_of_view_to_focal(config.field_of_view, width)
+    return image if focal is None else Image(image.pixels, camera_of(width, height, focal), photo)
+
+
+def _write(config: RunConfig, people: People, image_size: tuple[int, int], journal: Journal) -> None:
+    start = time.perf_counter()
+    if "meshes" in config.outputs:
+        for number in range(len(people)):
+            people.save(config.out / "meshes" / people.name / f"{number}.glb", number)
+    journal.clock("meshes", start)
+    start = time.perf_counter()
+    write_pictures(config, people, lambda: open_photo(config, people.name).pixels)
+    journal.clock("pictures", start)
+    arrays = people.to_arrays() | {"image_size": np.array(image_size, np.int32)}
+    with whole_file(results_path(config, people.name)) as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+
+def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
+    for photo, reason in journal.skipped.items():
+        stop(f"skipped {photo!r}: {reason}")
+    for photo, notices in summary["notices"].items():
+        stop(f"{photo!r}: {' '.join(notices)}")
+    print(f"{summary['people']} people in {summary['photos_done']} photos. Look at {config.out / 'index.html'}")

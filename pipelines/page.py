@@ -1,0 +1,124 @@
+"""``index.html`` of a run: photo, regressed and fitted bodies side by side, without network."""
+
+import html
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from body.files import whole_file
+from pipelines.pictures import page_picture
+from pipelines.run_config import RunConfig
+
+_CAPTIONS = {"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"}
+
+
+def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str]) -> dict[str, Any]:
+    """Write ``index.html`` from the results files, one photo at a time.
+
+    Args:
+        config: Names the folder and whether a page is wanted.
+        photos: All photos of the run, in order.
+        skipped: Photos that could not be read, and why.
+
+    Returns:
+        Counts of people and photos, and notices per photo.
+    """
+    summary: dict[str, Any] = {"people": 0, "photos_done": 0, "photos_without_people": [], "notices": {}}
+    with whole_file(config.out / "index.html") as path, path.open("w", encoding="utf-8") as page:
+        page.write(_head(config, len(photos)))
+        for photo in photos:
+            results = config.out / "results" / f"{photo}.npz"
+            if not results.is_file():
+                page.write(_article(photo, f'<p class="notice">{html.escape(skipped.get(photo, "Not read."))}</p>'))
+                continue
+            with np.load(results, allow_pickle=False) as found:
+                page.write(_photo(config.out, photo, found, summary))
+        page.write(_tail())
+    if "page" not in config.outputs:
+        (config.out / "index.html").unlink()
+    return summary
+
+
+def _head(config: RunConfig, count: int) -> str:
+    style = files("pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
+    stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
+    stages += f"regressor {config.regressor}, {'fitted by SMPLify' if config.fit else 'not fitted'}, body {config.body}"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>fitloop: {html.escape(config.images.name)}</title><style>{style}</style></head>\n"
+        f"<body><header><h1>{html.escape(config.images.name)}</h1><p>{count} photos; {html.escape(stages)}</p>"
+        '<input type="search" placeholder="Filter by name" aria-label="Filter photos by name" id="filter">'
+        "</header>\n<main>\n"
+    )
+
+
+def _tail() -> str:
+    script = (
+        "document.getElementById('filter').addEventListener('input', e => {"
+        "const wanted = e.target.value.toLowerCase();"
+        "for (const a of document.querySelectorAll('article'))"
+        " a.hidden = !a.dataset.name.toLowerCase().includes(wanted); });"
+    )
+    return f"</main><script>{script}</script></body></html>\n"
+
+
+def _article(photo: str, inside: str) -> str:
+    name = html.escape(photo)
+    return f'<article data-name="{name}"><h2>{name}</h2>{inside}</article>\n'
+
+
+def _photo(out: Path, photo: str, found: Any, summary: dict[str, Any]) -> str:
+    people = len(found["boxes"])
+    notices = [str(notice) for notice in found["notices"]]
+    summary["people"] += people
+    summary["photos_done"] += 1
+    if people == 0:
+        summary["photos_without_people"].append(photo)
+    if notices:
+        summary["notices"][photo] = notices
+    figures = "".join(_figure(out, photo, stage) for stage in _CAPTIONS if page_picture(out, photo, stage).is_file())
+    told = "".join(f'<p class="notice">{html.escape(notice)}</p>' for notice in notices)
+    table = _people_table(out, photo, found) if people else '<p class="empty">Nobody was found in this photo.</p>'
+    return _article(photo, f'<div class="stages">{figures}</div>{told}{table}')
+
+
+def _figure(out: Path, photo: str, stage: str) -> str:
+    link = _link(page_picture(out, photo, stage), out)
+    caption = _CAPTIONS[stage]
+    alt = html.escape(f"{caption}: {photo}")
+    return f'<figure><img loading="lazy" src="{link}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
+
+
+def _link(path: Path, out: Path) -> str:
+    return quote(os.fsencode(path.relative_to(out).as_posix()))
+
+
+def _people_table(out: Path, photo: str, found: Any) -> str:
+    rows = ""
+    for number in range(len(found["boxes"])):
+        mesh = out / "meshes" / photo / f"{number}.glb"
+        files_told = f'<a href="{_link(mesh, out)}">mesh</a>' if mesh.is_file() else ""
+        depth = float(found["transl"][number, 2])
+        status = html.escape(str(found["status"][number]).replace("_", " "))
+        rows += (
+            f'<tr><td class="number">{number}</td><td>{status}</td>'
+            f'<td class="number">{float(found["energy"][number]):.1f}</td>'
+            f'<td class="number">{depth:.2f}</td><td>{files_told}</td></tr>'
+        )
+    results = _link(out / "results" / f"{photo}.npz", out)
+    return (
+        '<div class="table"><table><thead><tr><th>person</th><th>fit</th><th>energy</th><th>distance (m)</th>'
+        f'<th></th></tr></thead><tbody>{rows}</tbody></table></div><p><a href="{results}">results as arrays</a></p>'
+    )
+
+
+def page_data(found: Any) -> str:
+    """Parameters of the people of one photo as JSON for the page's 3D view; not a number becomes null."""
+    keys = ("global_orient", "body_pose", "betas", "transl")
+    return json.dumps({key: np.round(found[key], 4).tolist() for key in keys})

@@ -1,0 +1,98 @@
+"""What the main job found in one photo, and its file of plain arrays."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics
+from body.files import whole_file
+from fitting import Fit, Status
+from geometry import project
+from rendering.export import export_glb
+
+NOT_FITTED = "not_fitted"
+
+
+@dataclass(frozen=True)
+class People:
+    """The people of one photo after every stage; one row per person in each record."""
+
+    name: str
+    """Path of the photo below its folder."""
+    body: Body
+    detections: Detections
+    regressed: BodyEstimate
+    fitted: Fit | None
+    """None where fitting was switched off."""
+    notices: tuple[str, ...] = ()
+    """What the user should know about the evidence."""
+
+    def __len__(self) -> int:
+        return len(self.detections.boxes)
+
+    @property
+    def estimate(self) -> BodyEstimate:
+        """The bodies of the last stage that ran."""
+        return self.regressed if self.fitted is None else self.fitted.estimate
+
+    def stages(self) -> Iterator[tuple[str, BodyEstimate]]:
+        """Name and bodies of every stage that ran, in order."""
+        yield "regressed", self.regressed
+        if self.fitted is not None:
+            yield "fitted", self.fitted.estimate
+
+    def save(self, path: str | Path, person: int | None = None) -> None:
+        """Write the bodies of the last stage as binary glTF: metres, y up.
+
+        Args:
+            path: Ends in ``.glb``.
+            person: Row of the one to write; all people of the photo if not given.
+        """
+        rows = slice(None) if person is None else slice(person, person + 1)
+        mesh = self.body(self.estimate.params[rows])
+        with whole_file(Path(path)) as file:
+            export_glb(file, mesh.vertices, self.body.faces)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays of the results file; docs/results_file.md explains each."""
+        arrays = {**_estimate_arrays(self.estimate, self.body)}
+        arrays |= {f"regressed_{key}": value for key, value in _estimate_arrays(self.regressed, self.body).items()}
+        arrays |= _evidence_arrays(self.detections)
+        count = len(self)
+        if self.fitted is None:
+            arrays["energy"] = np.full(count, np.nan, np.float32)
+            arrays["status"] = np.full(count, NOT_FITTED)
+        else:
+            arrays["energy"] = self.fitted.energy.detach().cpu().numpy().astype(np.float32)
+            arrays["status"] = np.array(
+                [Status(code).name.lower() for code in self.fitted.status.tolist()], dtype="<U24"
+            )
+        arrays["body"] = np.array(self.estimate.body)
+        arrays["photo"] = np.array(self.name)
+        arrays["notices"] = np.array(self.notices, dtype=np.str_)
+        return arrays
+
+
+def _estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray]:
+    params, camera = estimate.params, estimate.camera
+    joints = KeypointKinematics(body, JOINT_NAMES)(params)
+    values = {
+        **{"global_orient": params.global_orient, "body_pose": params.body_pose, "betas": params.betas},
+        **{"transl": params.transl, "focal": camera.focal, "principal_point": camera.principal_point},
+        **{"joints_3d": joints, "joints_2d": project(joints, camera)},
+    }
+    return {key: value.detach().cpu().numpy().astype(np.float32) for key, value in values.items()}
+
+
+def _evidence_arrays(detections: Detections) -> dict[str, np.ndarray]:
+    points = np.concatenate([detections.keypoints.cpu().numpy(), detections.confidence.cpu().numpy()[..., None]], -1)
+    arrays = {
+        **{"keypoints": points.astype(np.float32), "convention": np.array(detections.convention)},
+        "boxes": detections.boxes.cpu().numpy().astype(np.float32),
+    }
+    if detections.landmarks is not None and detections.landmark_confidence is not None:
+        confidence = detections.landmark_confidence.cpu().numpy()[..., None]
+        arrays["landmarks"] = np.concatenate([detections.landmarks.cpu().numpy(), confidence], -1).astype(np.float32)
+    return arrays

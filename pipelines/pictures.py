@@ -1,0 +1,76 @@
+"""The pictures of one photo: full-size overlay, and small ones for the page."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from body import BodyEstimate
+from body.files import whole_file
+from geometry import Camera
+from pipelines.people import People
+from pipelines.run_config import RunConfig
+from rendering import draw_overlay
+
+PAGE_SIDE = 720
+"""Longer side of the page's pictures, pixels."""
+QUALITY = 88
+
+
+def write_pictures(config: RunConfig, people: People, read: Callable[[], np.ndarray]) -> None:
+    """Write the pictures that the options ask for.
+
+    Args:
+        config: Names the outputs and the folder.
+        people: May be empty; the page then shows the photo alone.
+        read: Gives the photo's pixels (height, width, 3) RGB uint8; called only if needed.
+    """
+    if not {"overlays", "page"} & set(config.outputs):
+        return
+    pixels = read()
+    if "overlays" in config.outputs and len(people):
+        _save(overlay(pixels, people, people.estimate), config.out / "overlays" / f"{people.name}.jpg")
+    if "page" in config.outputs:
+        small, scale = shrink(pixels, PAGE_SIDE)
+        _save(small, page_picture(config.out, people.name, "photo"))
+        for stage, estimate in people.stages():
+            if len(people):
+                picture = overlay(small, people, estimate, scale)
+                _save(picture, page_picture(config.out, people.name, stage))
+
+
+def page_picture(out: Path, photo: str, stage: str) -> Path:
+    """Where the page's picture of a stage lies."""
+    return out / "page" / f"{photo}.{stage}.jpg"
+
+
+def overlay(pixels: np.ndarray, people: People, estimate: BodyEstimate, scale: float = 1.0) -> np.ndarray:
+    """Draw bodies over a photo; (height, width, 3) RGB uint8.
+
+    Args:
+        pixels: The photo, or a copy shrunk by ``scale``.
+        people: Whose bodies they are.
+        estimate: Bodies of one stage.
+        scale: Pixels of ``pixels`` per full-image pixel.
+    """
+    mesh = people.body(estimate.params)
+    camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
+    return draw_overlay(pixels, mesh.vertices, people.body.faces, camera)
+
+
+def shrink(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float]:
+    """Make the longer side at most ``side`` pixels; return the picture and the scale."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    if scale == 1.0:
+        return pixels, scale
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(
+        PillowImage.fromarray(pixels).resize(size, PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
+    ), scale
+
+
+def _save(pixels: np.ndarray, path: Path) -> None:
+    with whole_file(path) as file:
+        PillowImage.fromarray(pixels).save(file, format="JPEG", quality=QUALITY)

@@ -1,0 +1,90 @@
+"""The main job: a folder of photos in, posed bodies out.
+
+    python pipelines/regress_then_fit.py --images photos/ --out out/
+
+A detector finds people and their 2D keypoints. A network (HMR, Kanazawa et al. 2018) guesses pose, shape and camera.
+An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joints fall on the keypoints.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
+
+from body import Body, Detections, Image, load_body
+from detection import Detector
+from fitting import FitConfig, fit
+from geometry import concatenate
+from pipelines.command_line import parse
+from pipelines.evidence import choose_detector
+from pipelines.people import People
+from pipelines.run_config import RunConfig, StagesConfig
+from regressor import Regressor, load_regressor
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of one run, each made when it is first needed."""
+
+    config: StagesConfig = StagesConfig()
+
+    @cached_property
+    def body(self) -> Body:
+        """The body model that every stage speaks of."""
+        return load_body(self.config.body).to(self.config.device)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """Photo -> people with 2D keypoints."""
+        return choose_detector(self.config)
+
+    @cached_property
+    def regressor(self) -> Regressor:
+        """Keypoints or pixels -> a first guess of the body."""
+        return load_regressor(self.config.regressor, self.body)
+
+    def detect(self, image: Image) -> Detections:
+        """Find the people of a photo."""
+        return self.detector(image).to(self.config.device)
+
+    def regress(self, image: Image, detections: Detections) -> People:
+        """Guess the bodies of the people of a photo."""
+        count = len(detections.boxes)
+        camera = image.camera.to(self.config.device).map(lambda value: value.expand(count, *value.shape))
+        guess = self.regressor(image, detections, camera)
+        return People(image.name, self.body, detections, guess, fitted=None)
+
+    def correct(self, *crowd: People) -> list[People]:
+        """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
+        if not self.config.fit or not any(len(people) for people in crowd):
+            return list(crowd)
+        evidence = concatenate([people.detections for people in crowd])
+        start = concatenate([people.regressed for people in crowd])
+        fitted = fit(self.body, evidence, start, FitConfig())
+        ends = list(accumulate(len(people) for people in crowd))
+        rows = [slice(end - len(people), end) for people, end in zip(crowd, ends, strict=True)]
+        return [replace(people, fitted=fitted[row]) for people, row in zip(crowd, rows, strict=True)]
+
+
+def predict(image: Image, stages: Stages = Stages()) -> People:
+    """Find, guess and fit the people of one photo.
+
+    Args:
+        image: From `data.load_image`.
+        stages: What to run; make it once and use it for many photos.
+
+    Returns:
+        One row per person; none where nobody was found.
+    """
+    return stages.correct(stages.regress(image, stages.detect(image)))[0]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the main job on a folder; return the exit code (docs/running.md)."""
+    from pipelines.folder import run_folder
+
+    return run_folder(parse(RunConfig, arguments), Stages)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

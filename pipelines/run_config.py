@@ -1,0 +1,62 @@
+"""Options of the main job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Output = Literal["meshes", "overlays", "page"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """Which stages run, and with what."""
+
+    detector: Literal["mediapipe", "mmpose", "rtmlib"] = "mediapipe"
+    """Who finds people and their keypoints in the photo."""
+    detector_config: Path | None = None
+    """mmpose: its config file."""
+    detector_weights: Path | None = None
+    """mmpose: checkpoint; rtmlib: ONNX file."""
+    keypoints: Path | None = None
+    """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
+    regressor: str = "keypoints"
+    """Name of a shipped regressor, path of a checkpoint, or `mean` for the mean pose."""
+    fit: bool = True
+    """Correct the regressed bodies by SMPLify."""
+    body: str = "open"
+    """`open`, or the path of a SMPL file of yours."""
+    focal_length: float | None = None
+    """Focal length in pixels for every photo; EXIF or the photo's diagonal if not given."""
+    field_of_view: float | None = None
+    """Horizontal field of view in degrees instead of a focal length."""
+    device: str = "cpu"
+    """Where networks and fitting run: `cpu` or `cuda`."""
+    threads: int | None = None
+    """CPU threads of networks and fitting; as many as there are cores if not given."""
+
+    def __post_init__(self) -> None:
+        if self.focal_length is not None and self.field_of_view is not None:
+            raise ValueError("Give --focal-length or --field-of-view, not both.")
+        if self.focal_length is not None and not self.focal_length > 0:
+            raise ValueError(f"--focal-length must be positive pixels, got {self.focal_length}.")
+        if self.field_of_view is not None and not 0 < self.field_of_view < 180:
+            raise ValueError(f"--field-of-view must lie between 0 and 180 degrees, got {self.field_of_view}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(StagesConfig):
+    """A folder of photos in, posed bodies out: finds people, guesses their bodies (HMR), corrects them (SMPLify)."""
+
+    images: Path
+    """Folder of photos; folders below it are read too."""
+    out: Path = Path("out")
+    """Folder of the results; a run that was interrupted continues there."""
+    outputs: tuple[Output, ...] = ("meshes", "overlays", "page")
+    """What to write beside the results files."""
+    batch_size: int = 8
+    """Photos whose people are fitted together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}.")
