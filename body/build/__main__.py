@@ -51,7 +51,7 @@ def fit_body(config: BuildConfig) -> Fitted:
     mesh = read_base_mesh(folder)
     surface = body_surface(mesh)
     count = len(mesh.vertices)
-    weights = fold_weights(read_weights(folder, "default", count), mesh.mirror)
+    weights = fold_weights(read_weights(folder, "default", count), mesh)
     modelled = model_bodies(mesh, read_targets(folder, count), sample_people(config.samples, config.seed))
     importance = np.zeros(count)
     areas = vertex_areas(mesh.vertices[surface.base_vertices], surface.faces)

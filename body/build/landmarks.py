@@ -10,7 +10,7 @@ from body.keypoints import SURFACE_LANDMARKS
 LEFT_POINTS: dict[str, dict[int, float]] = {
     "eye": {14598: 1, 14607: 1, 14616: 1, 14661: 1},
     "ear": {12223: 1, 12231: 1},
-    "mouth": {10406: 1},
+    "mouth": {11942: 1},
     "eye_inner": {11487: 1},
     "eye_outer": {11473: 1},
     "heel": {12453: 1, 12442: 1},

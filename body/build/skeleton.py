@@ -1,6 +1,7 @@
 """SMPL's joints on the MakeHuman rig: where they lie and which vertices they carry."""
 
 import numpy as np
+from scipy.sparse import coo_matrix
 
 from body.build.source import BaseMesh
 from body.params import JOINT_NAMES
@@ -40,6 +41,9 @@ BONE_JOINTS = {
 
 _PREFIX_JOINTS = {"finger1": "wrist", "finger": "hand", "toe": "foot"}
 
+SMOOTHING_STEPS = 4
+SMALLEST_WEIGHT = 1e-3
+
 
 def side_of(name: str) -> str | None:
     """`left`, `right` or None from a SMPL joint name."""
@@ -70,25 +74,43 @@ def cube_vertices(mesh: BaseMesh) -> np.ndarray:
     return np.stack([mesh.group_vertices(cube_of_joint(joint)) for joint in JOINT_NAMES])
 
 
-def fold_weights(bone_weights: dict[str, np.ndarray], mirror: np.ndarray) -> np.ndarray:
-    """Skinning weights on SMPL's joints: at most 4 per vertex, symmetric, rows sum to 1.
+def fold_weights(bone_weights: dict[str, np.ndarray], mesh: BaseMesh) -> np.ndarray:
+    """Skinning weights on SMPL's joints: smooth, symmetric, at most 4 per vertex, rows sum to 1.
+
+    The fifth largest weight of a vertex is subtracted from all of them, so that weights fade out where
+    a sharp choice of the four largest would tear the skin.
 
     Args:
         bone_weights: Per bone of the default rig, (vertices,).
-        mirror: (vertices,) index of each vertex's mirror image.
+        mesh: The base mesh.
 
     Returns:
         (vertices, 24).
     """
-    weights = np.zeros((len(mirror), len(JOINT_NAMES)))
+    weights = np.zeros((len(mesh.vertices), len(JOINT_NAMES)))
     for bone, column in bone_weights.items():
         weights[:, JOINT_NAMES.index(joint_of_bone(bone))] += column
-    weights = (weights + weights[mirror][:, mirrored_joints()]) / 2
-    threshold = np.sort(weights, axis=1)[:, -4:-3]
-    weights[weights < np.maximum(threshold, 1e-3)] = 0
-    for row in np.nonzero((weights > 0).sum(1) > 4)[0]:
-        weights[row, np.argsort(-weights[row], kind="stable")[4:]] = 0
+    weights = _smooth(weights, mesh, SMOOTHING_STEPS)
+    weights = (weights + weights[mesh.mirror][:, mirrored_joints()]) / 2
+    fifth = np.sort(weights, axis=1)[:, -5:-4]
+    weights = np.maximum(weights - np.maximum(fifth, SMALLEST_WEIGHT), 0)
     return weights / weights.sum(1, keepdims=True)
+
+
+def _smooth(weights: np.ndarray, mesh: BaseMesh, steps: int) -> np.ndarray:
+    """Moves each vertex's weights halfway to the mean of its neighbours, several times."""
+    quads = np.concatenate([faces[..., 0] for faces in mesh.group_faces.values()])
+    edges = np.concatenate([quads[:, [side, (side + 1) % 4]] for side in range(4)])
+    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    ones = np.ones(len(edges))
+    neighbours = coo_matrix((ones, (edges[:, 0], edges[:, 1])), (len(weights), len(weights))).tocsr()
+    degree = np.asarray(neighbours.sum(1))
+    alone = degree[:, 0] == 0
+    for _ in range(steps):
+        mean = (neighbours @ weights) / np.maximum(degree, 1)
+        mean[alone] = weights[alone]
+        weights = (weights + mean) / 2
+    return weights
 
 
 def mirrored_joints() -> np.ndarray:
