@@ -2,7 +2,7 @@
 
 A landmark is an average of vertices, ``k = sum_v w_v x_v``, and every vertex is an average over joints of rigid motions
 of its rest position. Exchanging the sums leaves, for each landmark and each joint ``j`` that moves it, one weight
-``m = sum_v w_v b_vj`` and one rest point ``p = sum_v w_v b_vj x_v`` (b: skinning weights), which is linear in the shape:
+``m = sum_v w_v b_vj`` and one rest point ``p = sum_v w_v b_vj x_v`` (b: skinning weights), linear in the shape:
 
     k = sum_j  R_j (p_j - m_j J_j) + m_j t_j,
 

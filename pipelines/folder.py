@@ -152,10 +152,10 @@ def _regressed(
             continue
         journal.clock("reading", start)
         start = time.perf_counter()
-        detections = stages.detect(image)
+        report = stages.detect(image)
         journal.clock("detection", start)
         start = time.perf_counter()
-        people = stages.regress(image, detections)
+        people = stages.regress(image, report)
         journal.clock("regression", start)
         yield people, (image.pixels.shape[0], image.pixels.shape[1])
 

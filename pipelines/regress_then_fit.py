@@ -11,15 +11,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
-from body import Body, Detections, Image, load_body
-from detection import Detector
+from body import Body, Image, load_body
+from detection import DetectionReport, Detector
 from fitting import FitConfig, fit
 from geometry import concatenate
 from pipelines.command_line import parse
 from pipelines.evidence import choose_detector
 from pipelines.people import People
+from pipelines.regression import choose_regressor
 from pipelines.run_config import RunConfig, StagesConfig
-from regressor import Regressor, load_regressor
+from regressor import Regressor
 
 
 @dataclass(frozen=True)
@@ -41,18 +42,19 @@ class Stages:
     @cached_property
     def regressor(self) -> Regressor:
         """Keypoints or pixels -> a first guess of the body."""
-        return load_regressor(self.config.regressor, self.body)
+        return choose_regressor(self.config, self.body)
 
-    def detect(self, image: Image) -> Detections:
+    def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""
-        return self.detector(image).to(self.config.device)
+        return self.detector.detect_with_notices(image)
 
-    def regress(self, image: Image, detections: Detections) -> People:
+    def regress(self, image: Image, report: DetectionReport) -> People:
         """Guess the bodies of the people of a photo."""
+        detections = report.detections.to(self.config.device)
         count = len(detections.boxes)
         camera = image.camera.to(self.config.device).map(lambda value: value.expand(count, *value.shape))
         guess = self.regressor(image, detections, camera)
-        return People(image.name, self.body, detections, guess, fitted=None)
+        return People(image.name, self.body, detections, guess, fitted=None, notices=report.notices)
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""

@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 from toy import random_params, stick_body, toy_camera
 
 from body import BodyEstimate, Detections
+from detection.detector import DetectionReport
 from fitting import Fit, Status
 from pipelines.folder import run_folder
 from pipelines.people import People
@@ -31,9 +32,11 @@ class StickStages:
             raise KeyboardInterrupt
         count = int(image.pixels[0, 0, 0])
         keypoints = torch.full((count, 17, 2), 30.0)
-        return Detections(keypoints, torch.ones(count, 17), torch.zeros(count, 4), "coco17")
+        found = Detections(keypoints, torch.ones(count, 17), torch.zeros(count, 4), "coco17")
+        return DetectionReport(found)
 
-    def regress(self, image, detections):
+    def regress(self, image, report):
+        detections = report.detections
         count = len(detections.boxes)
         estimate = BodyEstimate(random_params(count, seed=count), toy_camera(count), BODY.name)
         return People(image.name, BODY, detections, estimate, None)

@@ -1,0 +1,43 @@
+"""Which regressor a run uses, for whichever body."""
+
+from dataclasses import dataclass
+
+from body import Body, BodyEstimate, Detections, Image, load_body
+from body.transfer import transfer
+from geometry import Camera
+from pipelines.run_config import StagesConfig
+from regressor import Regressor, load_regressor
+
+SHIPPED = ("keypoints",)
+"""Regressors that come with the project; they know the open body."""
+
+
+@dataclass(frozen=True)
+class TransferredRegressor:
+    """A regressor of the open body that serves another one."""
+
+    regressor: Regressor
+    source: Body
+    target: Body
+
+    @property
+    def name(self) -> str:
+        """Name of the regressor that guesses."""
+        return self.regressor.name
+
+    def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
+        """Guess the open body and give its pose to the other."""
+        return transfer(self.regressor(image, detections, camera), self.source, self.target)
+
+
+def choose_regressor(config: StagesConfig, body: Body) -> Regressor:
+    """Make the regressor that the options ask for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a checkpoint is damaged or belongs to another body.
+    """
+    open_body = load_body("open").to(body.template.device)
+    if config.regressor in SHIPPED and body.name != open_body.name:
+        return TransferredRegressor(load_regressor(config.regressor, open_body), open_body, body)
+    return load_regressor(config.regressor, body)
