@@ -1,0 +1,128 @@
+"""All that a training run must remember to go on exactly where it stopped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from body.files import whole_file
+from regressor.checkpoints import read_torch_file
+from regressor.hmr import HMR
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on; the message says why and which checkpoint is good."""
+
+
+class Average:
+    """Exponential moving average of a network's weights: what is evaluated and shipped (Polyak and Juditsky 1992)."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        """Start at the present weights.
+
+        Args:
+            model: Whose weights to average.
+            decay: Share of the old average that a step keeps; early steps keep less. 0 follows the weights.
+        """
+        self.decay = decay
+        self.steps = 0
+        self.tensors = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take a step's weights in."""
+        self.steps += 1
+        keep = min(self.decay, self.steps / (self.steps + 20))
+        for name, tensor in model.state_dict().items():
+            if tensor.is_floating_point():
+                self.tensors[name].lerp_(tensor, 1.0 - keep)
+            else:
+                self.tensors[name].copy_(tensor)
+
+    @contextmanager
+    def applied_to(self, model: nn.Module) -> Iterator[None]:
+        """Put the average into the network for evaluation, and the live weights back afterwards."""
+        live = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(self.tensors)
+        model.eval()
+        try:
+            yield
+        finally:
+            model.load_state_dict(live)
+            model.train()
+
+
+class TrainingState:
+    """Network, optimisers, average, step and best result."""
+
+    def __init__(
+        self, model: HMR, optimizers: dict[str, torch.optim.Optimizer], average: Average, others: dict
+    ) -> None:
+        """Gather what must be saved.
+
+        Args:
+            model: The network.
+            optimizers: By name.
+            average: Of the network.
+            others: Further modules by name, such as the discriminator.
+        """
+        self.model, self.optimizers, self.average, self.others = model, optimizers, average, others
+        self.step = 0
+        self.best_errors: dict[str, float] = {}
+        self.stale = 0
+
+    def save(self, path: Path) -> None:
+        """Write everything, whole or not at all.
+
+        Raises:
+            TrainingStopped: If the disk is full or cannot be written; the older file is untouched.
+        """
+        tree = {
+            "model": self.model.state_dict(),
+            "average": self.average.tensors,
+            "average_steps": self.average.steps,
+            "optimizers": {name: one.state_dict() for name, one in self.optimizers.items()},
+            "others": {name: one.state_dict() for name, one in self.others.items()},
+            "step": self.step,
+            "best_errors": self.best_errors,
+            "stale": self.stale,
+        }
+        try:
+            with whole_file(path) as temporary:
+                torch.save(tree, temporary)
+        except (OSError, RuntimeError) as error:
+            kept = f"The older {path} is kept." if path.is_file() else "There is no older one."
+            raise TrainingStopped(
+                f"The checkpoint of step {self.step} could not be written to {path} ({error}). {kept} "
+                "Make room and start again with the same options: training goes on from it."
+            ) from error
+
+    def load(self, path: Path) -> None:
+        """Read everything back.
+
+        Raises:
+            ValueError: If the file is damaged or belongs to another network.
+        """
+        tree = read_torch_file(path)
+        try:
+            self.model.load_state_dict(tree["model"])
+            self.average.tensors = {name: tensor.clone() for name, tensor in tree["average"].items()}
+            self.average.steps = tree["average_steps"]
+            for name, one in self.optimizers.items():
+                one.load_state_dict(tree["optimizers"][name])
+            for name, one in self.others.items():
+                one.load_state_dict(tree["others"][name])
+            self.step, self.best_errors, self.stale = tree["step"], tree["best_errors"], tree["stale"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{path} belongs to another network or program ({' '.join(str(error).split())[:200]}); "
+                "choose another --out, or remove it to start over."
+            ) from error
+
+
+def mean_of(losses: list[dict[str, Tensor]]) -> dict[str, float]:
+    """Average each loss over the steps since the last report."""
+    names = losses[0].keys() if losses else ()
+    return {name: float(torch.stack([one[name].detach() for one in losses]).mean()) for name in names}

@@ -1,0 +1,206 @@
+"""Weights in files: ours in safetensors with a header; SPIN's, CLIFF's and torchvision's imported strictly."""
+
+import json
+import pickle
+import zipfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from body import Body
+from body.files import whole_file
+from regressor.hmr import HMR, HeadConfig
+from regressor.keypoint_encoder import KEYPOINT_NAMES
+from regressor.models import HMRConfig, build_hmr
+
+FORMAT = "fitloop-regressor"
+VERSION = 1
+_BACKBONE = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.", "layer4.")
+_HEAD = ("fc1.", "fc2.", "decpose.", "decshape.", "deccam.", "init_pose", "init_shape", "init_cam")
+_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError)
+"""What `torch.load` raises on files that are truncated, of another kind, or hold more than tensors."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with its weights, and what it belongs to."""
+
+    model: HMR
+    config: HMRConfig
+    body: str
+    """Name of the body it was trained for, or its family (``smpl`` for every SMPL file)."""
+
+    def check_body(self, body: Body) -> None:
+        """Raise a `ValueError` that names both sides unless the weights were trained for ``body``."""
+        if self.body not in (body.name, body.name.split("-")[0]):
+            raise ValueError(
+                f"These weights regress body {self.body!r}, but body {body.name!r} is loaded. Load the body they "
+                "belong to, use the regressor 'mean', or train weights for this body with fitloop train."
+            )
+
+
+def save_weights(path: Path, weights: Weights, half: bool = True) -> None:
+    """Write weights whole or not at all.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        weights: What to write.
+        half: Store floating tensors in half precision.
+
+    Raises:
+        OSError: If the file cannot be written; an old file of that name is then untouched.
+    """
+    tensors = {}
+    for name, tensor in weights.model.state_dict().items():
+        tensor = tensor.detach().cpu()
+        tensors[name] = (tensor.half() if half and tensor.is_floating_point() else tensor).contiguous()
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "body": weights.body,
+        "config": json.dumps(asdict(weights.config)),
+        "keypoints": json.dumps(KEYPOINT_NAMES),
+    }
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read weights of ours, or import SPIN's or CLIFF's, strictly.
+
+    Args:
+        path: ``.safetensors`` written by `save_weights`; anything else is taken for SPIN's or CLIFF's.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, of another kind or version, or its tensors are not the network's; names them.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}; give 'keypoints', 'mean', or the path of a file.")
+    return _load_ours(path) if path.suffix == ".safetensors" else import_spin(path)
+
+
+def _load_ours(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error}); get or train it again.") from error
+    found = (header.get("format"), header.get("version"))
+    if found != (FORMAT, str(VERSION)):
+        raise ValueError(
+            f"{path} is {found[0]!r} version {found[1]!r}; this program reads {FORMAT!r} version {str(VERSION)!r}."
+        )
+    try:
+        config = _config(json.loads(header["config"]))
+        keypoints, body = tuple(json.loads(header["keypoints"])), header["body"]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} does not say what network it holds ({error}); its header was changed.") from error
+    if config.encoder in ("keypoints", "proxy") and keypoints != KEYPOINT_NAMES:
+        raise ValueError(f"{path} was trained with other keypoints: {sorted(set(keypoints) ^ set(KEYPOINT_NAMES))}.")
+    model = build_hmr(config)
+    load_strictly(model, {name: _widen(tensor) for name, tensor in tensors.items()}, str(path))
+    return Weights(model.eval(), config, body)
+
+
+def _widen(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _config(tree: dict) -> HMRConfig:
+    known = {field.name for field in fields(HMRConfig)}
+    if set(tree) - known:
+        raise KeyError(f"unknown {sorted(set(tree) - known)}")
+    return HMRConfig(**{**tree, "head": HeadConfig(**tree["head"])})
+
+
+def load_strictly(model: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Load a state dict; names, shapes and number of tensors must agree.
+
+    Args:
+        model: Receives the weights.
+        tensors: By parameter name.
+        source: What to call them in the error.
+
+    Raises:
+        ValueError: Names what is missing, what is extra and what has another shape.
+    """
+    wanted = model.state_dict()
+    problems = []
+    for words, names in (("misses", set(wanted) - set(tensors)), ("has the extra", set(tensors) - set(wanted))):
+        if names:
+            problems.append(f"{words} {', '.join(sorted(names))}")
+    for name in sorted(set(wanted) & set(tensors)):
+        if wanted[name].shape != tensors[name].shape:
+            problems.append(f"has {name} of shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}")
+        elif tensors[name].is_floating_point() and not bool(tensors[name].isfinite().all()):
+            problems.append(f"has values in {name} that are not finite")
+    if problems:
+        raise ValueError(f"{source} does not fit the network: it {'; it '.join(problems)}.")
+    model.load_state_dict(tensors, strict=True)
+
+
+def read_torch_file(path: Path) -> dict:
+    """Read a PyTorch checkpoint that holds tensors, numbers and text only; nothing in it is run.
+
+    Raises:
+        ValueError: If it is damaged, no checkpoint, or holds other objects.
+    """
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (*_DAMAGED, OSError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} cannot be read as a checkpoint of tensors ({reason}). If it is yours and holds other objects, "
+            "save its 'model' alone again."
+        ) from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"{path} holds a {type(loaded).__name__}; a checkpoint is a dictionary of tensors.")
+    return loaded
+
+
+def import_spin(path: Path) -> Weights:
+    """Import a checkpoint of SPIN or CLIFF (ResNet-50), of Kolotouros et al. 2019 or Li et al. 2022.
+
+    SPIN's keys are flat; CLIFF has its backbone under ``encoder.`` and three more inputs of the head. Mean parameters
+    come from the ``init_*`` buffers.
+
+    Raises:
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names them.
+    """
+    loaded = read_torch_file(path)
+    tensors = loaded.get("model", loaded)
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise ValueError(f"{path} has no 'model' made of tensors; SPIN's checkpoints have.")
+    renamed = {_our_name(str(name)): _widen(value) for name, value in tensors.items()}
+    wide = renamed.get("head.fc1.weight")
+    extra = 3 if wide is not None and wide.ndim == 2 and wide.shape[1] == 2208 else 0
+    config = HMRConfig("resnet50", width=64, head=HeadConfig(extra_inputs=extra), camera_point="origin")
+    model = build_hmr(config)
+    load_strictly(model, renamed, str(path))
+    return Weights(model.eval(), config, "smpl")
+
+
+def _our_name(name: str) -> str:
+    name = name.removeprefix("module.")
+    if name.startswith(_BACKBONE):
+        return "encoder." + name
+    return "head." + name if name.startswith(_HEAD) else name
+
+
+def load_backbone(model: HMR, path: Path) -> None:
+    """Start an image encoder from torchvision's ImageNet weights, or any state dict with its names.
+
+    The classifier (``fc.*``), which the encoder has no use for, is the only thing left out.
+
+    Raises:
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names them.
+    """
+    loaded = read_torch_file(path)
+    tensors = {name: value for name, value in loaded.items() if not str(name).startswith("fc.")}
+    load_strictly(model.encoder, tensors, str(path))

@@ -1,0 +1,135 @@
+"""HMR: an encoder, then iterative error feedback on pose, shape and camera (Kanazawa et al. 2018)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from body import JOINT_NAMES
+from geometry import TensorRecord
+from geometry.rotations import SixDLayout, rot6d_to_rotmat, rotmat_to_rot6d
+
+POSE_NUMBERS = 6 * len(JOINT_NAMES)
+
+
+@dataclass(frozen=True)
+class HMROutput(TensorRecord):
+    """What the network says of each person, in the frame of the view it was shown."""
+
+    rotations: Float[Tensor, "people joints 3 3"]
+    """Root to view, then each joint relative to its parent, ordered as `JOINT_NAMES`."""
+    betas: Float[Tensor, "people betas"]
+    weak: Float[Tensor, "people 3"]
+    """Weak camera (s, tx, ty): x = s (X + tx), with the view spanning [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The iterative head."""
+
+    iterations: int = 3
+    """Rounds of error feedback; the weights are shared between them."""
+    hidden: int = 1024
+    """Width of both hidden layers."""
+    dropout: float = 0.5
+    activation: Literal["none", "relu"] = "none"
+    """Between the layers: none in SPIN and CLIFF, ReLU in HMR."""
+    layout: SixDLayout = "interleaved"
+    """Order of the six numbers of a rotation."""
+    extra_inputs: int = 0
+    """Numbers appended to the features: 3 in CLIFF (where the box lies)."""
+    num_betas: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        if self.iterations < 1 or self.hidden < 1 or not 0.0 <= self.dropout < 1.0:
+            raise ValueError(
+                "The head needs iterations and hidden of at least 1 and a dropout in [0, 1), "
+                f"got {self.iterations}, {self.hidden} and {self.dropout}."
+            )
+
+
+class IterativeHead(nn.Module):
+    """Regresses corrections to a running estimate that starts at the mean person.
+
+    Parameter names and shapes are SPIN's (fc1, fc2, decpose, decshape, deccam, init_*).
+    """
+
+    init_pose: Tensor
+    init_shape: Tensor
+    init_cam: Tensor
+
+    def __init__(self, features: int, config: HeadConfig = HeadConfig()) -> None:
+        """Make the layers, with an upright T-pose as the mean person until better is loaded.
+
+        Args:
+            features: What the encoder gives.
+            config: Iterations, width, dropout, layout.
+        """
+        super().__init__()
+        self.config = config
+        self.evidence = features + config.extra_inputs
+        estimate = POSE_NUMBERS + config.num_betas + 3
+        self.fc1 = nn.Linear(self.evidence + estimate, config.hidden)
+        self.drop1 = nn.Dropout(config.dropout)
+        self.fc2 = nn.Linear(config.hidden, config.hidden)
+        self.drop2 = nn.Dropout(config.dropout)
+        self.decpose = nn.Linear(config.hidden, POSE_NUMBERS)
+        self.decshape = nn.Linear(config.hidden, config.num_betas)
+        self.deccam = nn.Linear(config.hidden, 3)
+        for layer in (self.decpose, self.decshape, self.deccam):
+            nn.init.xavier_uniform_(layer.weight, gain=0.01)
+        rotations = torch.eye(3).repeat(len(JOINT_NAMES), 1, 1)
+        rotations[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+        self.register_buffer("init_pose", rotmat_to_rot6d(rotations, config.layout).flatten()[None])
+        self.register_buffer("init_shape", torch.zeros(1, config.num_betas))
+        self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
+
+    def forward(self, evidence: Float[Tensor, "people evidence"]) -> HMROutput:
+        """Iterate from the mean person.
+
+        Args:
+            evidence: The encoder's features, then the extra inputs if the head has any.
+        """
+        estimate = torch.cat([self.init_pose, self.init_shape, self.init_cam], -1).expand(len(evidence), -1)
+        weight_evidence, weight_estimate = self.fc1.weight.split([self.evidence, estimate.shape[-1]], dim=1)
+        # The features do not change between iterations, so their share of the first layer is computed once.
+        fixed = nn.functional.linear(evidence, weight_evidence, self.fc1.bias)
+        for _ in range(self.config.iterations):
+            hidden = self.drop1(self._activate(fixed + nn.functional.linear(estimate, weight_estimate)))
+            hidden = self.drop2(self._activate(self.fc2(hidden)))
+            step = torch.cat([self.decpose(hidden), self.decshape(hidden), self.deccam(hidden)], -1)
+            estimate = estimate + step.to(estimate.dtype)
+        pose, betas, weak = estimate.split([POSE_NUMBERS, self.config.num_betas, 3], dim=-1)
+        six = pose.unflatten(-1, (len(JOINT_NAMES), 6))
+        return HMROutput(rot6d_to_rotmat(six, self.config.layout), betas, weak)
+
+    def _activate(self, hidden: Tensor) -> Tensor:
+        return torch.relu(hidden) if self.config.activation == "relu" else hidden
+
+
+class HMR(nn.Module):
+    """Any encoder with the iterative head on top."""
+
+    def __init__(self, encoder: nn.Module, config: HeadConfig = HeadConfig()) -> None:
+        """Join them.
+
+        Args:
+            encoder: A module with ``out_features`` that turns its own kind of input into (people, features).
+            config: The head's.
+        """
+        super().__init__()
+        self.encoder = encoder
+        self.head = IterativeHead(int(encoder.out_features), config)  # pyright: ignore[reportArgumentType]
+
+    def forward(self, inputs: Any, extra: Float[Tensor, "people extra"] | None = None) -> HMROutput:
+        """Regress people.
+
+        Args:
+            inputs: What the encoder takes: a batch of crops, proxies or `KeypointInputs`.
+            extra: The head's extra inputs, if it has any (CLIFF's three numbers).
+        """
+        features = self.encoder(inputs)
+        return self.head(features if extra is None else torch.cat([features, extra], -1))

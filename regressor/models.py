@@ -1,0 +1,57 @@
+"""Which networks there are, described by one record that travels with their weights."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import nn
+
+from regressor.hmr import HMR, HeadConfig
+from regressor.keypoint_encoder import KeypointEncoder
+from regressor.proxy import NUM_PROXY_CHANNELS
+from regressor.resnet import ResNet
+
+EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
+
+
+@dataclass(frozen=True)
+class HMRConfig:
+    """A network: its encoder, its head and how its camera is read."""
+
+    encoder: EncoderKind = "keypoints"
+    """``keypoints``: 2D keypoints and 3D landmarks; ``resnet50``, ``resnet18``: RGB crops; ``proxy``: edges, joint heat
+    maps and silhouette."""
+    width: int = 1024
+    """Of the keypoints encoder's layers, or channels of the first stage of a ResNet (64 as published)."""
+    blocks: int = 3
+    """Residual blocks of the keypoints encoder."""
+    image_size: int = 224
+    """Side of the crop in pixels, for encoders of images."""
+    head: HeadConfig = field(default_factory=HeadConfig)
+    """The iterative head."""
+    camera_point: Literal["pelvis", "origin"] = "pelvis"
+    """What the weak camera places: the pelvis, or as in SPIN the origin of the body's own frame."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        if self.width < 1 or self.blocks < 1 or self.image_size < 32:
+            raise ValueError(
+                "A network needs a width and blocks of at least 1 and an image_size of at least 32, "
+                f"got {self.width}, {self.blocks} and {self.image_size}."
+            )
+
+
+def build_hmr(config: HMRConfig) -> HMR:
+    """Make a network with fresh weights."""
+    return HMR(_encoder(config), config.head)
+
+
+def _encoder(config: HMRConfig) -> nn.Module:
+    match config.encoder:
+        case "keypoints":
+            return KeypointEncoder(config.width, config.blocks)
+        case "resnet50":
+            return ResNet(50, 3, config.width)
+        case "resnet18":
+            return ResNet(18, 3, config.width)
+        case "proxy":
+            return ResNet(18, NUM_PROXY_CHANNELS, config.width)

@@ -1,0 +1,202 @@
+"""The regressor as the rest of the project sees it: evidence of people in, bodies in the photo's camera frame out."""
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from safetensors import safe_open
+from torch import Tensor
+
+from body import Body, BodyEstimate, BodyParams, Detections, Image, KeypointKinematics
+from body.assets import asset_path
+from body.keypoints import DERIVED_LANDMARKS
+from geometry import Camera
+from geometry.rotations import rot6d_to_rotmat
+from regressor.checkpoints import Weights, load_weights
+from regressor.crops import crop_inputs
+from regressor.hmr import HMROutput
+from regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
+from regressor.placement import place_body
+from regressor.views import View, rest_pelvis, turn_params, view_of_boxes, weak_to_place
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """Anything that guesses bodies from a photo and detections."""
+
+    name: str
+
+    def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
+        """Guess the body of every person.
+
+        Args:
+            image: The photo; only encoders of images need it.
+            detections: One row per person, full-image pixels.
+            camera: Of the photo, with no batch axes or one row per person.
+
+        Returns:
+            One row per person, in the camera frame of the photo.
+        """
+        ...
+
+
+def load_regressor(source: str | Path, body: Body) -> Regressor:
+    """Load a regressor for a body.
+
+    Args:
+        source: ``keypoints`` for the weights that come with the project, ``mean`` for the mean pose, else a path: our
+            ``.safetensors``, or a checkpoint of SPIN or CLIFF.
+        body: The body to regress.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged or its weights belong to another body.
+    """
+    if str(source) == "mean":
+        return mean_regressor(body)
+    shipped = str(source) == "keypoints"
+    weights = load_weights(asset_path("keypoints.safetensors", ASSETS) if shipped else Path(source))
+    return NetworkRegressor(str(source), weights, body)
+
+
+class _Placer:
+    """Places bodies on whatever keypoints the body knows."""
+
+    def __init__(self, body: Body) -> None:
+        known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
+        self.columns = [number for number, name in enumerate(KEYPOINT_NAMES) if name in known]
+        self.kinematics = KeypointKinematics(body, tuple(KEYPOINT_NAMES[number] for number in self.columns))
+
+    def __call__(self, params: BodyParams, detections: Detections, camera: Camera) -> BodyParams:
+        keypoints, confidence = detections.keypoints[:, self.columns], detections.confidence[:, self.columns]
+        return place_body(params, self.kinematics, keypoints, confidence, camera)
+
+
+class NetworkRegressor:
+    """A trained network."""
+
+    def __init__(self, name: str, weights: Weights, body: Body) -> None:
+        """Bind weights to a body.
+
+        Args:
+            name: For reports.
+            weights: Network and what it belongs to.
+            body: Must be the body of the weights.
+
+        Raises:
+            ValueError: If it is another body.
+        """
+        weights.check_body(body)
+        self.name = name
+        self.weights = weights
+        self.body = body
+        self._device = body.template.device
+        weights.model.to(self._device).eval()
+        self._placer = _Placer(body)
+
+    @torch.no_grad()
+    def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
+        """Guess the body of every person; see `Regressor`.
+
+        Raises:
+            ValueError: If the encoder needs a photo and there is none.
+        """
+        detections, camera = _prepare(detections, camera, self._device)
+        config = self.weights.config
+        if config.encoder == "keypoints":
+            inputs, view = keypoint_inputs(detections, camera)
+        else:
+            if image is None:
+                raise ValueError(
+                    f"The regressor {self.name!r} reads pixels ({config.encoder}), but no photo was given."
+                )
+            inputs, view = crop_inputs(image, detections, camera, config)
+        extra = cliff_extra(detections, camera) if config.head.extra_inputs else None
+        output = self.weights.model(inputs, extra)
+        params = self._to_camera(output, view)
+        return BodyEstimate(self._placer(params, detections, camera), camera, self.body.name)
+
+    def _to_camera(self, output: HMROutput, view: View) -> BodyParams:
+        pelvis = rest_pelvis(self.body, output.betas)
+        place = weak_to_place(output.weak, view)
+        transl = place - pelvis if self.weights.config.camera_point == "pelvis" else place
+        params = BodyParams(output.rotations[:, 0], output.rotations[:, 1:], output.betas, transl)
+        return turn_params(params, view.rotation.mT, pelvis)
+
+
+class MeanRegressor:
+    """The same pose for everybody: the mean of the mocap, upright, facing the camera, placed on the keypoints."""
+
+    def __init__(self, body: Body, rotations: Float[Tensor, "joints 3 3"]) -> None:
+        """Keep the pose.
+
+        Args:
+            body: Any body with SMPL's joints.
+            rotations: Local rotations in SMPL's order, root first.
+        """
+        self.name = "mean"
+        self.body = body
+        self.rotations = rotations.to(body.template)
+        self._placer = _Placer(body)
+
+    @torch.no_grad()
+    def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
+        """Place the mean body on every person; see `Regressor`."""
+        del image
+        detections, camera = _prepare(detections, camera, self.body.template.device)
+        people = len(detections.boxes)
+        boxes = tight_boxes(detections.keypoints, detections.confidence, detections.boxes)
+        view = view_of_boxes(boxes, camera)
+        rotations = self.rotations.expand(people, *self.rotations.shape)
+        betas = self.rotations.new_zeros(people, self.body.num_betas)
+        pelvis = rest_pelvis(self.body, betas)
+        # A standing person fills the box: 0.9 is HMR's mean scale.
+        weak = self.rotations.new_tensor([0.9, 0.0, 0.0]).expand(people, 3)
+        upright = BodyParams(rotations[:, 0], rotations[:, 1:], betas, weak_to_place(weak, view) - pelvis)
+        place = (view.rotation.mT @ (pelvis + upright.transl)[..., None])[..., 0]
+        params = replace(upright, transl=place - pelvis)
+        return BodyEstimate(self._placer(params, detections, camera), camera, self.body.name)
+
+
+def mean_regressor(body: Body) -> MeanRegressor:
+    """Make the regressor that knows nothing but the mean pose."""
+    return MeanRegressor(body, mean_rotations())
+
+
+@lru_cache(maxsize=1)
+def mean_rotations() -> Float[Tensor, "joints 3 3"]:
+    """Mean of the mocap's local rotations, root upright and facing the camera: where the shipped network starts."""
+    with safe_open(asset_path("keypoints.safetensors", ASSETS), framework="pt") as file:
+        six = file.get_tensor("head.init_pose").float()
+    return rot6d_to_rotmat(six[0].unflatten(-1, (-1, 6)), "interleaved")
+
+
+def cliff_extra(detections: Detections, camera: Camera) -> Float[Tensor, "people 3"]:
+    """CLIFF's three inputs: the box's offset from the principal point and its size, over the focal (Li et al. 2022)."""
+    center = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2.0
+    side = 1.2 * (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1)
+    focal = camera.focal[:, None]
+    offset = 2.8 * (center - camera.principal_point) / focal
+    return torch.cat([offset, (side[:, None] - 0.24 * focal) / (0.06 * focal)], -1)
+
+
+def _prepare(detections: Detections, camera: Camera, device: torch.device) -> tuple[Detections, Camera]:
+    """One row per person, on the network's device, keypoints by landmark name."""
+    if detections.keypoints.ndim != 3:
+        raise ValueError(
+            f"A regressor takes one row per person, (people, keypoints, 2), got {tuple(detections.keypoints.shape)}."
+        )
+    people = len(detections.keypoints)
+    if camera.focal.ndim == 0:
+        camera = Camera(camera.focal.expand(people), camera.principal_point.expand(people, 2))
+    if len(camera.focal) != people:
+        raise ValueError(
+            f"There are {people} people but {len(camera.focal)} cameras; give one for all or one for each."
+        )
+    detections, camera = detections.to(device, torch.float32), camera.to(device, torch.float32)
+    return to_known_landmarks(detections), camera
