@@ -1,0 +1,168 @@
+"""What is wrong with results before they are scored: another unit, joint order, side or axis."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from body.keypoints import CONVENTIONS, mirrored
+from evaluation.joints import pa_mpjpe
+from evaluation.placing import Placed
+
+_ENOUGH = 8
+"""Fewest points per person from which an order can be judged."""
+_MANY = 10
+"""Fewest people from which sides and axes can be judged: one person may well be estimated the wrong way round."""
+_LIMBS = (
+    *(("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")),
+    *(("shoulder", "hip"),),
+)
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """Something that makes scores meaningless."""
+
+    kind: str
+    """``unit``, ``order``, ``sides`` or ``axes``."""
+    sentence: str
+
+
+def spread(points: Float[Tensor, "people joints 3"], known: Bool[Tensor, "people joints"]) -> float:
+    """Median over people of the root-mean-square distance of their joints to the middle, in the points' unit."""
+    weight = known.to(points.dtype)[..., None]
+    total = weight.sum(-2).clamp_min(1.0)
+    middle = (weight * points).sum(-2) / total
+    squares = (weight * (points - middle[:, None]).square()).sum((-2, -1)) / total[:, 0]
+    return float(squares.sqrt().median())
+
+
+def suspect_unit(
+    points: Float[Tensor, "people joints 3"],
+    target: Float[Tensor, "people joints 3"],
+    known: Bool[Tensor, "people joints"],
+) -> Suspicion | None:
+    """Compare sizes: people of the estimate are about as large as those of the truth, unless the unit differs."""
+    found, expected = spread(points, known), spread(target, known)
+    if expected <= 0 or found <= 0:
+        return None
+    ratio = found / expected
+    names = {(300.0, 3000.0): "millimetres", (30.0, 300.0): "centimetres"}
+    for (low, high), unit in names.items():
+        if low < ratio < high:
+            return Suspicion("unit", f"the joints are {ratio:.0f} times as large as the truth: they are in {unit}")
+    if ratio > 3.0 or ratio < 1.0 / 3.0:
+        told = f"the joints are {ratio:.3g} times as large as the truth: which unit are they in?"
+        return Suspicion("unit", told)
+    return None
+
+
+def bone_mismatch(
+    points: Float[Tensor, "people joints dims"],
+    target: Float[Tensor, "people joints dims"],
+    known: Bool[Tensor, "people joints"],
+    names: tuple[str, ...],
+) -> float:
+    """How far median limb lengths are from the truth's: mean absolute log2 of their ratios about the common one."""
+    logs = []
+    for side in ("left", "right"):
+        for first, second in _LIMBS:
+            pair = (f"{side}_{first}", f"{side}_{second}")
+            if pair[0] in names and pair[1] in names:
+                i, j = names.index(pair[0]), names.index(pair[1])
+                both = known[:, i] & known[:, j]
+                if both.any():
+                    ours, theirs = (_median_length(p[both, i] - p[both, j]) for p in (points, target))
+                    logs.append(torch.log2(ours / theirs))
+    if not logs:
+        return 0.0
+    together = torch.stack(logs)
+    return float((together - together.median()).abs().mean())
+
+
+def _median_length(bones: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(bones, dim=-1).median().clamp_min(1e-6)
+
+
+def suspect_order(
+    points: Float[Tensor, "people joints dims"],
+    target: Float[Tensor, "people joints dims"],
+    known: Bool[Tensor, "people joints"],
+    names: tuple[str, ...],
+) -> Suspicion | None:
+    """Look for joints in another order: limbs of impossible length, which the order of another convention would mend.
+
+    Args:
+        points: Estimate, as declared.
+        target: Truth.
+        known: Where both sides have a joint.
+        names: Declared name of each joint.
+    """
+    if len(names) < _ENOUGH:
+        return None
+    found = bone_mismatch(points, target, known, names)
+    if found < 0.5:
+        return None
+    better: list[tuple[float, str]] = []
+    for name, convention in CONVENTIONS.items():
+        if len(convention) == len(names) and set(convention.keypoints) >= set(names):
+            moved = [convention.index(joint) for joint in names]
+            better.append((bone_mismatch(points[:, moved], target, known, names), name))
+    hint = f"; in the order of {min(better)[1]} they would fit" if better and min(better)[0] < 0.3 else ""
+    return Suspicion("order", f"the limbs have impossible lengths: the joints are in another order{hint}")
+
+
+def suspect_sides(
+    points: Float[Tensor, "people joints 3"],
+    target: Float[Tensor, "people joints 3"],
+    known: Bool[Tensor, "people joints"],
+    names: tuple[str, ...],
+) -> Suspicion | None:
+    """Look for left and right swapped: swapping them back would clearly lower PA-MPJPE of nine people in ten."""
+    if len(points) < _MANY or len(names) < _ENOUGH or any(mirrored(name) not in names for name in names):
+        return None
+    swap = [names.index(mirrored(name)) for name in names]
+    weights = (known & known[:, swap]).to(points.dtype)
+    given = pa_mpjpe(points, target, weights)
+    swapped = pa_mpjpe(points[:, swap], target, weights)
+    if float((swapped < 0.7 * given).float().mean()) > 0.9 and float(given.nanmedian()) > 30.0:
+        return Suspicion("sides", "left and right are swapped: exchanging them lowers PA-MPJPE by more than 30 %")
+    return None
+
+
+def suspect_axes(
+    points: Float[Tensor, "people joints 3"],
+    target: Float[Tensor, "people joints 3"],
+    weights: Float[Tensor, "people joints"],
+) -> Suspicion | None:
+    """Look for other axes (y up, not down): a half turn about x would halve the error of nine people in ten."""
+    if len(points) < _MANY:
+        return None
+    flip = torch.tensor([1.0, -1.0, -1.0], dtype=points.dtype)
+    given = ((points - target).norm(dim=-1) * weights).sum(-1)
+    turned = ((points * flip - target).norm(dim=-1) * weights).sum(-1)
+    if float((turned < 0.5 * given).float().mean()) > 0.9:
+        return Suspicion("axes", "y points up and z backwards: camera axes with y down and z forward are expected")
+    return None
+
+
+def suspect(placed: Placed, goal: Placed, names: tuple[str, ...]) -> list[Suspicion]:
+    """Everything suspicious about some results.
+
+    Args:
+        placed: Joints of the estimate.
+        goal: Joints of the truth, row by row.
+        names: Of the joints.
+    """
+    weights = placed.weights * goal.weights
+    known = weights > 0
+    if known.any():
+        points, target = placed.joints, goal.joints
+        found = [suspect_unit(points, target, known) or suspect_order(points, target, known, names)]
+        if found == [None]:
+            found = [suspect_sides(points, target, known, names), suspect_axes(points, target, weights)]
+    else:
+        known = (placed.pixel_weights * goal.pixel_weights) > 0
+        found = [suspect_order(placed.pixels, goal.pixels, known, names)] if len(known) >= _MANY else []
+    return [suspicion for suspicion in found if suspicion is not None]

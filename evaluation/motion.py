@@ -1,0 +1,56 @@
+"""Which rows of a set are consecutive frames of one person, and how smoothly the estimate moves along them."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evaluation.joints import acceleration_error
+from evaluation.people import People
+
+
+def tracks(truth: People) -> Iterator[np.ndarray]:
+    """Rows of each run of consecutive frames of one person.
+
+    Where the truth has ``sequence`` and ``frame``, they say it. Else neighbouring rows belong together while their
+    photos lie in the same folder and their numbers count up by one, as in SPIN's 3DPW file.
+    """
+    places = [_place(truth, row) for row in range(len(truth))]
+    run: list[int] = []
+    for row, (sequence, frame) in enumerate(places):
+        if run and frame is not None and (sequence, frame - 1) == places[run[-1]]:
+            run.append(row)
+            continue
+        if run:
+            yield np.array(run)
+        run = [row]
+    if run:
+        yield np.array(run)
+
+
+def _place(truth: People, row: int) -> tuple[str, int | None]:
+    if "sequence" in truth.values and "frame" in truth.values:
+        return str(truth.values["sequence"][row]), int(truth.values["frame"][row])
+    photo = truth.photos[row] if truth.photos is not None else ""
+    folder, _, name = photo.rpartition("/")
+    number = re.search(r"(\d+)\.\w+$", name)
+    return folder, int(number.group(1)) if number else None
+
+
+def acceleration_column(truth: People, points: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+    """Acceleration error of each row, millimetres per frame squared; NaN at the ends of a track and in short ones.
+
+    Args:
+        truth: Says which rows are consecutive.
+        points: (people, joints, 3) about the root, metres.
+        target: Likewise.
+        weights: (people, joints), 0 where a joint or a person is missing.
+    """
+    column = torch.full((len(truth),), torch.nan)
+    for rows in tracks(truth):
+        if len(rows) >= 3:
+            index = torch.from_numpy(rows)
+            column[index[1:-1]] = acceleration_error(points[index], target[index], weights[index])
+    return column
