@@ -1,4 +1,10 @@
 """SMPLify by batched Levenberg-Marquardt: bodies from keypoints."""
 
+from fitting.config import FitConfig as FitConfig
+from fitting.config import StageConfig as StageConfig
 from fitting.prior import PosePrior as PosePrior
 from fitting.prior import load_pose_prior as load_pose_prior
+from fitting.smplify import Fit as Fit
+from fitting.smplify import fit as fit
+from fitting.solver import SolverConfig as SolverConfig
+from fitting.solver import Status as Status

@@ -1,4 +1,4 @@
-"""Rebuild ``fitting/assets/pose_prior.npz`` from motion capture: ``python -m fitting.build_prior --mocap cmu_poses.npz``.
+"""Rebuild the shipped pose prior from motion capture: ``python -m fitting.build_prior --mocap cmu_poses.npz``.
 
 Held-out subjects are never used. Clips count equally, half the poses are mirrored. What the capture cannot tell is
 widened afterwards: joints that its rigs lack or disagree on get the standard deviations below.
@@ -65,11 +65,8 @@ def fit_mixture(poses: np.ndarray, components: int, seed: int) -> dict[str, np.n
     from sklearn.mixture import GaussianMixture
 
     mixture = GaussianMixture(components, reg_covar=1e-3, random_state=seed, max_iter=200, n_init=1).fit(poses)
-    return {
-        "means": mixture.means_,
-        "covars": mixture.covariances_ + np.diag(added_variance()),
-        "weights": mixture.weights_,
-    }
+    covariances = np.asarray(mixture.covariances_) + np.diag(added_variance())
+    return {"means": np.asarray(mixture.means_), "covars": covariances, "weights": np.asarray(mixture.weights_)}
 
 
 def build(config: BuildPriorConfig) -> Path:

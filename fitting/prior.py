@@ -103,8 +103,7 @@ def load_pose_prior(source: str | Path = "open") -> PosePrior:
             arrays = {key: file[key] for key in file.files}
     else:
         arrays = load_arrays(path)
-    covariances = next((arrays[key] for key in ("covars", "covars_", "covariances_") if key in arrays), None)
-    means, weights = (next((arrays[k] for k in (n, n + "_") if k in arrays), None) for n in ("means", "weights"))
-    if means is None or covariances is None or weights is None:
+    found = {key.rstrip("_").replace("covariances", "covars"): value for key, value in arrays.items()}
+    if not {"means", "covars", "weights"} <= set(found):
         raise ValueError(f"{path} is no pose prior: it needs means, covars and weights, it has {sorted(arrays)}.")
-    return make_prior(means, covariances, weights)
+    return make_prior(found["means"], found["covars"], found["weights"])

@@ -1,0 +1,116 @@
+"""From detections to what the energy reads: known landmarks only, pixels scaled to a 224-pixel crop."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from body import Body, BodyEstimate, Detections, convention_named
+from body.keypoints import DERIVED_LANDMARKS
+from fitting.problem import Evidence
+from fitting.terms import centre_landmarks
+from geometry import crop_of_box
+
+CROP = 224.0
+"""Side in pixels of the square crop, SPIN's, in which residuals are counted: so energies compare between photos."""
+FARTHEST = 1e4
+"""Crop pixels; coordinates beyond are moved there, so that nonsense stays finite."""
+
+
+class Usable(NamedTuple):
+    """Keypoints of a convention that a body can place."""
+
+    keypoints: tuple[int, ...]
+    """Their numbers in the convention."""
+    landmarks: tuple[str, ...]
+    """What each is on the body."""
+
+
+def usable_keypoints(body: Body, convention: str, ignored: tuple[str, ...] = ()) -> Usable:
+    """Find the keypoints that can be fitted.
+
+    Args:
+        body: The body to be fitted.
+        convention: Name in `body.keypoints.CONVENTIONS`.
+        ignored: Names of keypoints to leave out.
+
+    Raises:
+        ValueError: If the convention or an ignored keypoint is unknown, or the body can place none.
+    """
+    table = convention_named(convention)
+    left_out = {table.index(name) for name in ignored}
+    known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
+    pairs = [(k, name) for k, name in enumerate(table.landmarks) if name in known and k not in left_out]
+    if not pairs:
+        raise ValueError(
+            f"Body {body.name!r} can place none of the keypoints of {convention!r}; nothing can be fitted."
+        )
+    return Usable(tuple(k for k, _ in pairs), tuple(str(name) for _, name in pairs))
+
+
+def check_inputs(body: Body, detections: Detections, init: BodyEstimate) -> None:
+    """Raise a `ValueError` that names both sides where body, detections and start do not belong together."""
+    if init.body != body.name:
+        raise ValueError(f"The start belongs to body {init.body!r}, the body to fit is {body.name!r}; they do not mix.")
+    body.check(init.params)
+    expected = len(convention_named(detections.convention))
+    found = detections.keypoints.shape[-2]
+    if found != expected:
+        raise ValueError(f"Convention {detections.convention!r} has {expected} keypoints, the detections have {found}.")
+    people, bodies = detections.confidence.shape[:-1], init.params.transl.shape[:-1]
+    shapes = {
+        "detections.keypoints": detections.keypoints.shape[:-2],
+        "detections.boxes": detections.boxes.shape[:-1],
+        "init.camera": init.camera.focal.shape,
+        "init": bodies,
+    }
+    for name, shape in shapes.items():
+        if shape != people:
+            raise ValueError(
+                f"{name} has batch shape {tuple(shape)}, detections.confidence {tuple(people)}; they must agree."
+            )
+    devices = {
+        "body": body.template.device,
+        "detections": detections.keypoints.device,
+        "init": init.params.transl.device,
+    }
+    if len(set(devices.values())) > 1:
+        raise ValueError(f"Body, detections and start lie on different devices: {devices}; move them together.")
+
+
+def crop_scale(detections: Detections, seen: Bool[Tensor, "batch keypoints"]) -> Float[Tensor, "batch"]:
+    """Crop pixels per photo pixel: 224 over SPIN's square around the box; around the keypoints if there is no box."""
+    boxes = detections.boxes
+    low = torch.where(seen[..., None], detections.keypoints, torch.inf).amin(-2)
+    high = torch.where(seen[..., None], detections.keypoints, -torch.inf).amax(-2)
+    valid = torch.isfinite(boxes).all(-1) & ((boxes[:, 2:] - boxes[:, :2]) > 1.0).all(-1)
+    around = torch.nan_to_num(torch.cat([low, high], dim=-1), posinf=0.0, neginf=0.0)
+    return CROP / crop_of_box(torch.where(valid[:, None], boxes, around)).side
+
+
+def make_evidence(detections: Detections, init: BodyEstimate, usable: Usable) -> tuple[Evidence, Tensor]:
+    """Prepare the evidence of flat batches, and the crop's scale per row.
+
+    A keypoint whose coordinates or confidence are not finite counts as not observed.
+    """
+    finite = torch.isfinite(detections.keypoints).all(-1) & torch.isfinite(detections.confidence)
+    confidence = torch.where(finite, detections.confidence, 0.0).clamp(0.0, 1.0)
+    scale = crop_scale(detections, confidence > 0)
+    columns = torch.tensor(usable.keypoints, device=confidence.device)
+    confidence = confidence[:, columns]
+    pixels = detections.keypoints[:, columns]
+    offset = (pixels - init.camera.principal_point[:, None]) * scale[:, None, None]
+    offset = torch.where((confidence > 0)[..., None], offset, 0.0).clamp(-FARTHEST, FARTHEST)
+    return Evidence(offset.mT, confidence, init.camera.focal * scale, _centred(detections, columns)), scale
+
+
+def _centred(detections: Detections, columns: Tensor):
+    if detections.landmarks is None:
+        return None
+    points = detections.landmarks[:, columns]
+    given = detections.landmark_confidence
+    weight = torch.ones_like(points[..., 0]) if given is None else given[:, columns]
+    finite = torch.isfinite(points).all(-1) & torch.isfinite(weight)
+    weight = torch.where(finite, weight, 0.0).clamp(0.0, 1.0)
+    return centre_landmarks(torch.where(finite[..., None], points, 0.0).mT, weight)

@@ -1,0 +1,192 @@
+"""SMPLify's energy as a problem for the solver: the visible sum of weighted terms."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fitting.config import StageConfig
+from fitting.landmarks import POSE, LandmarkTables, move, place, pull
+from fitting.prior import PosePrior
+from fitting.solver import Quadratic
+from fitting.terms import (
+    ANGLE_COLUMNS,
+    ANGLE_SIGNS,
+    Centred,
+    remove_place_and_scale,
+    reprojection_lines,
+)
+
+MIN_DEPTH = 0.1
+"""Metres: an observed landmark nearer than this, or behind the camera, makes the energy infinite."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one batch row sees, in pixels of a 224-pixel crop around the person, from the principal point."""
+
+    observed: Float[Tensor, "batch 2 landmarks"]
+    confidence: Float[Tensor, "batch landmarks"]
+    focal: Float[Tensor, "batch"]
+    centred: Centred | None
+    """The detector's 3D landmarks, if any."""
+
+    def take(self, rows: Tensor) -> "Evidence":
+        """Keep only some rows."""
+        centred = None if self.centred is None else Centred(*(value[rows] for value in self.centred))
+        return Evidence(self.observed[rows], self.confidence[rows], self.focal[rows], centred)
+
+
+@dataclass(frozen=True)
+class StageTables:
+    """Constants of one stage: everything that no row changes."""
+
+    stage: StageConfig
+    landmarks: LandmarkTables
+    robust_scale: float
+    means: Float[Tensor, "components pose"]
+    precisions: Float[Tensor, "pose columns"]
+    """Of all components side by side."""
+    shifts: Float[Tensor, "columns"]
+    """Precision times mean, side by side."""
+    constants: Float[Tensor, "components"]
+    curvature: Float[Tensor, "components unknowns unknowns"]
+    """Weighted Hessian of pose and shape prior for each component."""
+    pose_columns: Tensor
+    """Of the 69 pose values, those that are free."""
+    angle_free: Tensor
+    """Of the four bending angles, those that are free."""
+    angle_unknowns: Tensor
+    """Where these lie among the unknowns."""
+    root: int
+    """Unknowns of the root: 3 or 0."""
+
+
+def make_stage_tables(
+    stage: StageConfig, landmarks: LandmarkTables, prior: PosePrior, robust_scale: float
+) -> StageTables:
+    """Gather the constants of a stage."""
+    device, dtype = landmarks.base.device, landmarks.base.dtype
+    root = 3 * int(0 in landmarks.free)
+    joints = [joint for joint in landmarks.free if joint > 0]
+    columns = torch.tensor([3 * (joint - 1) + axis for joint in joints for axis in range(3)], dtype=torch.long)
+    betas = landmarks.dirs.shape[0]
+    size = root + len(columns) + 3 * landmarks.transl + betas * landmarks.betas
+    components = len(prior.means)
+    curvature = torch.zeros(components, size, size, dtype=torch.float64)
+    pose = slice(root, root + len(columns))
+    curvature[:, pose, pose] = stage.pose_prior**2 * prior.precisions[:, columns][:, :, columns]
+    diagonal = curvature.diagonal(dim1=1, dim2=2)
+    if landmarks.betas:
+        diagonal[:, -betas:] += 2.0 * (stage.shape_prior**2 + stage.start_prior**2)
+    if landmarks.transl:
+        diagonal[:, root + len(columns) + 2] += 2.0 * stage.depth_prior**2
+    diagonal[:, pose] += 2.0 * stage.start_prior**2
+    bending = [k for k, column in enumerate(ANGLE_COLUMNS) if column in columns.tolist()]
+    unknowns = [root + columns.tolist().index(ANGLE_COLUMNS[k]) for k in bending]
+    place_it = {"device": device, "dtype": dtype}
+    return StageTables(
+        stage,
+        landmarks,
+        robust_scale,
+        prior.means.to(**place_it),
+        prior.precisions.permute(1, 0, 2).flatten(1).to(**place_it).contiguous(),
+        (prior.precisions @ prior.means[..., None]).flatten().to(**place_it),
+        (prior.constants - prior.constants.min()).to(**place_it),
+        curvature.to(**place_it),
+        columns.to(device),
+        torch.tensor(bending, dtype=torch.long, device=device),
+        torch.tensor(unknowns, dtype=torch.long, device=device),
+        root,
+    )
+
+
+@dataclass(frozen=True)
+class BodyProblem:
+    """Rows of bodies, each with its own evidence."""
+
+    tables: StageTables
+    evidence: Evidence
+    anchor: Float[Tensor, "batch numbers"]
+    """The packed start, for the priors that hold on to it."""
+
+    def __getitem__(self, rows: Tensor) -> "BodyProblem":
+        """Keep only some rows."""
+        return replace(self, evidence=self.evidence.take(rows), anchor=self.anchor[rows])
+
+    def move(self, state: Tensor, step: Tensor) -> Tensor:
+        """Apply a step to packed bodies."""
+        return move(self.tables.landmarks, state, step)
+
+    def evaluate(self, state: Tensor) -> Quadratic:
+        """Energy, gradient and Gauss-Newton matrix of all terms."""
+        energy, gradient, hessian = self._priors(state)
+        for term_energy, residuals, lines in self._evidence_lines(state):
+            energy = energy + term_energy
+            gradient = gradient + (lines @ residuals[..., None])[..., 0]
+            hessian = torch.baddbmm(hessian, lines, lines.mT)
+        return Quadratic(energy, gradient, hessian)
+
+    def _evidence_lines(self, state: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        evidence, tables = self.evidence, self.tables.landmarks
+        placed = place(tables, state)
+        seen = reprojection_lines(
+            placed.points, evidence.observed, evidence.confidence, evidence.focal, self.tables.robust_scale
+        )
+        behind = ((placed.points[:, 2] < MIN_DEPTH) & (evidence.confidence > 0)).any(-1)
+        energy = torch.where(behind, torch.inf, seen.energy)
+        found = [(energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors))]
+        weight = self.tables.stage.landmarks
+        if evidence.centred is not None and weight > 0:
+            found.append(self._landmark_lines(placed, evidence.centred, weight))
+        return found
+
+    def _landmark_lines(self, placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
+        count = placed.points.shape[-1]
+        scaled = (2.0**0.5 * weight) * centred.weights
+        axes = torch.eye(3, dtype=scaled.dtype, device=scaled.device)[:, :, None] * scaled[:, None, None]
+        lines = pull(self.tables.landmarks, placed, axes).unflatten(-1, (3, count))
+        lines = remove_place_and_scale(lines, centred).flatten(2)
+        residuals = remove_place_and_scale(placed.points * scaled[:, None], centred).flatten(1)
+        return 0.5 * residuals.square().sum(-1), residuals, lines
+
+    def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        tables, stage = self.tables, self.tables.stage
+        pose, betas = state[:, 9 : 9 + POSE], state[:, 12 + POSE :]
+        offset = state - self.anchor
+        pulls = (pose @ tables.precisions - tables.shifts).view(len(pose), *tables.means.shape)
+        energies = 0.5 * ((pose[:, None] - tables.means) * pulls).sum(-1) + tables.constants
+        least, component = energies.min(-1)
+        bent = (pose[:, list(ANGLE_COLUMNS)] * pose.new_tensor(ANGLE_SIGNS)).clamp_max(20.0).exp().square()
+        energy = (
+            stage.pose_prior**2 * least
+            + stage.angle_prior**2 * bent.sum(-1)
+            + stage.shape_prior**2 * betas.square().sum(-1)
+        )
+        by_pose = stage.pose_prior**2 * pulls[torch.arange(len(pose), device=pose.device), component]
+        by_betas = 2.0 * stage.shape_prior**2 * betas
+        by_transl = torch.zeros_like(state[:, :3])
+        if stage.start_prior > 0:
+            held = stage.start_prior**2
+            energy = energy + held * (
+                offset[:, 9 : 9 + POSE].square().sum(-1) + offset[:, 12 + POSE :].square().sum(-1)
+            )
+            by_pose = by_pose + 2.0 * held * offset[:, 9 : 9 + POSE]
+            by_betas = by_betas + 2.0 * held * offset[:, 12 + POSE :]
+        if stage.depth_prior > 0:
+            depth = offset[:, 11 + POSE]
+            energy = energy + stage.depth_prior**2 * depth.square()
+            by_transl[:, 2] = 2.0 * stage.depth_prior**2 * depth
+        blocks = [state.new_zeros(len(state), tables.root), by_pose[:, tables.pose_columns]]
+        blocks += [by_transl] if tables.landmarks.transl else []
+        blocks += [by_betas] if tables.landmarks.betas else []
+        gradient = torch.cat(blocks, dim=1)
+        hessian = tables.curvature[component]
+        if len(tables.angle_free):
+            curve = (2.0 * stage.angle_prior**2) * bent[:, tables.angle_free]
+            signs = pose.new_tensor(ANGLE_SIGNS)[tables.angle_free]
+            gradient[:, tables.angle_unknowns] += signs * curve
+            # exp(2 s a) is convex: its exact curvature costs no more than the Gauss-Newton half of it.
+            hessian.diagonal(dim1=1, dim2=2)[:, tables.angle_unknowns] += 2.0 * curve
+        return energy, gradient, hessian

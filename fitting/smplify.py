@@ -1,0 +1,214 @@
+"""SMPLify: bodies from keypoints, stage by stage, several starts side by side."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from body import Body, BodyEstimate, Detections, KeypointKinematics
+from body.params import NUM_JOINTS
+from fitting.camera import TORSO, least_squares_translation, torso_translation
+from fitting.config import FitConfig, StageConfig
+from fitting.evidence import Usable, check_inputs, make_evidence, usable_keypoints
+from fitting.landmarks import POSE, make_tables, pack, place, unpack
+from fitting.prior import PosePrior, load_pose_prior
+from fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
+from fitting.solver import Status, minimize
+from fitting.starts import make_starts
+from geometry import TensorRecord
+
+TRANSL = slice(9 + POSE, 12 + POSE)
+
+
+@dataclass(frozen=True)
+class Fit(TensorRecord):
+    """A body moved towards its evidence."""
+
+    estimate: BodyEstimate
+    energy: Float[Tensor, "*batch"]
+    """Weighted sum of the last stage's terms, 0 for a perfect fit of the likeliest pose; compares between photos,
+    because pixels are those of a 224-pixel crop around the person."""
+    status: Int[Tensor, "*batch"]
+    """Codes of `Status`."""
+    start: Int[Tensor, "*batch"]
+    """Which of ``config.starts`` won."""
+    steps: Int[Tensor, "*batch"]
+    """Steps that the winning start took, all stages together."""
+
+    @property
+    def converged(self) -> Bool[Tensor, "*batch"]:
+        """Whether the last stage came to rest."""
+        return self.status == int(Status.CONVERGED)
+
+
+def fit(body: Body, detections: Detections, init: BodyEstimate, config: FitConfig = FitConfig()) -> Fit:
+    """Move ``init`` towards ``detections``, stage by stage, and keep the best of the starts.
+
+    Everything is in the camera frame and full-image pixels. Inputs are left untouched, and no gradient flows back to
+    them.
+
+    Args:
+        body: The body model.
+        detections: 2D evidence, any convention; keypoints of confidence 0 and those without landmark are ignored.
+        init: Where to start, one row per person, usually the regressor's output.
+        config: Stages, weights, starts.
+
+    Returns:
+        The fit, with the same batch shape as ``init``. Rows with too little evidence keep their start and say so.
+
+    Raises:
+        ValueError: If body, convention, batch shapes or devices do not match.
+    """
+    check_inputs(body, detections, init)
+    batch = init.params.transl.shape[:-1]
+    with torch.no_grad():
+        flat = init.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
+        seen = detections.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
+        dtype = body.template.dtype
+        result = fitter_of(body, detections.convention, config).fit(seen.to(dtype), flat.to(dtype))
+        return result.map(lambda tensor: tensor.reshape(batch + tensor.shape[1:])).to(init.params.transl.dtype)
+
+
+class Fitter:
+    """What `fit` prepares once for a body, a convention and a config."""
+
+    def __init__(self, body: Body, convention: str, config: FitConfig) -> None:
+        """Gather the constants; see `fit` for the arguments."""
+        self.body, self.config = body, config
+        self.usable: Usable = usable_keypoints(body, convention, config.ignored)
+        self.prior: PosePrior = load_pose_prior(config.pose_prior)
+        self.kinematics = KeypointKinematics(body, self.usable.landmarks)
+        place_it = {"device": body.template.device, "dtype": body.template.dtype}
+        self.torso = torch.tensor([float(name in TORSO) for name in self.usable.landmarks], **place_it)
+        self.stages = [self._prepare(stage) for stage in config.stages]
+        self.mean_pose = self.prior.mean.to(**place_it)
+
+    def _prepare(self, stage: StageConfig) -> StageTables:
+        landmarks = make_tables(
+            self.kinematics, self._free_joints(stage), "transl" in stage.free, "betas" in stage.free
+        )
+        return make_stage_tables(stage, landmarks, self.prior, self.config.robust_scale)
+
+    def _free_joints(self, stage: StageConfig) -> tuple[int, ...]:
+        """Joints that turn at least one landmark: the others would follow the prior alone, so they stay as they are."""
+        root = (0,) if "global_orient" in stage.free else ()
+        if "body_pose" not in stage.free:
+            return root
+        kinematics = self.kinematics
+        turns = torch.einsum("kp,pi->ki", kinematics.gather, kinematics.moved_by)
+        own = torch.zeros_like(turns)
+        own[kinematics.pair_landmark, kinematics.pair_joint] = (
+            kinematics.pair_point - kinematics.pair_mass[:, None] * kinematics.joint_template[kinematics.pair_joint]
+        ).norm(dim=-1)
+        deeper = turns.clone()
+        deeper[kinematics.pair_landmark, kinematics.pair_joint] = 0.0
+        active = ((deeper > 0) | (own > 1e-4)).any(0).tolist()
+        return root + tuple(joint for joint in range(1, NUM_JOINTS) if active[joint])
+
+    def fit(self, detections: Detections, init: BodyEstimate) -> Fit:
+        """`fit` for checked, flat batches of the body's dtype."""
+        evidence, _ = make_evidence(detections, init, self.usable)
+        rows, starts = len(evidence.focal), len(self.config.starts)
+        given = pack(init.params)
+        states = make_starts(given, self.config.starts, self.mean_pose)
+        every = torch.arange(rows, device=given.device).repeat(starts)
+        status = self._judge(evidence)
+        usable = (status < 0).repeat(starts).nonzero()[:, 0]
+        packed, energy, ended, steps = self._run(states[usable], evidence.take(every[usable]))
+        shape = (starts, rows)
+        energies = given.new_full(shape, torch.inf).flatten()
+        energies[usable] = energy
+        best = energies.view(shape).argmin(0)
+        chosen = best * rows + torch.arange(rows, device=given.device)
+        final = given.repeat(starts, 1)
+        codes, taken = status.repeat(starts), torch.zeros_like(status).repeat(starts)
+        final[usable], codes[usable], taken[usable] = packed, ended, steps
+        unfit = (status >= 0).nonzero()[:, 0]
+        if len(unfit):
+            energies[chosen[unfit]] = self._energy(given[unfit], evidence.take(unfit))
+        params = unpack(final[chosen])
+        params = replace(params, global_orient=_orthonormal(params.global_orient))
+        return Fit(replace(init, params=params), energies[chosen], codes[chosen], best, taken[chosen])
+
+    def _judge(self, evidence: Evidence) -> Int[Tensor, "batch"]:
+        """Flag rows whose evidence cannot place a body; -1 for the others."""
+        seen = evidence.confidence > 0
+        count = seen.sum(-1)
+        weight = seen / count.clamp_min(1)[:, None]
+        centred = evidence.observed - (weight[:, None] * evidence.observed).sum(-1, keepdim=True)
+        spread = torch.linalg.eigvalsh((weight[:, None] * centred) @ centred.mT).clamp_min(0.0).sqrt()
+        status = torch.full_like(count, -1)
+        # Coinciding points, or points on a line, fix neither size nor turn: under half a pixel across, in the crop.
+        status[spread[:, 0] < 0.5] = int(Status.DEGENERATE)
+        status[count < self.config.min_keypoints] = int(Status.NOT_ENOUGH_EVIDENCE)
+        return status
+
+    def _run(self, states: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        states = self._place_camera(states, evidence)
+        steps = torch.zeros(len(states), dtype=torch.long, device=states.device)
+        energy = states.new_zeros(len(states))
+        status = steps
+        for tables in self.stages:
+            looked = evidence
+            if tables.stage.keypoints == "torso":
+                looked = replace(evidence, confidence=self._torso_confidence(evidence))
+            problem = BodyProblem(tables, looked, states)
+            states, energy, status, taken = minimize(problem, states, tables.stage.solver)
+            steps = steps + taken
+        return states, energy, status, steps
+
+    def _torso_confidence(self, evidence: Evidence) -> Tensor:
+        """Confidence of the torso alone; of everything where less than three torso points were seen."""
+        torso = evidence.confidence * self.torso
+        return torch.where(((torso > 0).sum(-1) >= 3)[:, None], torso, evidence.confidence)
+
+    def _place_camera(self, states: Tensor, evidence: Evidence) -> Tensor:
+        if self.config.camera_init == "none":
+            return states
+        states = states.clone()
+        states[:, TRANSL] = 0.0
+        points = place(self.stages[0].landmarks, states).points
+        if self.config.camera_init == "torso":
+            confidence = self._torso_confidence(evidence)
+            states[:, TRANSL] = torso_translation(points, evidence.observed, confidence, evidence.focal)
+        else:
+            states[:, TRANSL] = least_squares_translation(
+                points, evidence.observed, evidence.confidence, evidence.focal
+            )
+        return states
+
+    def _energy(self, states: Tensor, evidence: Evidence) -> Tensor:
+        return BodyProblem(self.stages[-1], evidence, states).evaluate(states).energy
+
+
+def _orthonormal(rotations: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
+    """Remove the rounding that products of rotations gather."""
+    first = torch.nn.functional.normalize(rotations[..., 0], dim=-1)
+    second = rotations[..., 1] - (first * rotations[..., 1]).sum(-1, keepdim=True) * first
+    second = torch.nn.functional.normalize(second, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
+
+
+class _Identity:
+    """A body as a cache key: by identity, because tensors have no equality of their own."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def __hash__(self) -> int:
+        return id(self.body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.body is other.body
+
+
+def fitter_of(body: Body, convention: str, config: FitConfig) -> Fitter:
+    """The prepared fitter; prepared once and kept for the few used last."""
+    return _cached(_Identity(body), convention, config)
+
+
+@lru_cache(maxsize=8)
+def _cached(key: _Identity, convention: str, config: FitConfig) -> Fitter:
+    return Fitter(key.body, convention, config)

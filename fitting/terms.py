@@ -1,0 +1,139 @@
+"""The energy terms: each gives, per body, its energy and what Gauss-Newton needs of it. Weights are the caller's.
+
+Every term is a sum of squares or close to one. `Lines` carry residuals ``r`` and, per residual and landmark, a covector
+``p``, so that the derivative of ``r`` by any unknown is ``p . d(landmark)``; both are scaled so that ``J r`` is the
+gradient and ``J J'`` the Gauss-Newton matrix of the energy.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body.params import JOINT_NAMES
+from fitting.prior import PosePrior
+
+
+class Lines(NamedTuple):
+    """Residuals that depend on landmarks, ready for Gauss-Newton."""
+
+    energy: Float[Tensor, "batch"]
+    residuals: Float[Tensor, "batch rows landmarks"]
+    covectors: Float[Tensor, "batch 3 rows landmarks"]
+
+
+def geman_mcclure(error: Float[Tensor, "*batch"], scale: float) -> Float[Tensor, "*batch"]:
+    """``s^2 e^2 / (s^2 + e^2)``: quadratic for small errors, never above ``s^2``."""
+    square = error.square()
+    return scale**2 * square / (scale**2 + square)
+
+
+def reprojection(
+    projected: Float[Tensor, "*batch keypoints 2"],
+    observed: Float[Tensor, "*batch keypoints 2"],
+    confidence: Float[Tensor, "*batch keypoints"],
+    scale: float,
+) -> Float[Tensor, "*batch"]:
+    """Confidence-weighted robust reprojection error, per x and per y as in SMPLify and SPIN, in squared pixels."""
+    per_keypoint = geman_mcclure(projected - observed, scale).sum(-1)
+    return (confidence.square() * per_keypoint).sum(-1)
+
+
+def reprojection_lines(
+    points: Float[Tensor, "batch 3 landmarks"],
+    observed: Float[Tensor, "batch 2 landmarks"],
+    confidence: Float[Tensor, "batch landmarks"],
+    focal: Float[Tensor, "batch"],
+    scale: float,
+) -> Lines:
+    """Linearise `reprojection`.
+
+    Geman-McClure is treated by iteratively reweighted least squares: the weight ``rho' = s^4 / (s^2 + e^2)^2``
+    multiplies the squared Jacobian and the curvature of ``rho``, which is negative for outliers, is left out. The
+    matrix then stays positive semi-definite and an outlier only loses its pull; the second-order correction of Triggs
+    et al. (2000) would make it indefinite exactly where the fit must not be bold.
+
+    Args:
+        points: Camera frame, metres.
+        observed: Pixels from the principal point.
+        confidence: 0 where nothing was observed.
+        focal: Pixels.
+        scale: Geman-McClure scale, pixels.
+    """
+    inverse = points[:, 2:].clamp_min(1e-3).reciprocal()
+    slope = points[:, :2] * inverse
+    gain = focal[:, None, None] * inverse
+    error = focal[:, None, None] * slope - observed
+    square = error.square()
+    weight = scale**2 / (scale**2 + square)
+    energy = (confidence.square()[:, None] * weight * square).sum((1, 2))
+    weight = weight * (2.0**0.5 * confidence[:, None])
+    pull = weight * gain
+    zero = torch.zeros_like(pull[:, 0])
+    covectors = torch.stack([pull[:, 0], zero, zero, pull[:, 1]], dim=1).unflatten(1, (2, 2))
+    covectors = torch.cat([covectors, (-pull * slope)[:, None]], dim=1)
+    return Lines(energy, weight * error, covectors)
+
+
+class Centred(NamedTuple):
+    """A weighted cloud without its mean: unit weights and unit shape, flattened for `landmark_lines`."""
+
+    weights: Float[Tensor, "batch landmarks"]
+    """Confidences."""
+    mean_axis: Float[Tensor, "batch landmarks"]
+    """Confidences as a unit vector (0 where all are 0)."""
+    shape: Float[Tensor, "batch 3 landmarks"]
+    """The observed cloud, centred, weighted, as a unit vector."""
+
+
+def centre_landmarks(
+    landmarks: Float[Tensor, "batch 3 landmarks"], confidence: Float[Tensor, "batch landmarks"]
+) -> Centred:
+    """Prepare observed 3D landmarks of unknown place and size."""
+    axis = confidence / confidence.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    weighted = landmarks * confidence[:, None]
+    weighted = weighted - (weighted * axis[:, None]).sum(-1, keepdim=True) * axis[:, None]
+    norm = weighted.flatten(1).norm(dim=-1).clamp_min(1e-9)
+    return Centred(confidence, axis, weighted / norm[:, None, None])
+
+
+def remove_place_and_scale(lines: Float[Tensor, "batch *any 3 landmarks"], centred: Centred) -> Tensor:
+    """Project weighted values per landmark onto what neither a shift nor a scaling of the observed cloud explains.
+
+    The best scale and shift are linear in the landmarks, so eliminating them is this one constant projection.
+    """
+    spread = (slice(None),) + (None,) * (lines.ndim - 3)
+    axis, shape = centred.mean_axis[spread][..., None, :], centred.shape[spread]
+    lines = lines - (lines * axis).sum(-1, keepdim=True) * axis
+    return lines - (lines * shape).sum((-2, -1), keepdim=True) * shape
+
+
+def landmarks_3d(points: Float[Tensor, "batch 3 landmarks"], centred: Centred) -> Float[Tensor, "batch"]:
+    """Squared distance (m^2, confidence-weighted) to observed 3D landmarks after the best shift and scale of them."""
+    return remove_place_and_scale(points * centred.weights[:, None], centred).square().sum((-2, -1))
+
+
+def angle_prior(pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch"]:
+    """Sum of ``exp(+-angle)^2`` over elbows and knees, large where they bend the wrong way (Bogo et al. 2016)."""
+    return (pose[..., list(ANGLE_COLUMNS)] * pose.new_tensor(ANGLE_SIGNS)).exp().square().sum(-1)
+
+
+def _axis(joint: str, axis: int) -> int:
+    return 3 * (JOINT_NAMES.index(joint) - 1) + axis
+
+
+ANGLE_COLUMNS = (_axis("left_elbow", 1), _axis("right_elbow", 1), _axis("left_knee", 0), _axis("right_knee", 0))
+"""Where the bending angles lie in the 69 axis-angle values of the body pose."""
+ANGLE_SIGNS = (1.0, -1.0, -1.0, -1.0)
+"""Positive where a growing angle bends the wrong way."""
+
+
+def shape_prior(betas: Float[Tensor, "*batch betas"]) -> Float[Tensor, "*batch"]:
+    """Sum of squares, in squared standard deviations."""
+    return betas.square().sum(-1)
+
+
+def pose_prior(pose: Float[Tensor, "*batch pose"], prior: PosePrior) -> Float[Tensor, "*batch"]:
+    """Max-mixture energy above the prior's lowest: 0 at the mean of its tightest component."""
+    return prior(pose) - prior.constants.min()

@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from toy import random_params, stick_body, toy_camera
+
+from body import BodyEstimate, Detections, KeypointKinematics, convention_named
+from fitting import FitConfig, SolverConfig, StageConfig, Status, fit
+from geometry import project
+
+DATA_ONLY = FitConfig(
+    stages=(
+        StageConfig(
+            pose_prior=0.2, angle_prior=0.0, shape_prior=0.2, solver=SolverConfig(max_steps=80, tolerance=1e-3)
+        ),
+    ),
+    camera_init="none",
+)
+
+
+@pytest.fixture(scope="module")
+def body():
+    return stick_body()
+
+
+def estimate_of(params, body):
+    return BodyEstimate(params, toy_camera(*params.transl.shape[:-1]), body.name)
+
+
+def see(body, estimate, convention="coco17"):
+    """What a perfect detector would report."""
+    table = convention_named(convention)
+    points = KeypointKinematics(body, tuple(str(name) for name in table.landmarks))(estimate.params)
+    keypoints = project(points, estimate.camera)
+    boxes = torch.cat([keypoints.amin(-2), keypoints.amax(-2)], dim=-1)
+    return Detections(keypoints, torch.ones_like(keypoints[..., 0]), boxes, convention)
+
+
+def start_near(params, seed=9, spread=0.15):
+    from geometry import rotvec_to_rotmat
+
+    generator = torch.Generator().manual_seed(seed)
+    turns = rotvec_to_rotmat(spread * torch.randn(*params.rotations.shape[:-1], generator=generator))
+    rotations = params.rotations @ turns
+    return replace(
+        params,
+        global_orient=rotations[..., 0, :, :],
+        body_pose=rotations[..., 1:, :, :],
+        transl=params.transl + 0.1 * torch.randn(params.transl.shape, generator=generator),
+        betas=torch.zeros_like(params.betas),
+    )
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+@pytest.mark.parametrize("convention", ["coco17", "body25", "lsp14", "spin49", "mediapipe33"])
+def test_fit_recovers_the_keypoints_of_the_body_that_made_them(body, batch, convention):
+    truth = estimate_of(random_params(*batch, seed=0), body)
+    detections = see(body, truth, convention)
+    init = estimate_of(start_near(truth.params), body)
+    result = fit(body, detections, init, DATA_ONLY)
+    again = see(body, result.estimate, convention).keypoints
+    torch.testing.assert_close(again, detections.keypoints, atol=1.0, rtol=0)
+    assert result.energy.shape == batch
+    assert result.converged.all()
+    eye = torch.eye(3).expand_as(result.estimate.params.body_pose)
+    rotations = result.estimate.params.body_pose
+    torch.testing.assert_close(rotations @ rotations.mT, eye, atol=1e-5, rtol=0)
+
+
+def test_fit_leaves_its_inputs_alone(body):
+    truth = estimate_of(random_params(2, seed=0), body)
+    detections, init = see(body, truth), estimate_of(random_params(2, seed=1), body)
+    before = (detections.map(torch.clone), init.map(torch.clone))
+    fit(body, detections, init)
+    assert torch.equal(detections.confidence, before[0].confidence)
+    assert torch.equal(detections.keypoints, before[0].keypoints)
+    assert torch.equal(init.params.rotations, before[1].params.rotations)
+    assert torch.equal(init.params.transl, before[1].params.transl)
+
+
+def test_a_batch_gives_what_the_singles_give_and_two_runs_are_identical(body):
+    truth = estimate_of(random_params(5, seed=0), body)
+    detections, init = see(body, truth), estimate_of(start_near(truth.params), body)
+    together, again = fit(body, detections, init), fit(body, detections, init)
+    assert torch.equal(together.energy, again.energy)
+    assert torch.equal(together.estimate.params.rotations, again.estimate.params.rotations)
+    for row in range(5):
+        alone = fit(body, detections[row : row + 1], init[row : row + 1])
+        torch.testing.assert_close(alone.energy[0], together.energy[row], rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            alone.estimate.params.rotations[0], together.estimate.params.rotations[row], rtol=0, atol=5e-3
+        )
+
+
+def test_energy_does_not_depend_on_the_resolution_of_the_photo(body):
+    truth = estimate_of(random_params(3, seed=0), body)
+    detections, init = see(body, truth), estimate_of(start_near(truth.params), body)
+    camera = replace(init.camera, focal=2.0 * init.camera.focal, principal_point=2.0 * init.camera.principal_point)
+    larger = replace(detections, keypoints=2.0 * detections.keypoints, boxes=2.0 * detections.boxes)
+    first, second = fit(body, detections, init), fit(body, larger, replace(init, camera=camera))
+    torch.testing.assert_close(first.energy, second.energy, rtol=1e-3, atol=1e-3)
+
+
+def test_rows_without_evidence_keep_their_start_and_say_so(body):
+    truth = estimate_of(random_params(4, seed=0), body)
+    detections, init = see(body, truth), estimate_of(random_params(4, seed=1), body)
+    confidence = detections.confidence.clone()
+    confidence[1] = 0.0
+    keypoints = detections.keypoints.clone()
+    keypoints[2] = 100.0
+    keypoints[3] = torch.nan
+    result = fit(body, replace(detections, confidence=confidence, keypoints=keypoints), init)
+    expected = [Status.NOT_ENOUGH_EVIDENCE, Status.DEGENERATE, Status.NOT_ENOUGH_EVIDENCE]
+    assert result.status[1:].tolist() == expected
+    assert torch.isfinite(result.energy).all()
+    torch.testing.assert_close(result.estimate.params.rotations[1:], init.params.rotations[1:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(result.estimate.params.transl[1:], init.params.transl[1:])
+
+
+def test_a_missing_keypoint_has_no_pull(body):
+    truth = estimate_of(random_params(2, seed=0), body)
+    detections, init = see(body, truth), estimate_of(start_near(truth.params), body)
+    confidence = detections.confidence.clone()
+    confidence[:, 9] = 0.0
+    far = detections.keypoints.clone()
+    far[:, 9] = 1e6
+    hidden = replace(detections, confidence=confidence)
+    first = fit(body, hidden, init)
+    second = fit(body, replace(hidden, keypoints=far), init)
+    assert torch.equal(first.energy, second.energy)
+
+
+def test_several_starts_are_never_worse_than_one_and_name_the_winner(body):
+    truth = estimate_of(random_params(4, seed=3, spread=0.2), body)
+    detections, init = see(body, truth), estimate_of(random_params(4, seed=1), body)
+    one = fit(body, detections, init)
+    more = fit(body, detections, init, FitConfig(starts=("init", "mean", "back", "yaw90", "yaw270")))
+    assert (more.energy <= one.energy * 1.001 + 1e-3).all()
+    kept = more.start == 0
+    torch.testing.assert_close(more.energy[kept], one.energy[kept], rtol=1e-3, atol=1e-3)
+    assert more.start.max() > 0
+
+
+def test_mismatches_are_refused_naming_both_sides(body):
+    truth = estimate_of(random_params(2, seed=0), body)
+    detections = see(body, truth)
+    with pytest.raises(ValueError, match="'other'.*'stick-1'"):
+        fit(body, detections, replace(truth, body="other"))
+    with pytest.raises(ValueError, match="3.*2|2.*3"):
+        fit(body, detections, estimate_of(random_params(3, seed=0), body))
+    with pytest.raises(ValueError, match="has 25 keypoints, the detections have 17"):
+        fit(body, replace(detections, convention="body25"), truth)
+    with pytest.raises(ValueError, match="known: smpl24"):
+        fit(body, replace(detections, convention="mine"), truth)
+    with pytest.raises(ValueError, match="no keypoint 'tail'"):
+        fit(body, detections, truth, FitConfig(ignored=("tail",)))
