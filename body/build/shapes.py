@@ -44,8 +44,8 @@ def sample_people(count: int, seed: int) -> People:
     parameters = {
         "gender": gender,
         "age": rng.beta(1.0, 1.6, count),
-        "muscle": rng.beta(3.0, 3.0, count),
-        "weight": rng.beta(2.6, 2.6, count),
+        "muscle": rng.beta(1.6, 1.6, count),
+        "weight": rng.beta(1.2, 1.0, count),
         "height": np.full(count, 0.5),
         "proportions": rng.beta(2.5, 2.5, count),
         "cup": rng.beta(2.5, 2.5, count),
