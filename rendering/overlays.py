@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from geometry import Camera, project
 from rendering.interpolation import interpolate
@@ -15,6 +14,8 @@ from rendering.shading import person_colors, shade, turn_about_vertical
 
 TILE = 256
 """Side in pixels of the squares that are drawn one by one; bounds the memory whatever the photo's size."""
+LARGE = 2_000_000
+"""Pixels in a person's box above which edges are no longer smoothed by default."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,14 @@ class OverlayStyle:
 
     alpha: float = 0.9
     """Opacity: 0 shows the photo, 1 hides it."""
-    samples: int = 2
-    """Samples per pixel along each axis; 2 gives smooth edges, 1 is four times faster."""
+    samples: int | None = None
+    """Samples per pixel along each axis; 2 gives smooth edges, 1 is faster. By default 2 unless people are so large in
+    the photo that single pixels do not show: 1 if the largest takes a box of more than `LARGE` pixels."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"alpha lies between 0 and 1, got {self.alpha}.")
-        if not 1 <= self.samples <= 4:
+        if self.samples is not None and not 1 <= self.samples <= 4:
             raise ValueError(f"samples lies between 1 and 4, got {self.samples}.")
 
 
@@ -71,7 +73,9 @@ def draw_overlay(
         return picture
     colors = colors.to(vertices.dtype)
     shaded = shade(vertices, faces, colors if colors.ndim == 3 else colors[:, None])
-    boxes = _pixel_boxes(vertices, camera)
+    boxes = _pixel_boxes(vertices, camera, (pixels.shape[1], pixels.shape[0]))
+    largest = float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
+    samples = style.samples or (1 if largest > LARGE else 2)
     canvas = _Canvas(_to_unit_camera(vertices, camera), shaded, faces, load_rasterizer("auto", vertices.device))
     for top in range(0, pixels.shape[0], TILE):
         for left in range(0, pixels.shape[1], TILE):
@@ -80,7 +84,7 @@ def draw_overlay(
             touched = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
             if touched.any():
                 size = (bottom - top, right - left)
-                tile[:] = _blend(tile, *canvas.draw(touched, (left, top), size, style.samples), style.alpha)
+                tile[:] = _blend(tile, canvas.draw(touched, (left, top), size, samples), style.alpha)
     return picture
 
 
@@ -135,19 +139,19 @@ class _Canvas:
     faces: Tensor
     rasterizer: Rasterizer
 
-    def draw(
-        self, people: Tensor, corner: tuple[int, int], size: tuple[int, int], samples: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Colour (weighted by coverage) and coverage of the pixels from ``corner`` on."""
+    def draw(self, people: Tensor, corner: tuple[int, int], size: tuple[int, int], samples: int) -> np.ndarray:
+        """Colour times coverage, and coverage, of the pixels from ``corner`` on."""
         chosen = people.nonzero()[:, 0].to(self.vertices.device)
         vertices, colors = self.vertices[chosen].flatten(0, 1), self.colors[chosen].flatten(0, 1)
         first = torch.arange(len(chosen), device=vertices.device)[:, None, None] * self.vertices.shape[1]
         faces = (self.faces + first).flatten(0, 1)
         camera = Camera(vertices.new_tensor(samples), -samples * vertices.new_tensor(corner))
         fragments = self.rasterizer(vertices, faces, camera, (size[0] * samples, size[1] * samples))
-        layers = torch.cat([interpolate(fragments, colors, faces), fragments.covered[..., None]], dim=-1)
-        pooled = avg_pool2d(layers.permute(2, 0, 1), samples).permute(1, 2, 0).cpu().numpy()
-        return pooled[..., :3], pooled[..., 3:]
+        # The fourth channel is 1 on the surface, so its average over the samples is the coverage.
+        layers = interpolate(fragments, torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1), faces)
+        offsets = [(row, column) for row in range(samples) for column in range(samples)]
+        pooled = sum(layers[row::samples, column::samples] for row, column in offsets) / len(offsets)
+        return torch.as_tensor(pooled).cpu().numpy()
 
 
 def _to_unit_camera(vertices: Tensor, camera: Camera) -> Tensor:
@@ -159,19 +163,23 @@ def _to_unit_camera(vertices: Tensor, camera: Camera) -> Tensor:
     return torch.cat([xy, vertices[..., 2:]], dim=-1)
 
 
-def _pixel_boxes(vertices: Tensor, camera: Camera) -> Tensor:
-    """X y x y around the vertices in front of each camera; empty where there are none."""
+def _pixel_boxes(vertices: Tensor, camera: Camera, size: tuple[int, int]) -> Tensor:
+    """Boxes (x y x y) in the photo around the vertices in front of each camera; no area where there are none."""
     rows = Camera(camera.focal.expand(len(vertices)), camera.principal_point.expand(len(vertices), 2))
     pixels = project(vertices, rows)
     seen = (vertices[..., 2:] >= NEAR) & pixels.isfinite().all(-1, keepdim=True)
     low = torch.where(seen, pixels, torch.inf).amin(1)
     high = torch.where(seen, pixels, -torch.inf).amax(1)
-    return torch.cat([low, high], dim=-1).cpu()
+    limit = vertices.new_tensor(size)
+    return torch.cat([low.clamp_min(0).minimum(limit), high.clamp_min(0).minimum(limit)], dim=-1).cpu()
 
 
-def _blend(photo: np.ndarray, color: np.ndarray, coverage: np.ndarray, alpha: float) -> np.ndarray:
-    mixed = photo * (1.0 - alpha * coverage) + 255.0 * alpha * color
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+def _blend(photo: np.ndarray, layer: np.ndarray, alpha: float) -> np.ndarray:
+    seen = layer[..., 3] > 0
+    front = layer[seen] * alpha
+    picture = photo.copy()
+    picture[seen] = photo[seen] * (1.0 - front[:, 3:]) + 255.0 * front[:, :3] + 0.5
+    return picture
 
 
 def _backdrop(size: tuple[int, int], floor: float, scale: float) -> np.ndarray:

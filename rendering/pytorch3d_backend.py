@@ -1,8 +1,8 @@
 """The rasterizer of PyTorch3D behind this project's protocol, for those who have it installed.
 
 Written against PyTorch3D 0.7.8: ``MeshRasterizer`` with ``PerspectiveCameras`` in screen space, whose principal point
-is measured from the top left corner of the top left pixel, as ours is. Its view axes are x left, y up, z forward. A pixel
-centre exactly on an edge belongs to no face there, so such pixels can differ from the embedded back ends.
+is measured from the top left corner of the top left pixel, as ours is. Its view axes are x left, y up, z forward. A
+pixel centre exactly on an edge belongs to no face there, so such pixels can differ from the embedded back ends.
 """
 
 from importlib import import_module
@@ -18,8 +18,8 @@ from rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, Scene, check_
 class PyTorch3DRasterizer:
     """Face ids, barycentrics and depth from PyTorch3D; see `Rasterizer` for the rules.
 
-    On a CPU PyTorch3D tests every face at every pixel: seconds per picture for a body. On CUDA it sorts faces into up to
-    16 x 16 bins of the picture; each is given room for all faces, so that none is lost: 28 MB per mesh of 27,000 faces.
+    On a CPU PyTorch3D tests every face at every pixel: seconds per picture for a body. On CUDA it sorts faces into up
+    to 16 x 16 bins; each is given room for all faces, so that none is lost: 28 MB per mesh of 27,000 faces.
 
     Raises:
         ModuleNotFoundError: If PyTorch3D is not installed; says what to use instead.
@@ -33,7 +33,7 @@ class PyTorch3DRasterizer:
             self._structures = import_module("pytorch3d.structures")
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "PyTorch3D is not installed (https://pytorch3d.org; without a wheel for this Python it is built from source). "
+                "PyTorch3D is not installed (https://pytorch3d.org; without a wheel it is built from source). "
                 "Use the rasterizer 'auto', 'numba' or 'torch' instead."
             ) from error
 
