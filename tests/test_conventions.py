@@ -23,9 +23,7 @@ def _standing() -> BodyParams:
 
 def test_1_x_is_right_and_y_is_down_in_the_photo():
     camera = toy_camera()
-    left, right, up, down = project(
-        torch.tensor([[-1.0, 0, 4], [1.0, 0, 4], [0, -1.0, 4], [0, 1.0, 4]]), camera
-    )
+    left, right, up, down = project(torch.tensor([[-1.0, 0, 4], [1.0, 0, 4], [0, -1.0, 4], [0, 1.0, 4]]), camera)
     assert left[0] < right[0] and up[1] < down[1]
 
 
@@ -49,7 +47,9 @@ def test_4_an_unknown_focal_length_is_the_diagonal():
 
 def test_6_matrices_turn_column_vectors():
     quarter = rotvec_to_rotmat(torch.tensor([0.0, 0.0, torch.pi / 2]))
-    torch.testing.assert_close(quarter @ torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        quarter @ torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), atol=1e-6, rtol=0
+    )
 
 
 def test_7_an_upright_body_faces_the_camera_head_up_left_hand_on_the_right_of_the_photo():
