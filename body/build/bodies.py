@@ -18,6 +18,8 @@ class Bodies:
     """(samples, 19158, 3) float32."""
     joints: np.ndarray
     """(samples, 24, 3)."""
+    rotations: np.ndarray
+    """(samples, 24, 3, 3) of each joint, from the modelled pose to the T-pose."""
 
 
 def model_bodies(mesh: BaseMesh, targets: Targets, people: People) -> np.ndarray:
@@ -52,11 +54,12 @@ def stand_in_tpose(mesh: BaseMesh, modelled: np.ndarray, joints: np.ndarray, wei
         for finger in (2, 5)
     ]
     pelvis = JOINT_NAMES.index("pelvis")
-    vertices, all_joints = np.empty_like(modelled), []
+    vertices, all_joints, all_rotations = np.empty_like(modelled), [], []
     for row, body in enumerate(modelled):
         body = body.astype(np.float64)
         rotations = tpose_rotations(joints[row], *(body[k].mean(1) for k in knuckles))
         posed, translations = pose_transforms(joints[row], rotations)
         vertices[row] = unpose(body, weights, rotations, translations) - posed[pelvis]
         all_joints.append(posed - posed[pelvis])
-    return Bodies(vertices, np.stack(all_joints))
+        all_rotations.append(rotations)
+    return Bodies(vertices, np.stack(all_joints), np.stack(all_rotations))
