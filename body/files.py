@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED = ".writing-"
+"""How names of files begin while they are written; a killed process leaves them behind."""
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -18,7 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: If the folder cannot be written or the disk is full; ``path`` is then as it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:

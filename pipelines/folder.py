@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from body import Image
-from body.files import whole_file
+from body.files import UNFINISHED, whole_file
 from data import UnreadableImage, find_images, load_image
 from geometry.cameras import camera_of, field_of_view_to_focal
 from pipelines.command_line import USAGE_ERROR, stop
@@ -110,6 +110,8 @@ def _list_photos(config: RunConfig) -> list[str]:
 def _prepare_out(config: RunConfig) -> None:
     earlier = config.out / "config.yaml"
     config.out.mkdir(parents=True, exist_ok=True)
+    for leftover in list(config.out.rglob(f"{UNFINISHED}*")):
+        leftover.unlink()
     if earlier.is_file():
         import yaml
 

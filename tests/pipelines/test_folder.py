@@ -111,6 +111,8 @@ def test_an_interrupted_run_continues_to_the_outputs_of_an_undisturbed_one(photo
     whole = _config(photos, tmp_path, out=tmp_path / "whole")
     run_folder(whole, StickStages)
     broken = replace(whole, out=tmp_path / "broken")
+    (broken.out / "page").mkdir(parents=True)
+    (broken.out / "page" / ".writing-half.jpg").write_bytes(b"left by a killed process")
     assert run_folder(broken, lambda config: StickStages(config, fail_after=3)) == 130
     assert json.loads((broken.out / "run.json").read_text())["state"] == "interrupted"
     stages = StickStages(broken)
