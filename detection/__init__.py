@@ -2,6 +2,8 @@
 
 from detection.detector import DetectionReport as DetectionReport
 from detection.detector import Detector as Detector
+from detection.files import KeypointFile as KeypointFile
+from detection.listed import BadKeypoints as BadKeypoints
 from detection.load import load_detector as load_detector
 from detection.mediapipe import MediapipeConfig as MediapipeConfig
 from detection.mediapipe import MediapipeDetector as MediapipeDetector

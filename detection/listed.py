@@ -1,0 +1,204 @@
+"""People that a file lists for a photo, checked and turned into detections."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from body.keypoints import MEDIAPIPE_33, convention_named
+from body.records import Detections, Image
+from detection.mediapipe import MediapipeDetector
+from geometry.records import concatenate
+
+_BOX_MARGIN = 0.1
+"""A person without a box gets one around the keypoints, larger by this share on each side."""
+_FAR = 10.0
+"""Keypoints further than this many photo sides from the photo are taken as not observed."""
+
+
+class BadKeypoints(ValueError):
+    """A keypoint or box file that cannot be used; the message is a sentence for the user."""
+
+
+@dataclass(frozen=True)
+class ListedPerson:
+    """One person as the file has it; at least one of the fields is given."""
+
+    keypoints: Float[np.ndarray, "keypoints 3"] | None = None
+    """x, y in full-image pixels and confidence."""
+    box: Float[np.ndarray, "4"] | None = None
+    """x y x y in full-image pixels."""
+
+
+@dataclass(frozen=True)
+class ListedPhoto:
+    """All that a file says of one photo."""
+
+    people: tuple[ListedPerson, ...]
+    convention: str
+    """Of the keypoints; `mediapipe33`, the landmark network's, where the file has boxes only."""
+    size: tuple[int, int] | None = None
+    """Width and height the file was made for, if it says so."""
+
+
+def numbers(values: Any, what: str) -> Float[np.ndarray, "..."]:
+    """Turn a list of numbers from a file into an array.
+
+    Raises:
+        BadKeypoints: If it is anything else; ``what`` says in the message where it was found.
+    """
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise BadKeypoints(f"{what} must be a list of numbers: {error}.") from error
+
+
+def triplets(values: Any, what: str) -> Float[np.ndarray, "keypoints 3"]:
+    """Turn a flat list x, y, confidence, x, y, confidence ... into rows.
+
+    Raises:
+        BadKeypoints: If it is not such a list.
+    """
+    flat = numbers(values, what)
+    if flat.ndim != 1 or flat.size % 3:
+        raise BadKeypoints(f"{what} must be a flat list of x, y, confidence per keypoint; got {flat.size} numbers.")
+    return flat.reshape(-1, 3)
+
+
+def corner_box(values: Any, what: str) -> Float[np.ndarray, "4"]:
+    """Turn x, y, width, height into x y x y.
+
+    Raises:
+        BadKeypoints: If it is not a box of finite numbers with a positive size.
+    """
+    box = numbers(values, what)
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0.0).any():
+        raise BadKeypoints(f"{what} must be x, y, width, height with a positive size; got {values}.")
+    return np.concatenate([box[:2], box[:2] + box[2:]])
+
+
+def detections_of(
+    photo: ListedPhoto, image: Image, boxed: MediapipeDetector, source: str
+) -> tuple[Detections, list[str]]:
+    """Check what the file says against the photo, and fill in people who are listed with a box only.
+
+    They are seen by the landmark network; its keypoints are translated by name into the file's convention.
+    Values that are not finite, or far outside, become "not observed"; a person without any keypoint left is seen in
+    the box, if there is one, and dropped otherwise. All this is told.
+
+    Args:
+        photo: What the file says.
+        image: The photo itself.
+        boxed: Sees people in boxes.
+        source: Name of the file for messages.
+
+    Raises:
+        BadKeypoints: If the file was made for a photo of another size.
+    """
+    height, width = image.pixels.shape[:2]
+    if photo.size is not None and photo.size != (width, height):
+        raise BadKeypoints(
+            f"{source} was made for a photo of {photo.size[0]} x {photo.size[1]} pixels, but {image.name!r} has "
+            f"{width} x {height}: give the photo that the file was made on, or scale the file."
+        )
+    notices: list[str] = []
+    people = [_checked(person, image, notices, source) for person in photo.people]
+    _check_inside(people, image, notices, source)
+    rows: list[Detections] = []
+    for person in people:
+        if person.keypoints is not None:
+            rows.append(_as_listed(person.keypoints, person.box, photo.convention, width, height))
+        elif person.box is not None:
+            rows.append(_in_box(person.box, image, boxed, photo.convention))
+    return _joined(rows, photo.convention), notices
+
+
+def _joined(rows: list[Detections], convention: str) -> Detections:
+    if not rows:
+        return nobody(convention)
+    if any(row.silhouettes is None for row in rows):
+        rows = [replace(row, silhouettes=None, silhouette_boxes=None) for row in rows]
+    together = concatenate(rows)
+    seen = together.landmark_confidence is not None and bool(together.landmark_confidence.any())
+    return together if seen else replace(together, landmarks=None, landmark_confidence=None)
+
+
+def nobody(convention: str) -> Detections:
+    """Detections of no one."""
+    count = len(convention_named(convention))
+    return Detections(torch.zeros(0, count, 2), torch.zeros(0, count), torch.zeros(0, 4), convention)
+
+
+def _checked(person: ListedPerson, image: Image, notices: list[str], source: str) -> ListedPerson:
+    if person.keypoints is None:
+        return person
+    height, width = image.pixels.shape[:2]
+    values = person.keypoints
+    reach = _FAR * max(width, height)
+    usable = np.isfinite(values).all(-1) & (np.abs(values[:, :2]) <= reach).all(-1)
+    confidence = np.where(usable, np.nan_to_num(values[:, 2]).clip(0.0, 1.0), 0.0)
+    if not usable.all():
+        notices.append(f"{source}: {(~usable).sum()} keypoints in {image.name!r} are NaN or huge and were left out.")
+    if not (confidence > 0.0).any():
+        if person.box is None:
+            notices.append(f"{source}: a person in {image.name!r} has no observed keypoint and was left out.")
+        return ListedPerson(None, person.box)
+    pixels = np.where(confidence[:, None] > 0.0, np.nan_to_num(values[:, :2]), 0.0)
+    return ListedPerson(np.concatenate([pixels, confidence[:, None]], -1), person.box)
+
+
+def _check_inside(people: list[ListedPerson], image: Image, notices: list[str], source: str) -> None:
+    height, width = image.pixels.shape[:2]
+    listed = [p.keypoints[p.keypoints[:, 2] > 0.0, :2] for p in people if p.keypoints is not None]
+    listed += [(p.box[:2] + p.box[2:])[None] / 2.0 for p in people if p.keypoints is None and p.box is not None]
+    if not listed:
+        return
+    points = np.concatenate(listed)
+    outside = int(((points < 0.0) | (points > (width, height))).any(-1).sum())
+    if 2 * outside > len(points):
+        raise BadKeypoints(
+            f"{source}: {outside} of {len(points)} points lie outside {image.name!r} ({width} x {height}); "
+            "the file was probably made for a photo of another size."
+        )
+    if len(points) > 4 and points.max() <= 1.0 and min(width, height) > 2:
+        raise BadKeypoints(f"{source}: all points lie in [0, 1]; give pixels, not shares of the photo's sides.")
+    if outside:
+        notices.append(f"{source}: {outside} of {len(points)} points lie outside {image.name!r} ({width} x {height}).")
+
+
+def _as_listed(
+    keypoints: Float[np.ndarray, "keypoints 3"],
+    box: Float[np.ndarray, "4"] | None,
+    convention: str,
+    width: int,
+    height: int,
+) -> Detections:
+    if box is None:
+        seen = keypoints[keypoints[:, 2] > 0.0, :2]
+        margin = _BOX_MARGIN * max(float((seen.max(0) - seen.min(0)).max()), 1.0)
+        box = np.concatenate([seen.min(0) - margin, seen.max(0) + margin]).clip(0.0, (width, height) * 2)
+    values = torch.from_numpy(keypoints.astype(np.float32))[None]
+    boxes = torch.from_numpy(box.astype(np.float32))[None]
+    blank = torch.zeros(1, len(keypoints))
+    return Detections(values[..., :2], values[..., 2], boxes, convention, torch.zeros(1, len(keypoints), 3), blank)
+
+
+def _in_box(box: Float[np.ndarray, "4"], image: Image, boxed: MediapipeDetector, convention: str) -> Detections:
+    given = torch.from_numpy(box.astype(np.float32))[None]
+    seen = replace(boxed.in_boxes(image, given), boxes=given)
+    if convention == seen.convention:
+        return seen
+    names = convention_named(convention).keypoints
+    known = [MEDIAPIPE_33.keypoints.index(name) if name in MEDIAPIPE_33.keypoints else 0 for name in names]
+    there = torch.tensor([float(name in MEDIAPIPE_33.keypoints) for name in names])
+    assert seen.landmarks is not None and seen.landmark_confidence is not None
+    return Detections(
+        seen.keypoints[:, known],
+        seen.confidence[:, known] * there,
+        seen.boxes,
+        convention,
+        seen.landmarks[:, known],
+        seen.landmark_confidence[:, known] * there,
+    )
