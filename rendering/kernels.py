@@ -11,7 +11,7 @@ from numba import njit
 logger = logging.getLogger(__name__)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile without the interpreter lock, and keep the machine code on disk where any place can be written."""
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     try:
@@ -22,9 +22,9 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(**options)(function)
 
 
-@_compiled
+@compiled
 @no_type_check
-def _span(a, b, c, first, count):
+def span(a, b, c, first, count):
     """First and last pixel centre between the least and greatest of three coordinates, counted from ``first``."""
     low = max(math.ceil(min(a, b, c) - 0.5) - first, 0.0)
     high = min(math.floor(max(a, b, c) - 0.5) - first, count - 1.0)
@@ -32,9 +32,9 @@ def _span(a, b, c, first, count):
     return (int(low), int(high)) if low <= high else (0, -1)
 
 
-@_compiled
+@compiled
 @no_type_check
-def _edges(screen, corners, x, y):
+def edges(screen, corners, x, y):
     """Doubled signed areas between a point and the edges that face the three corners."""
     i, j, k = corners
     ax, ay = screen[i, 0] - x, screen[i, 1] - y
@@ -43,7 +43,7 @@ def _edges(screen, corners, x, y):
     return bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
 
 
-@_compiled
+@compiled
 @no_type_check
 def draw_faces(screen, faces, first_row, limits, face_ids, depth):
     """Keep the nearest face at each pixel centre of a band of rows.
@@ -62,18 +62,18 @@ def draw_faces(screen, faces, first_row, limits, face_ids, depth):
     depth[:] = math.inf
     for face in range(faces.shape[0]):
         i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-        top, bottom = _span(screen[i, 1], screen[j, 1], screen[k, 1], first_row, rows)
-        left, right = _span(screen[i, 0], screen[j, 0], screen[k, 0], 0, columns)
+        top, bottom = span(screen[i, 1], screen[j, 1], screen[k, 1], first_row, rows)
+        left, right = span(screen[i, 0], screen[j, 0], screen[k, 0], 0, columns)
         az, bz, cz = screen[i, 2], screen[j, 2], screen[k, 2]
         if top > bottom or left > right or not (az >= near and bz >= near and cz >= near):
             continue
-        double_area = _edges(screen, (i, j, k), screen[i, 0], screen[i, 1])[0]
+        double_area = edges(screen, (i, j, k), screen[i, 0], screen[i, 1])[0]
         if not (min_double_area <= abs(double_area) < math.inf):
             continue
         over_az, over_bz, over_cz = 1.0 / az, 1.0 / bz, 1.0 / cz
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
-                u, v, w = _edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
+                u, v, w = edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
                 if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
                     z = np.float32(double_area / (u * over_az + v * over_bz + w * over_cz))
                     if z < depth[row, column]:
@@ -81,7 +81,7 @@ def draw_faces(screen, faces, first_row, limits, face_ids, depth):
                         face_ids[row, column] = face
 
 
-@_compiled
+@compiled
 @no_type_check
 def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
     """Write the perspective-correct weights of each visible face's corners, and depth 0 where there is none.
@@ -102,7 +102,7 @@ def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
                 depth[row, column] = 0.0
                 continue
             i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-            u, v, w = _edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
+            u, v, w = edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
             u, v, w = u / screen[i, 2], v / screen[j, 2], w / screen[k, 2]
             scale = 1.0 / (u + v + w)
             barycentrics[row, column, 0] = u * scale
