@@ -1,7 +1,5 @@
 """Mesh files: glTF binary (.glb), Wavefront (.obj) and Stanford (.ply), written whole or not at all."""
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image as Picture
 from torch import Tensor
 
+from body.files import whole_file
 from rendering.interpolation import vertex_normals
 
 
@@ -46,7 +45,7 @@ def export_glb(
     so that files of one photo fit together.
 
     Args:
-        path: Ends in .glb; its folder exists.
+        path: Ends in .glb.
         vertices: Camera frame, metres; one body without a leading axis, else one row per person.
         faces: Counter-clockwise seen from outside.
         appearance: For all, or one per person.
@@ -68,7 +67,7 @@ def export_glb(
     for index, (body, look) in enumerate(zip(people, looks, strict=True)):
         name = f"person_{index}"
         scene.add_geometry(_gltf_mesh(body, faces.cpu(), look), node_name=name, geom_name=name)
-    _write_whole(path, encode(scene, include_normals=True))
+    _write(path, encode(scene, include_normals=True))
 
 
 def export_ply(
@@ -90,7 +89,7 @@ def export_ply(
     mesh = _plain_mesh(_to_file_axes(vertices), faces.cpu())
     if colors is not None:
         mesh.visual = ColorVisuals(mesh, vertex_colors=_to_bytes(colors))
-    _write_whole(path, encode(mesh, vertex_normal=True))
+    _write(path, encode(mesh, vertex_normal=True))
 
 
 def export_obj(path: str | Path, vertices: Float[Tensor, "vertices 3"], faces: Int[Tensor, "faces 3"]) -> None:
@@ -104,7 +103,7 @@ def export_obj(path: str | Path, vertices: Float[Tensor, "vertices 3"], faces: I
     from trimesh.exchange.obj import export_obj as encode
 
     mesh = _plain_mesh(_to_file_axes(vertices), faces.cpu())
-    _write_whole(path, str(encode(mesh, include_normals=True, include_color=False, header="fitloop")).encode())
+    _write(path, str(encode(mesh, include_normals=True, include_color=False, header="fitloop")).encode())
 
 
 def to_gltf_axes(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
@@ -161,15 +160,6 @@ def _checked_path(path: str | Path, suffix: str) -> Path:
     return path
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write beside the target and move into place, so that a reader never sees half a file."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=".part", dir=path.parent)
-    part = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        part.chmod(0o644)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _write(path: Path, content: bytes) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(content)

@@ -40,7 +40,7 @@ def draw_overlay(
     vertices: Float[Tensor, "people vertices 3"],
     faces: Int[Tensor, "faces 3"],
     camera: Camera,
-    colors: Float[Tensor, "people #vertices 3"] | Float[Tensor, "people 3"] | None = None,
+    colors: Float[Tensor, "*any 3"] | None = None,
     style: OverlayStyle = OverlayStyle(),
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw all people of a photo over it; at each sample the nearest surface hides those behind.
@@ -52,7 +52,7 @@ def draw_overlay(
         vertices: Camera frame, metres; a person who is behind the camera or not finite is left out.
         faces: Counter-clockwise seen from outside, shared by all.
         camera: Of the photo: one for all, or one per person.
-        colors: sRGB in [0, 1], one per person or per vertex; by default `person_colors`.
+        colors: sRGB in [0, 1], (people, 3) or per vertex (people, vertices, 3); by default `person_colors`.
         style: Opacity and smoothing.
 
     Returns:

@@ -17,12 +17,12 @@ PERSON_COLORS = (
 
 _LIGHTS = (
     # Direction towards the light (camera axes), colour (linear RGB), softness of the shadow edge.
-    ((-0.55, -0.75, -0.75), (0.86, 0.82, 0.76), 0.25),
-    ((0.90, -0.10, -0.55), (0.16, 0.19, 0.24), 0.50),
-    ((0.35, -0.55, 0.85), (0.42, 0.44, 0.48), 0.10),
+    ((-0.60, -0.80, -0.60), (1.05, 1.00, 0.92), 0.15),
+    ((0.95, -0.05, -0.45), (0.14, 0.17, 0.22), 0.40),
+    ((0.45, -0.50, 0.80), (0.50, 0.53, 0.58), 0.05),
 )
-_SKY, _GROUND = (0.30, 0.32, 0.36), (0.11, 0.10, 0.10)
-_GLOSS, _SHININESS, _RIM = 0.10, 28.0, 0.16
+_SKY, _GROUND = (0.25, 0.27, 0.31), (0.09, 0.085, 0.085)
+_GLOSS, _SHININESS, _RIM = 0.09, 24.0, 0.22
 
 
 def person_colors(people: int) -> Float[Tensor, "people 3"]:
@@ -63,7 +63,7 @@ def shade(
 
 
 def _openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
-    """1 on flat and bulging surface, down to 0.4 in creases; from the slope of the edges around each vertex."""
+    """1 on flat and bulging surface, down to 0.3 in creases; from the slope of the edges around each vertex."""
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     start, end = edges.unbind(1)
     rise = (normalize(vertices[..., end, :] - vertices[..., start, :], dim=-1) * normals[..., start, :]).sum(-1)
@@ -72,7 +72,7 @@ def _openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
     for _ in range(2):
         total, count = _spread(total, start, end), _spread(count, start, end)
     hollow = (total / count.clamp_min(1e-6)).clamp_min(0)
-    return torch.exp(-3.0 * hollow).clamp_min(0.4)[..., None]
+    return torch.exp(-6.0 * hollow).clamp_min(0.3)[..., None]
 
 
 def _spread(values: Tensor, start: Tensor, end: Tensor) -> Tensor:
