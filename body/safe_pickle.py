@@ -112,17 +112,44 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         ValueError: If the file is truncated, no pickle, or holds anything but arrays, numbers and texts.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the path of a .pkl file with arrays.")
     try:
-        with path.open("rb") as file:
-            content = _Unpickler(file, encoding="latin1").load()  # noqa: S301
-        entries = content.state if isinstance(content, _Estimator) else content
-        if not isinstance(entries, dict):
-            raise ValueError(f"it holds a {type(entries).__name__} instead of a dictionary of arrays")
-        return {str(key): _decode(value) for key, value in entries.items() if _is_data(value)}
+        return {str(key): _decode(value) for key, value in _read_entries(path).items() if _is_data(value)}
     except _BROKEN as error:
         raise ValueError(f"{path} is no usable file of arrays: {error}. Get the file again from its owner.") from error
+
+
+def load_array_lists(path: str | Path, keys: tuple[str, ...]) -> dict[str, list[np.ndarray]]:
+    """Read some entries of a pickled dictionary, each an array or a list of arrays of any lengths (3DPW's sequences).
+
+    Args:
+        path: A .pkl file of Python 2 or 3; nothing in it is executed, as in `load_arrays`.
+        keys: What to read; a single array or text becomes a list of one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is truncated, no pickle, lacks a key, or holds objects.
+    """
+    path = Path(path)
+    try:
+        entries = {str(key): value for key, value in _read_entries(path).items()}
+        missing = [key for key in keys if key not in entries]
+        if missing:
+            raise ValueError(f"it has no {', '.join(missing)}, it has {', '.join(sorted(entries))}")
+        lists = {key: entries[key] if isinstance(entries[key], list | tuple) else [entries[key]] for key in keys}
+        return {key: [_decode(value) for value in values] for key, values in lists.items()}
+    except _BROKEN as error:
+        raise ValueError(f"{path} is no usable file of arrays: {error}. Get the file again from its owner.") from error
+
+
+def _read_entries(path: Path) -> dict[Any, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give the path of a .pkl file with arrays.")
+    with path.open("rb") as file:
+        content = _Unpickler(file, encoding="latin1").load()  # noqa: S301
+    entries = content.state if isinstance(content, _Estimator) else content
+    if not isinstance(entries, dict):
+        raise ValueError(f"it holds a {type(entries).__name__} instead of a dictionary of arrays")
+    return entries
 
 
 def _is_data(value: Any) -> bool:
