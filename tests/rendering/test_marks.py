@@ -7,9 +7,8 @@ import torch
 from body import Convention
 from rendering import draw_keypoints
 
-PAIR = Convention(
-    "pair", ("left_wrist", "right_wrist"), ("left_wrist", "right_wrist"), (("left_wrist", "right_wrist"),)
-)
+WRISTS = ("left_wrist", "right_wrist")
+PAIR = Convention("pair", WRISTS, WRISTS, (WRISTS,))
 
 
 @pytest.fixture

@@ -87,12 +87,11 @@ def test_edges_are_smooth_with_two_samples_and_hard_with_one(make_sphere, camera
     vertices, faces = make_sphere()
     photo = np.zeros((90, 120, 3), np.uint8)
     white = torch.ones(1, 3)
-    levels = []
+    faintest = []
     for samples in (1, 2):
         picture = draw_overlay(photo, vertices[None], faces, camera, white, OverlayStyle(1.0, samples))
-        levels.append(int(((picture[..., 1] > 0) & (picture[..., 1] < 30)).sum()))
-    assert levels[0] == 0
-    assert levels[1] >= 0 and len(np.unique(picture)) > 20
+        faintest.append(int(picture[..., 1][picture[..., 1] > 0].min()))
+    assert faintest[1] < 0.5 * faintest[0], "a quarter of a pixel at the border gives a quarter of the colour"
 
 
 def test_alpha_mixes_body_and_photo(make_sphere, photo, camera):
@@ -133,9 +132,8 @@ def test_a_wrong_number_of_colours_or_cameras_is_refused(make_sphere, photo, cam
 def test_the_side_view_is_filled_by_the_body_wherever_it_stands(make_sphere):
     vertices, faces = make_sphere()
     tall = (vertices - torch.tensor([0.0, 0.0, 3.0])) * torch.tensor([0.3, 1.0, 0.3])
-    pictures = [
-        draw_side_view(tall + torch.tensor(place), faces, (200, 100)) for place in ((0.0, 0.0, 3.0), (9.0, 2, -4))
-    ]
+    places = torch.tensor([[0.0, 0.0, 3.0], [9.0, 2.0, -4.0]])
+    pictures = [draw_side_view(tall + place, faces, (200, 100)) for place in places]
     assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 4
     blue = pictures[0][..., 2].astype(int) - pictures[0][..., 0] > 25
     rows, columns = np.nonzero(blue)
