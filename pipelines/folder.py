@@ -13,6 +13,7 @@ import torch
 from body import Image
 from body.files import UNFINISHED, whole_file
 from data import UnreadableImage, find_images, load_image
+from detection import BadKeypoints
 from geometry.cameras import camera_of, field_of_view_to_focal
 from pipelines.command_line import USAGE_ERROR, stop
 from pipelines.config import config_to_tree, save_config
@@ -149,12 +150,12 @@ def _regressed(
         start = time.perf_counter()
         try:
             image = open_photo(config, photo)
-        except UnreadableImage as error:
+            journal.clock("reading", start)
+            start = time.perf_counter()
+            report = stages.detect(image)
+        except (UnreadableImage, BadKeypoints) as error:
             journal.skipped[photo] = str(error)
             continue
-        journal.clock("reading", start)
-        start = time.perf_counter()
-        report = stages.detect(image)
         journal.clock("detection", start)
         start = time.perf_counter()
         people = stages.regress(image, report)

@@ -26,6 +26,7 @@ class Progress:
         self.done = done
         self._total, self._unit, self._interval, self._already = total, unit, interval, done
         self._start = self._spoken = time.monotonic()
+        self._told = done
         self._bar = tqdm(total=total, unit=unit, initial=done, file=sys.stderr) if sys.stderr.isatty() else None
 
     def __enter__(self) -> "Progress":
@@ -34,7 +35,7 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self.done > self._already:
+        elif self.done > self._told:
             self._speak()
 
     def advance(self, count: int) -> None:
@@ -51,4 +52,4 @@ class Progress:
         left = (self._total - self.done) / max(rate, 1e-9)
         sys.stderr.write(f"{self.done}/{self._total} {self._unit}s, {rate:.2f} {self._unit}s/s, {left:.0f} s left\n")
         sys.stderr.flush()
-        self._spoken = now
+        self._spoken, self._told = now, self.done

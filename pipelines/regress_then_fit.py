@@ -7,15 +7,14 @@ An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joi
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
 
 from body import Body, Image, load_body
 from detection import DetectionReport, Detector
-from fitting import FitConfig, fit
-from geometry import concatenate
+from fitting import FitConfig
 from pipelines.command_line import parse
+from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
 from pipelines.people import People
 from pipelines.regression import choose_regressor
@@ -58,14 +57,7 @@ class Stages:
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
-        if not self.config.fit or not any(len(people) for people in crowd):
-            return list(crowd)
-        evidence = concatenate([people.detections for people in crowd])
-        start = concatenate([people.regressed for people in crowd])
-        fitted = fit(self.body, evidence, start, FitConfig())
-        ends = list(accumulate(len(people) for people in crowd))
-        rows = [slice(end - len(people), end) for people, end in zip(crowd, ends, strict=True)]
-        return [replace(people, fitted=fitted[row]) for people, row in zip(crowd, rows, strict=True)]
+        return fit_together(crowd, FitConfig()) if self.config.fit else list(crowd)
 
 
 def predict(image: Image, stages: Stages = Stages()) -> People:
