@@ -1,0 +1,145 @@
+"""A synthetic photo from a seed: who, where, how lit, and what is true of it."""
+
+import numpy as np
+import torch
+
+from body import BodyParams
+from data.synthetic import kernels
+from data.synthetic.assets import Assets, Side
+from data.synthetic.config import SceneConfig
+from data.synthetic.drawing import Stage, View, draw, light_up, set_stage
+from data.synthetic.figures import Figure
+from data.synthetic.ground import shade_on_ground
+from data.synthetic.outfits import choose_outfit, choose_skin
+from data.synthetic.photos import lay_over, show_backdrop, take
+from data.synthetic.placement import (
+    CameraPlan,
+    choose_backdrop,
+    choose_camera,
+    choose_person,
+    place_main,
+    place_other,
+)
+from data.synthetic.textures import TexturePool
+from data.synthetic.things import thing_before
+from data.synthetic.truth import Landmarks, Maps, Person, SyntheticPhoto, place_landmarks, see_landmarks
+
+BACKGROUND, THING = -1, -2
+
+
+def render_person_scene(assets: Assets, seed: tuple[int, ...], config: SceneConfig = SceneConfig()) -> SyntheticPhoto:
+    """Draw a synthetic photo; the same arguments give the same photo on any machine with the same assets.
+
+    Args:
+        assets: From `load_assets`.
+        seed: Any non-negative integers, such as a seed and an index.
+        config: What scenes are like.
+    """
+    rng = np.random.default_rng(list(seed))
+    side = assets.side(config.split)
+    backdrop = choose_backdrop(assets, side, config, rng)
+    plan = choose_camera(backdrop, config, rng)
+    cast = [_Actor.cast(assets, side, plan, config, rng, None)]
+    for _ in range(int(rng.integers(config.people[0], config.people[1] + 1)) - 1):
+        cast.append(_Actor.cast(assets, side, plan, config, rng, cast[0]))
+    things = []
+    if rng.random() < config.occluded:
+        things.append(thing_before(cast[0].bare, plan, side.surfaces, rng))
+    figures = [actor.figure for actor in cast] + things
+    stage = set_stage(figures, assets.textures, plan.view)
+    drawing = draw(stage, plan.view, assets.textures)
+    lit = light_up(drawing, stage, plan.view, assets.textures, plan.light)
+    ground = show_backdrop(backdrop, plan.view.size, rng)
+    if not plan.free:
+        shapes = [(actor.bare, assets.dressmaker.faces, actor.landmarks.joints) for actor in cast if actor.stands]
+        ground = ground * shade_on_ground(plan.view, plan.down, shapes, plan.light)[..., None]
+    pixels = take(lay_over(ground, drawing, lit), rng)
+    maps = _map(stage, plan.view, assets.textures, len(cast))
+    people = tuple(
+        actor.truth(number, maps, stage, assets.textures, plan.view, config.maps) for number, actor in enumerate(cast)
+    )
+    return SyntheticPhoto(pixels, plan.view, people, backdrop.name, maps if config.maps else None)
+
+
+class _Actor:
+    """A person of a scene that is being made."""
+
+    def __init__(self, params: BodyParams, bare: np.ndarray, figure: Figure, garments: tuple[str, ...]) -> None:
+        self.params, self.bare, self.figure, self.garments = params, bare, figure, garments
+        self.stands = True
+        self.landmarks: Landmarks
+
+    @staticmethod
+    def cast(
+        assets: Assets,
+        side: Side,
+        plan: CameraPlan,
+        config: SceneConfig,
+        rng: np.random.Generator,
+        main: "_Actor | None",
+    ) -> "_Actor":
+        """Choose a person, put it somewhere, dress it."""
+        person = choose_person(assets, side, plan, config, rng)
+        place = place_main(person, plan, config, rng) if main is None else place_other(person, main.bare, plan, rng)
+        stands = bool(rng.random() >= config.airborne)
+        if not stands:
+            place = place - float(rng.uniform(0.05, 0.4)) * plan.down
+        transl = place.astype(np.float32)
+        params = BodyParams(
+            person.params.global_orient, person.params.body_pose, person.params.betas, torch.from_numpy(transl)
+        )
+        feminine = assets.dressmaker.is_feminine(params.betas.numpy())
+        outfit = choose_outfit(side, feminine, bool(rng.random() < config.loose), rng)
+        figure = assets.dressmaker.dress(params, outfit, *choose_skin(side, feminine, rng))
+        bare = person.vertices + transl
+        actor = _Actor(params, bare, figure, tuple(garment.name for garment, _ in outfit))
+        actor.stands = stands
+        actor.landmarks = place_landmarks(assets.dressmaker.body, params, bare, plan.view)
+        return actor
+
+    def truth(self, number: int, maps: Maps, stage: Stage, pool: TexturePool, view: View, alone: bool) -> Person:
+        """What is known of the person in the finished scene."""
+        seen = see_landmarks(self.landmarks, number, maps.owners, maps.depth)
+        full = _silhouette(stage, number, view, pool) if alone else None
+        return Person(
+            params=self.params,
+            joints=self.landmarks.joints,
+            landmarks_3d=self.landmarks.points,
+            landmarks_2d=self.landmarks.pixels,
+            visibility=seen,
+            mask=maps.owners == number,
+            full_mask=full,
+            box=self.landmarks.box,
+            garments=self.garments,
+        )
+
+
+def _draw_exactly(
+    stage: Stage, view: View, pool: TexturePool, faces: np.ndarray | slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Face ids and depth at pixel centres, and the screen coordinates."""
+    screen = view.screen(stage.vertices)
+    face_ids, depth = np.full(view.size, -1, np.int32), np.full(view.size, np.inf, np.float32)
+    kernels.draw_layers(
+        (screen, stage.faces[faces], stage.slots[faces], stage.corner_uv[faces]),
+        (stage.slot_bias, stage.slot_texture, pool.texels),
+        *(face_ids, depth, depth.copy()),
+    )
+    return face_ids, depth, screen
+
+
+def _silhouette(stage: Stage, number: int, view: View, pool: TexturePool) -> np.ndarray:
+    return _draw_exactly(stage, view, pool, np.flatnonzero(stage.owners == number))[0] >= 0
+
+
+def _map(stage: Stage, view: View, pool: TexturePool, people: int) -> Maps:
+    face_ids, depth, screen = _draw_exactly(stage, view, pool, slice(None))
+    seen = face_ids >= 0
+    rows = np.where(seen, face_ids, 0)
+    owners = np.where(seen, np.where(stage.owners[rows] < people, stage.owners[rows], THING), BACKGROUND).astype(
+        np.int16
+    )
+    parts = np.where(seen, stage.parts[rows], -1).astype(np.int8)
+    normals = np.zeros((*face_ids.shape, 3), np.float32)
+    kernels.spread_normals(screen, stage.faces, stage.normals, face_ids, normals)
+    return Maps(owners, parts, np.where(seen, depth, 0.0).astype(np.float32), normals)
