@@ -29,15 +29,19 @@ def write_pictures(config: RunConfig, people: People, read: Callable[[], np.ndar
     if not {"overlays", "page"} & set(config.outputs):
         return
     pixels = read()
-    if "overlays" in config.outputs and len(people):
-        _save(overlay(pixels, people, people.estimate), config.out / "overlays" / f"{people.name}.jpg")
     if "page" in config.outputs:
+        _save(shrink(pixels, PAGE_SIDE)[0], page_picture(config.out, people.name, "photo"))
+    if len(people) == 0:
+        return
+    if "page" in config.outputs and people.fitted is not None:
         small, scale = shrink(pixels, PAGE_SIDE)
-        _save(small, page_picture(config.out, people.name, "photo"))
-        for stage, estimate in people.stages():
-            if len(people):
-                picture = overlay(small, people, estimate, scale)
-                _save(picture, page_picture(config.out, people.name, stage))
+        _save(overlay(small, people, people.regressed, scale), page_picture(config.out, people.name, "regressed"))
+    last = overlay(pixels, people, people.estimate)
+    if "overlays" in config.outputs:
+        _save(last, config.out / "overlays" / f"{people.name}.jpg")
+    if "page" in config.outputs:
+        stage = [name for name, _ in people.stages()][-1]
+        _save(shrink(last, PAGE_SIDE)[0], page_picture(config.out, people.name, stage))
 
 
 def page_picture(out: Path, photo: str, stage: str) -> Path:
