@@ -60,7 +60,7 @@ def fit_body(config: BuildConfig) -> Fitted:
     skin[mesh.group_vertices("body")] = True
     # MakeHuman's joint cubes drift against the skin from shape to shape (knees by 2 cm). A joint is where the skin
     # around it says, on average over shapes where MakeHuman has it.
-    cubes = modelled[:, cube_vertices(mesh)].mean(2).astype(np.float64)
+    cubes = modelled[:, cube_vertices(mesh)].mean(2)
     modelled_space = principal_components(modelled, importance)
     definition = joint_regressor(cubes, modelled_space, weights, skin, mesh.mirror)
     bodies = stand_in_tpose(mesh, modelled, definition @ modelled, weights)
@@ -68,7 +68,7 @@ def fit_body(config: BuildConfig) -> Fitted:
     joint_weights = joint_regressor(bodies.joints, space, weights, skin, mesh.mirror)
     knuckles = {}
     for name, cube in LEFT_CUBES.items():
-        points = bodies.vertices[:, mesh.group_vertices(cube)].mean(1).astype(np.float64)
+        points = bodies.vertices[:, mesh.group_vertices(cube)].mean(1)
         hand = skin & (weights[:, [JOINT_NAMES.index("left_wrist"), JOINT_NAMES.index("left_hand")]].sum(1) > 0.9)
         knuckles[name] = regress_point(points, space, nearby(space, points.mean(0), hand, 0.03))
     return Fitted(mesh, surface, weights, bodies, space, joint_weights, landmark_weights(mesh, knuckles))
@@ -113,10 +113,10 @@ def wardrobe_arrays(fitted: Fitted) -> dict[str, np.ndarray]:
         "name": np.array(NAME),
         "version": np.array(VERSION),
         "template": rounded(fitted.space.template),
-        "shapedirs": fitted.space.directions.astype(np.float16),
+        "shapedirs": rounded(fitted.space.directions).astype(np.float16),
         "lbs_indices": indices,
         "lbs_weights": values,
-        "offset_rotations": (left @ right).astype(np.float32),
+        "offset_rotations": rounded(left @ right),
     }
 
 

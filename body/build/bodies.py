@@ -15,7 +15,7 @@ class Bodies:
     """Sampled bodies in the T-pose, pelvis joint at the origin, metres."""
 
     vertices: np.ndarray
-    """(samples, 19158, 3) float32."""
+    """(samples, 19158, 3)."""
     joints: np.ndarray
     """(samples, 24, 3)."""
     rotations: np.ndarray
@@ -23,16 +23,17 @@ class Bodies:
 
 
 def model_bodies(mesh: BaseMesh, targets: Targets, people: People) -> np.ndarray:
-    """(samples, 19158, 3) float32 in MakeHuman's pose, symmetric, with the wanted stature."""
+    """(samples, 19158, 3) in MakeHuman's pose, symmetric, with the wanted stature."""
     fields = targets.displacements.reshape(len(targets.words), -1)
 
     def shaped(height: np.ndarray) -> np.ndarray:
         parameters = {**people.parameters, "height": height}
-        coefficients = target_coefficients(replace(people, parameters=parameters), targets).astype(np.float32)
+        coefficients = target_coefficients(replace(people, parameters=parameters), targets)
         vertices = (coefficients @ fields).reshape(len(height), -1, 3)
-        vertices += mesh.vertices.astype(np.float32)
-        mirrored = vertices[:, mesh.mirror] * np.array([-1, 1, 1], np.float32)
-        return (vertices + mirrored) / 2
+        vertices += mesh.vertices
+        vertices += vertices[:, mesh.mirror] * np.array([-1.0, 1.0, 1.0])
+        vertices /= 2
+        return vertices
 
     skin = mesh.group_vertices("body")
     ends = [np.ptp(shaped(np.full(len(people.stature), h))[:, skin, 1], axis=1) for h in (0.0, 1.0)]
@@ -56,7 +57,6 @@ def stand_in_tpose(mesh: BaseMesh, modelled: np.ndarray, joints: np.ndarray, wei
     pelvis = JOINT_NAMES.index("pelvis")
     vertices, all_joints, all_rotations = np.empty_like(modelled), [], []
     for row, body in enumerate(modelled):
-        body = body.astype(np.float64)
         rotations = tpose_rotations(joints[row], *(body[k].mean(1) for k in knuckles))
         posed, translations = pose_transforms(joints[row], rotations)
         vertices[row] = unpose(body, weights, rotations, translations) - posed[pelvis]

@@ -29,7 +29,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def rounded(array: np.ndarray, step: float = 2.0**-20) -> np.ndarray:
     """Float32 on a grid of about a micrometre, which compresses well."""
-    return (np.round(array / step) * step).astype(np.float32)
+    return (np.round(array / step) * step + 0.0).astype(np.float32)  # adding 0 turns -0 into 0
 
 
 def write_manifest(folder: Path, names: tuple[str, ...]) -> None:

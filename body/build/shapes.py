@@ -88,20 +88,20 @@ def principal_components(samples: np.ndarray, importance: np.ndarray) -> ShapeSp
         importance: (V,) weight of each vertex in the variance, for instance its share of the area.
     """
     count = len(samples)
-    template = samples.mean(0, dtype=np.float64)
+    template = samples.mean(0)
     used = np.nonzero(importance > 0)[0]
     centred = (samples[:, used] - template[used]) * np.sqrt(importance[used])[None, :, None]
-    centred = centred.reshape(count, -1).astype(np.float64)
+    centred = centred.reshape(count, -1)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values, vectors = values[::-1], vectors[:, ::-1]
     scores = vectors[:, :NUM_BETAS] * np.sqrt(count)
-    offsets = (samples - template.astype(samples.dtype)).reshape(count, -1)
-    directions = (scores.T.astype(samples.dtype) @ offsets / count).reshape(NUM_BETAS, *template.shape)
+    offsets = (samples - template).reshape(count, -1)
+    directions = (scores.T @ offsets / count).reshape(NUM_BETAS, *template.shape)
     # A positive coefficient makes the body larger.
     signs = np.sign(np.einsum("kvx,vx->k", directions[:, used], template[used]))
     return ShapeSpace(
         template=template,
-        directions=np.moveaxis(directions * signs[:, None, None], 0, -1).astype(np.float64),
+        directions=np.moveaxis(directions * signs[:, None, None], 0, -1),
         scores=scores * signs,
         explained=float(values[:NUM_BETAS].sum() / values.sum()),
     )

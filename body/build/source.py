@@ -49,7 +49,7 @@ class Targets:
 
     words: tuple[tuple[str, ...], ...]
     displacements: np.ndarray
-    """(targets, 19158, 3) metres, float32."""
+    """(targets, 19158, 3) metres."""
 
 
 def data_folder() -> Path:
@@ -114,7 +114,7 @@ def read_targets(folder: Path, num_vertices: int) -> Targets:
     names, fields = [], []
     for words, path in _adult_target_files(folder):
         table = np.array(gzip.decompress(path.read_bytes()).split(), dtype=np.float64).reshape(-1, 4)
-        field = np.zeros((num_vertices, 3), np.float32)
+        field = np.zeros((num_vertices, 3))
         field[table[:, 0].astype(int)] = table[:, 1:] * DECIMETRE
         names.append(words)
         fields.append(field)
