@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitting.config import StageConfig
-from fitting.landmarks import POSE, LandmarkTables, move, place, pull
+from fitting.landmarks import BETAS, POSE, TRANSL, LandmarkTables, move, place, pull
 from fitting.prior import PosePrior
 from fitting.solver import Quadratic
 from fitting.terms import (
@@ -153,7 +153,7 @@ class BodyProblem:
 
     def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tables, stage = self.tables, self.tables.stage
-        pose, betas = state[:, 9 : 9 + POSE], state[:, 12 + POSE :]
+        pose, betas = state[:, POSE], state[:, BETAS]
         offset = state - self.anchor
         pulls = (pose @ tables.precisions - tables.shifts).view(len(pose), *tables.means.shape)
         energies = 0.5 * ((pose[:, None] - tables.means) * pulls).sum(-1) + tables.constants
@@ -169,13 +169,11 @@ class BodyProblem:
         by_transl = torch.zeros_like(state[:, :3])
         if stage.start_prior > 0:
             held = stage.start_prior**2
-            energy = energy + held * (
-                offset[:, 9 : 9 + POSE].square().sum(-1) + offset[:, 12 + POSE :].square().sum(-1)
-            )
-            by_pose = by_pose + 2.0 * held * offset[:, 9 : 9 + POSE]
-            by_betas = by_betas + 2.0 * held * offset[:, 12 + POSE :]
+            energy = energy + held * (offset[:, POSE].square().sum(-1) + offset[:, BETAS].square().sum(-1))
+            by_pose = by_pose + 2.0 * held * offset[:, POSE]
+            by_betas = by_betas + 2.0 * held * offset[:, BETAS]
         if stage.depth_prior > 0:
-            depth = offset[:, 11 + POSE]
+            depth = offset[:, TRANSL][:, 2]
             energy = energy + stage.depth_prior**2 * depth.square()
             by_transl[:, 2] = 2.0 * stage.depth_prior**2 * depth
         blocks = [state.new_zeros(len(state), tables.root), by_pose[:, tables.pose_columns]]

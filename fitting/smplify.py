@@ -12,14 +12,13 @@ from body.params import NUM_JOINTS
 from fitting.camera import TORSO, least_squares_translation, torso_translation
 from fitting.config import FitConfig, StageConfig
 from fitting.evidence import Usable, check_inputs, make_evidence, usable_keypoints
-from fitting.landmarks import POSE, make_tables, pack, place, unpack
+from fitting.landmark_tables import make_tables
+from fitting.landmarks import TRANSL, pack, place, unpack
 from fitting.prior import PosePrior, load_pose_prior
 from fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitting.solver import Status, minimize
 from fitting.starts import make_starts
 from geometry import TensorRecord
-
-TRANSL = slice(9 + POSE, 12 + POSE)
 
 
 @dataclass(frozen=True)

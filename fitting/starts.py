@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitting.config import Start
-from fitting.landmarks import POSE
+from fitting.landmarks import ORIENT, POSE
 
 
 def make_starts(
@@ -42,7 +42,7 @@ def _yaw(angle: float, like: Tensor) -> Tensor:
 def _turned(given: Tensor, angle: float) -> Tensor:
     """The same pose turned about the body's own vertical axis (Bogo et al. 2016, section 3.3)."""
     turned = given.clone()
-    turned[:, :9] = (given[:, :9].view(-1, 3, 3) @ _yaw(angle, given)).flatten(1)
+    turned[:, ORIENT] = (given[:, ORIENT].view(-1, 3, 3) @ _yaw(angle, given)).flatten(1)
     return turned
 
 
@@ -50,6 +50,6 @@ def _mean(given: Tensor, mean_pose: Tensor, angle: float) -> Tensor:
     """The prior's mean pose and the mean shape, upright, turned by ``angle`` from facing the camera."""
     mean = torch.zeros_like(given)
     facing = torch.diag(given.new_tensor([1.0, -1.0, -1.0]))
-    mean[:, :9] = (facing @ _yaw(angle, given)).flatten()
-    mean[:, 9 : 9 + POSE] = mean_pose
+    mean[:, ORIENT] = (facing @ _yaw(angle, given)).flatten()
+    mean[:, POSE] = mean_pose
     return mean

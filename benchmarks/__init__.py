@@ -1,0 +1,1 @@
+"""How fast and how well: workloads that return metrics, a committed baseline, a gate."""

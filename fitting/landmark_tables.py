@@ -1,0 +1,115 @@
+"""The constants of `fitting.landmarks`, gathered once per body, set of landmarks and set of free joints."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body import KeypointKinematics
+from body.params import JOINT_PARENTS, NUM_JOINTS
+from fitting.landmarks import Correctives, LandmarkTables
+
+
+def make_tables(
+    kinematics: KeypointKinematics, free: tuple[int, ...], transl: bool = True, betas: bool = True
+) -> LandmarkTables:
+    """Gather the constants.
+
+    Args:
+        kinematics: Which landmarks of which body.
+        free: Joints that may turn, in ascending order.
+        transl: Whether the body may move.
+        betas: Whether its shape may change.
+    """
+    device, dtype = kinematics.joint_template.device, kinematics.joint_template.dtype
+    parents = torch.tensor(JOINT_PARENTS[1:], device=device)
+    template, shape = kinematics.joint_template, kinematics.joint_dirs
+    mass, joint = kinematics.pair_mass, kinematics.pair_joint
+    bones, bone_dirs = template[1:] - template[parents], shape[1:] - shape[parents]
+    local = kinematics.pair_point - mass[:, None] * template[joint]
+    local_dirs = kinematics.pair_dirs - mass[:, None, None] * shape[joint]
+    columns = torch.tensor(free, dtype=torch.long, device=device)
+    depth = _depths()
+    order = sorted(range(NUM_JOINTS), key=lambda number: (depth[number], number))
+    return LandmarkTables(
+        free=free,
+        transl=transl,
+        betas=betas,
+        carrier=torch.cat([parents, joint]),
+        base=torch.cat([template[:1], bones, local]).flatten(),
+        dirs=torch.cat([shape[:1], bone_dirs, local_dirs]).flatten(0, 1).mT.contiguous(),
+        combine=_combine(kinematics, columns).to(dtype),
+        shape_moment=_shape_moments(kinematics, bone_dirs, local_dirs),
+        root_dirs=shape[0][..., None],
+        levels=tuple(_level(depth, order, level, device) for level in range(1, max(depth) + 1)),
+        order=torch.tensor([order.index(number) for number in range(NUM_JOINTS)], device=device),
+        free_index=columns,
+        correctives=_correctives(kinematics, free),
+    )
+
+
+def _depths() -> list[int]:
+    depth = [0]
+    for parent in JOINT_PARENTS[1:]:
+        depth.append(depth[parent] + 1)
+    return depth
+
+
+def _level(depth: list[int], order: list[int], level: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    above = [joint for joint in order if depth[joint] == level - 1]
+    joints = [joint for joint in order if depth[joint] == level]
+    places = [above.index(JOINT_PARENTS[joint]) for joint in joints]
+    return torch.tensor(joints, device=device), torch.tensor(places, device=device)
+
+
+def ancestry(like: Tensor) -> Float[Tensor, "joints joints"]:
+    """Row j holds 1 at every joint whose rotation moves j, itself included."""
+    table = torch.eye(NUM_JOINTS, dtype=like.dtype, device=like.device)
+    for joint, parent in enumerate(JOINT_PARENTS[1:], start=1):
+        table[joint] += table[parent]
+    return table
+
+
+def _combine(kinematics: KeypointKinematics, free: Tensor) -> Tensor:
+    """Landmarks and levers as sums of bones and shares; the root's place, which no lever feels, is left out."""
+    gather, mass = kinematics.gather, kinematics.pair_mass
+    # Row j: the bones on the way from the root to joint j.
+    way = ancestry(gather)[:, 1:]
+    positions = gather * mass @ way[kinematics.pair_joint]
+    landmarks = torch.cat([positions, gather], dim=1)
+    moved = kinematics.moved_by.mT[free]
+    turned = gather * moved[:, None]
+    below = (turned * mass) @ way[kinematics.pair_joint]
+    own = kinematics.subtree_mass.mT[free][..., None] * way[free][:, None]
+    levers = torch.cat([below - own, turned], dim=-1)
+    return torch.cat([landmarks[None], levers]).flatten(0, 1).mT.contiguous()
+
+
+def _shape_moments(kinematics: KeypointKinematics, bone_dirs: Tensor, local_dirs: Tensor) -> Tensor:
+    """Derivative of the landmarks by betas as a linear function of the joints' rotations, (72, betas * landmarks)."""
+    landmarks, betas = kinematics.gather.shape[0], bone_dirs.shape[-1]
+    moments = torch.zeros(NUM_JOINTS, 3, betas, landmarks, dtype=bone_dirs.dtype, device=bone_dirs.device)
+    pairs = zip(kinematics.pair_landmark.tolist(), kinematics.pair_joint.tolist(), strict=True)
+    for pair, (landmark, joint) in enumerate(pairs):
+        moments[joint, :, :, landmark] += local_dirs[pair]
+        while joint > 0:
+            # A bone is turned by the rotation of the joint above it; the root's own offset is not turned at all.
+            parent = JOINT_PARENTS[joint]
+            moments[parent, :, :, landmark] += kinematics.pair_mass[pair] * bone_dirs[joint - 1]
+            joint = parent
+    return moments.flatten(2).flatten(0, 1)
+
+
+def _correctives(kinematics: KeypointKinematics, free: tuple[int, ...]) -> Correctives | None:
+    offsets = kinematics.pair_correctives
+    if offsets is None:
+        return None
+    pairs = offsets.flatten(1).any(-1).nonzero()[:, 0]
+    if not len(pairs):
+        return None
+    return Correctives(
+        parts=pairs + NUM_JOINTS - 1,
+        table=offsets[pairs].flatten(0, 1).mT.contiguous(),
+        gather=kinematics.gather[:, pairs].contiguous(),
+        free=torch.tensor([joint - 1 for joint in free if joint > 0], dtype=torch.long, device=offsets.device),
+        root=0 in free,
+    )
