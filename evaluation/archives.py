@@ -9,8 +9,12 @@ from body import BodyParams
 from geometry import rotvec_to_rotmat
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an .npz file.
+def read_arrays(path: Path, unwanted: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz file.
+
+    Args:
+        path: The file.
+        unwanted: Ends of the names of arrays to leave out.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -19,10 +23,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it holds one bare array, an .npz with named arrays is needed")
-            return {key: file[key] for key in file.files}
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files if not key.endswith(unwanted)}
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"{path} holds one bare array; an .npz with named arrays is needed.") from error
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} cannot be read: {error}. Expected a whole .npz of plain arrays.") from error
 

@@ -18,6 +18,8 @@ PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
 LANDMARKS = "landmarks"
 """The detector's own 3D landmarks, and its 2D keypoints: what users would pick instead."""
 NOT_FITTED = "not_fitted"
+_UNUSED = ("joints_3d", "joints_2d", "silhouettes", "silhouette_boxes", "notices")
+"""Arrays that scores do not need: the joints follow from the parameters."""
 
 
 class OwnResults:
@@ -62,7 +64,7 @@ class OwnResults:
     def _files(self, photos: Collection[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
         for photo in photos:
             if photo in self._index:
-                arrays = read_arrays(self._index[photo])
+                arrays = read_arrays(self._index[photo], _UNUSED)
                 check_rows(self._index[photo], arrays, ("boxes",))
                 yield photo, arrays
 

@@ -10,10 +10,10 @@ import torch
 from evaluation.checks import suspect
 from evaluation.matching import match_people, resolve_photos
 from evaluation.people import People, usable
-from evaluation.placing import Bodies, Placed, place
+from evaluation.placing import Bodies
 from evaluation.protocols import Protocol
 from evaluation.results import Results, convert_unit
-from evaluation.scoring import score_people
+from evaluation.scoring import Goal, goal_of, score_people
 from evaluation.silhouettes import MaskSource, score_masks
 from evaluation.tables import Gathered, Table
 
@@ -66,9 +66,9 @@ def score(
     with torch.inference_mode():
         for rows in blocks(truth):
             part = truth.take(rows)
-            placed = place(part, protocol, bodies)
+            goal = goal_of(part, protocol, bodies)
             for stage, people in _read(results, part, rows, len(truth), aliases).items():
-                judge.score_block(gathered[stage], rows, (part, placed), people)
+                judge.score_block(gathered[stage], rows, goal, people)
     tables = [found.finish(stage, truth, protocol) for stage, found in gathered.items()]
     for table in tables:
         _check_missing(table, truth, options)
@@ -116,11 +116,10 @@ class _Judge:
     options: ScoreOptions
     masks: MaskSource | None
 
-    def score_block(self, gathered: Gathered, rows: np.ndarray, target: tuple[People, Placed], people: People) -> None:
+    def score_block(self, gathered: Gathered, rows: np.ndarray, goal: Goal, people: People) -> None:
         if people.joints is not None:
             people = replace(people, joints=convert_unit(people.joints, self.options.unit))
-        truth, goal = target
-        match = match_people(truth, people)
+        match = match_people(goal.people, people)
         inside = np.flatnonzero(match.rows >= 0)
         finite = usable(people)[match.rows[inside]] if len(inside) else np.zeros(0, bool)
         gathered.extra += match.extra
@@ -129,13 +128,12 @@ class _Judge:
         if len(inside) == 0:
             return
         gathered.found[rows[inside]] = True
-        self._score(gathered, rows[inside], (truth.take(inside), goal.take(inside)), people.take(match.rows[inside]))
+        self._score(gathered, rows[inside], goal.take(inside), people.take(match.rows[inside]))
 
-    def _score(self, gathered: Gathered, rows: np.ndarray, target: tuple[People, Placed], estimate: People) -> None:
-        truth, goal = target
-        scores, placed = score_people(truth, estimate, goal, self.protocol, self.bodies)
+    def _score(self, gathered: Gathered, rows: np.ndarray, goal: Goal, estimate: People) -> None:
+        scores, placed = score_people(goal, estimate, self.protocol, self.bodies)
         if gathered.suspicions is None:
-            gathered.suspicions = suspect(placed, goal, self.protocol.joints)
+            gathered.suspicions = suspect(placed, goal.placed, self.protocol.joints)
             grave = [s.sentence for s in gathered.suspicions if s.kind in ("unit", "order")]
             if grave and not self.options.trust:
                 raise ValueError(
@@ -147,9 +145,9 @@ class _Judge:
         gathered.joint_errors[rows] = scores.joint_errors.numpy()
         gathered.put_words(rows, estimate)
         if "acceleration" in self.protocol.metrics:
-            gathered.put_motion(rows, placed, goal)
+            gathered.put_motion(rows, placed, goal.placed)
         if self.masks is not None and "mask_iou" in self.protocol.metrics:
-            column, totals = score_masks(truth, estimate, self.bodies, self.masks)
+            column, totals = score_masks(goal.people, estimate, self.bodies, self.masks)
             gathered.put("mask_iou", rows, column.numpy())
             gathered.masks += totals
 

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import JOINT_NAMES, Body
+from body import JOINT_NAMES, Body, BodyParams
 from body.keypoints import CONVENTIONS
 from evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors, pve, pve_t_sc
 from evaluation.keypoints import box_side, head_length, keypoint_distances, pck_2d, torso_diameter
@@ -16,7 +17,9 @@ from evaluation.protocols import Protocol
 from evaluation.rotations import quaternion_errors, rotation_errors
 
 MESHES = 32
-"""People whose meshes are in memory at once."""
+"""People whose meshes are made at once."""
+BODY_METRICS = {"mpjpe_24", "pve", "pve_t", "pve_t_sc", "rotation", "quaternion"}
+"""Those that need parameters on both sides."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +32,59 @@ class Scores:
     """Millimetres about the root for 3D protocols, pixels for 2D ones; NaN where a joint is not known."""
 
 
-def score_people(
-    truth: People, estimate: People, placed_truth: Placed, protocol: Protocol, bodies: Bodies
-) -> tuple[Scores, Placed]:
+@dataclass(frozen=True)
+class Goal:
+    """People of the truth and what is computed of them once for all stages."""
+
+    people: People
+    placed: Placed
+    vertices: Float[Tensor, "people vertices 3"] | None
+    """Posed mesh, relative to the protocol's root; None where the protocol compares no bodies."""
+    joints: Float[Tensor, "people all_joints 3"] | None
+    """The body's 24 joints, relative to the pelvis."""
+
+    def take(self, rows: np.ndarray) -> "Goal":
+        """Choose people."""
+        index = torch.from_numpy(rows)
+        meshes = (None if value is None else value[index] for value in (self.vertices, self.joints))
+        return Goal(self.people.take(rows), self.placed.take(rows), *meshes)
+
+
+def goal_of(people: People, protocol: Protocol, bodies: Bodies) -> Goal:
+    """Prepare people of the truth."""
+    placed = place(people, protocol, bodies)
+    if not BODY_METRICS & set(protocol.metrics) or people.params is None:
+        return Goal(people, placed, None, None)
+    vertices = joints = None
+    for name, rows in body_rows(people):
+        for part in rows.split(MESHES):
+            found, pelvis = _posed(people.params[part], name, protocol, bodies)
+            if vertices is None or joints is None:
+                vertices = found.new_empty(len(people), *found.shape[1:])
+                joints = pelvis.new_empty(len(people), *pelvis.shape[1:])
+            vertices[part], joints[part] = found, pelvis
+    return Goal(people, placed, vertices, joints)
+
+
+def _posed(params: BodyParams, name: str, protocol: Protocol, bodies: Bodies) -> tuple[Tensor, Tensor]:
+    mesh = bodies.body(name)(params)
+    root = root_of(params, name, protocol, bodies)[:, None]
+    return mesh.vertices - root, mesh.joints - mesh.joints[:, :1]
+
+
+def score_people(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodies) -> tuple[Scores, Placed]:
     """Score rows that belong together.
 
     Args:
-        truth: People of the protocol.
+        goal: People of the protocol.
         estimate: Their results, row by row.
-        placed_truth: `place` of the truth, made once for all stages.
         protocol: What to compute.
         bodies: Pose the parameters of both.
 
     Returns:
         The scores, and the estimate's joints (for metrics over time).
     """
+    truth, placed_truth = goal.people, goal.placed
     placed = place(estimate, protocol, bodies)
     columns: dict[str, Tensor] = {}
     weights = placed.weights * placed_truth.weights
@@ -54,7 +95,7 @@ def score_people(
     distances = keypoint_distances(placed.pixels, placed_truth.pixels)
     if pixel_weights.any():
         columns |= _pixel_metrics(truth, placed_truth, protocol, distances, pixel_weights)
-    columns |= _body_metrics(truth, estimate, protocol, bodies)
+    columns |= _body_metrics(goal, estimate, protocol, bodies)
     if weights.any():
         shown, known = errors, weights
     else:
@@ -101,14 +142,14 @@ def _in_convention(placed: Placed, protocol: Protocol) -> tuple[Tensor, Tensor]:
     return target, observed
 
 
-def _body_metrics(truth: People, estimate: People, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
-    wanted = {"mpjpe_24", "pve", "pve_t", "pve_t_sc", "rotation", "quaternion"} & set(protocol.metrics)
-    if not wanted or truth.params is None or estimate.params is None or not _comparable(truth, estimate, bodies):
+def _body_metrics(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
+    wanted = BODY_METRICS & set(protocol.metrics)
+    if goal.vertices is None or estimate.params is None or not _comparable(goal.people, estimate, bodies):
         return {}
-    columns = {name: torch.full((len(truth),), torch.nan) for name in wanted}
-    for name, rows in body_rows(truth):
+    columns = {name: torch.full((len(estimate),), torch.nan) for name in wanted}
+    for name, rows in body_rows(goal.people):
         for part in rows.split(MESHES):
-            found = _score_bodies(truth, estimate, part, name, protocol, bodies)
+            found = _score_bodies(goal, estimate, part, name, protocol, bodies)
             for key in wanted:
                 columns[key][part] = found[key].to(torch.float32)
     return columns
@@ -126,19 +167,16 @@ def _same_mesh(first: Body, second: Body) -> bool:
 
 
 def _score_bodies(
-    truth: People, estimate: People, rows: Tensor, name: str, protocol: Protocol, bodies: Bodies
+    goal: Goal, estimate: People, rows: Tensor, name: str, protocol: Protocol, bodies: Bodies
 ) -> dict[str, Tensor]:
-    assert truth.params is not None and estimate.params is not None
-    target, params = truth.params[rows], estimate.params[rows]
-    theirs, ours = bodies.body(name), bodies.body(estimate.body or "")
-    goal, mesh = theirs(target), ours(params)
-    goal_root = root_of(target, name, protocol, bodies)[:, None]
-    root = root_of(params, estimate.body or "", protocol, bodies)[:, None]
-    pelvis = JOINT_NAMES.index("pelvis")
-    rest_goal, rest = _rest_mesh(theirs, target.betas), _rest_mesh(ours, params.betas)
+    assert goal.people.params is not None and estimate.params is not None
+    assert goal.vertices is not None and goal.joints is not None
+    target, params, own = goal.people.params[rows], estimate.params[rows], estimate.body or ""
+    vertices, joints = _posed(params, own, protocol, bodies)
+    rest_goal, rest = _rest_mesh(bodies.body(name), target.betas), _rest_mesh(bodies.body(own), params.betas)
     return {
-        "pve": pve(mesh.vertices - root, goal.vertices - goal_root),
-        "mpjpe_24": mpjpe(mesh.joints - mesh.joints[:, [pelvis]], goal.joints - goal.joints[:, [pelvis]]),
+        "pve": pve(vertices, goal.vertices[rows]),
+        "mpjpe_24": mpjpe(joints, goal.joints[rows]),
         "pve_t": pve(rest, rest_goal),
         "pve_t_sc": pve_t_sc(rest, rest_goal),
         "rotation": rotation_errors(params.rotations, target.rotations).mean(-1),
