@@ -11,7 +11,7 @@ from body.build.files import rounded, save_arrays, write_manifest
 from body.build.landmarks import LEFT_CUBES, Regressor, landmark_weights
 from body.build.regress import joint_regressor, nearby, regress_point
 from body.build.shapes import ShapeSpace, principal_components, sample_people
-from body.build.skeleton import cube_vertices, fold_weights, sparse_weights
+from body.build.skeleton import BENDING_JOINTS, crease_weights, cube_vertices, fold_weights, sparse_weights
 from body.build.source import BaseMesh, data_folder, read_base_mesh, read_targets, read_weights
 from body.build.surface import Surface, body_surface, vertex_areas
 from body.keypoints import SURFACE_LANDMARKS
@@ -61,6 +61,8 @@ def fit_body(config: BuildConfig) -> Fitted:
     # MakeHuman's joint cubes drift against the skin from shape to shape (knees by 2 cm). A joint is where the skin
     # around it says, on average over shapes where MakeHuman has it.
     cubes = modelled[:, cube_vertices(mesh)].mean(2)
+    for joint in map(JOINT_NAMES.index, BENDING_JOINTS):
+        cubes[:, joint] = (cubes[:, joint] + crease_weights(weights, joint, skin) @ modelled) / 2
     modelled_space = principal_components(modelled, importance)
     definition = joint_regressor(cubes, modelled_space, weights, skin, mesh.mirror)
     bodies = stand_in_tpose(mesh, modelled, definition @ modelled, weights)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import coo_matrix
 
 from body.build.source import BaseMesh
-from body.params import JOINT_NAMES
+from body.params import JOINT_NAMES, JOINT_PARENTS
 
 JOINT_CUBES = {
     "pelvis": "joint-spine-4",
@@ -43,6 +43,9 @@ _PREFIX_JOINTS = {"finger1": "wrist", "finger": "hand", "toe": "foot"}
 
 SMOOTHING_STEPS = 4
 SMALLEST_WEIGHT = 1e-3
+
+BENDING_JOINTS = ("left_knee", "right_knee", "left_elbow", "right_elbow")
+"""Joints for which the rig's cube and the crease of the skinning weights lie some centimetres apart."""
 
 
 def side_of(name: str) -> str | None:
@@ -111,6 +114,23 @@ def _smooth(weights: np.ndarray, mesh: BaseMesh, steps: int) -> np.ndarray:
         mean[alone] = weights[alone]
         weights = (weights + mean) / 2
     return weights
+
+
+def crease_weights(weights: np.ndarray, joint: int, allowed: np.ndarray) -> np.ndarray:
+    """(V,) weights, sum 1, whose mean of vertices is the middle of the ring where a joint's skin starts to follow it.
+
+    Args:
+        weights: (V, 24) skinning weights.
+        joint: Index of the joint.
+        allowed: (V,) vertices that may carry weight.
+    """
+    subtree = {joint}
+    for index, parent in enumerate(JOINT_PARENTS):
+        if parent in subtree:
+            subtree.add(index)
+    follows = weights[:, sorted(subtree)].sum(1) * allowed
+    ring = follows * (1 - follows) * allowed
+    return ring / ring.sum()
 
 
 def mirrored_joints() -> np.ndarray:
