@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -152,7 +153,10 @@ def read_torch_file(path: Path) -> dict:
         ValueError: If it is damaged, no checkpoint, or holds other objects.
     """
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # PyTorch warns of other pickle protocols before it reads or refuses them, which is what counts here.
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGED, OSError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

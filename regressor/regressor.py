@@ -1,6 +1,5 @@
 """The regressor as the rest of the project sees it: evidence of people in, bodies in the photo's camera frame out."""
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -13,13 +12,13 @@ from torch import Tensor
 from body import Body, BodyEstimate, BodyParams, Detections, Image, KeypointKinematics
 from body.assets import asset_path
 from body.keypoints import DERIVED_LANDMARKS
-from geometry import Camera
+from geometry import Camera, where
 from geometry.rotations import rot6d_to_rotmat
 from regressor.checkpoints import Weights, load_weights
 from regressor.crops import crop_inputs
 from regressor.hmr import HMROutput
 from regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
-from regressor.placement import place_body
+from regressor.placement import MIN_KEYPOINTS, place_body
 from regressor.views import View, rest_pelvis, turn_params, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
@@ -98,6 +97,7 @@ class NetworkRegressor:
         self._device = body.template.device
         weights.model.to(self._device).eval()
         self._placer = _Placer(body)
+        self._mean = rot6d_to_rotmat(weights.model.head.init_pose[0].unflatten(-1, (-1, 6)), weights.config.head.layout)
 
     @torch.no_grad()
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
@@ -112,14 +112,16 @@ class NetworkRegressor:
             inputs, view = keypoint_inputs(detections, camera)
         else:
             if image is None:
-                raise ValueError(
-                    f"The regressor {self.name!r} reads pixels ({config.encoder}), but no photo was given."
-                )
+                raise ValueError(f"The regressor {self.name!r} reads pixels ({config.encoder}); give it the photo.")
             inputs, view = crop_inputs(image, detections, camera, config)
         extra = cliff_extra(detections, camera) if config.head.extra_inputs else None
         output = self.weights.model(inputs, extra)
-        params = self._to_camera(output, view)
-        return BodyEstimate(self._placer(params, detections, camera), camera, self.body.name)
+        params = self._placer(self._to_camera(output, view), detections, camera)
+        if config.encoder == "keypoints":
+            # Of people without keypoints this encoder sees nothing: they get the mean body in their box.
+            blind = (detections.confidence > 0).sum(-1) < MIN_KEYPOINTS
+            params = where(blind, mean_in_boxes(self.body, self._mean, detections.boxes, camera), params)
+        return BodyEstimate(params, camera, self.body.name)
 
     def _to_camera(self, output: HMROutput, view: View) -> BodyParams:
         pelvis = rest_pelvis(self.body, output.betas)
@@ -149,18 +151,31 @@ class MeanRegressor:
         """Place the mean body on every person; see `Regressor`."""
         del image
         detections, camera = _prepare(detections, camera, self.body.template.device)
-        people = len(detections.boxes)
         boxes = tight_boxes(detections.keypoints, detections.confidence, detections.boxes)
-        view = view_of_boxes(boxes, camera)
-        rotations = self.rotations.expand(people, *self.rotations.shape)
-        betas = self.rotations.new_zeros(people, self.body.num_betas)
-        pelvis = rest_pelvis(self.body, betas)
-        # A standing person fills the box: 0.9 is HMR's mean scale.
-        weak = self.rotations.new_tensor([0.9, 0.0, 0.0]).expand(people, 3)
-        upright = BodyParams(rotations[:, 0], rotations[:, 1:], betas, weak_to_place(weak, view) - pelvis)
-        place = (view.rotation.mT @ (pelvis + upright.transl)[..., None])[..., 0]
-        params = replace(upright, transl=place - pelvis)
+        params = mean_in_boxes(self.body, self.rotations, boxes, camera)
         return BodyEstimate(self._placer(params, detections, camera), camera, self.body.name)
+
+
+def mean_in_boxes(
+    body: Body, rotations: Float[Tensor, "joints 3 3"], boxes: Float[Tensor, "people 4"], camera: Camera
+) -> BodyParams:
+    """The same pose of the mean shape in every box, upright in the photo, as tall as the box.
+
+    Args:
+        body: Any body with SMPL's joints.
+        rotations: Local rotations in SMPL's order, root first.
+        boxes: x y x y in full-image pixels.
+        camera: One per person.
+    """
+    people = len(boxes)
+    view = view_of_boxes(boxes, camera)
+    betas = rotations.new_zeros(people, body.num_betas)
+    pelvis = rest_pelvis(body, betas)
+    # A standing person fills the box: 0.9 is HMR's mean scale.
+    weak = rotations.new_tensor([0.9, 0.0, 0.0]).expand(people, 3)
+    place = (view.rotation.mT @ weak_to_place(weak, view)[..., None])[..., 0]
+    turned = rotations.expand(people, *rotations.shape)
+    return BodyParams(turned[:, 0], turned[:, 1:], betas, place - pelvis)
 
 
 def mean_regressor(body: Body) -> MeanRegressor:

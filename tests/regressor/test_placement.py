@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import torch
+from toy import random_params, stick_body, toy_camera
+
+from body import KeypointKinematics, convention_named
+from geometry import project
+from regressor.placement import place_body
+
+NAMES = tuple(convention_named("coco17").landmarks)
+
+
+def evidence(*batch: int, seed: int = 0):
+    params, camera = random_params(*batch, seed=seed), toy_camera(*batch)
+    kinematics = KeypointKinematics(stick_body(), NAMES)
+    keypoints = project(kinematics(params), camera)
+    return params, kinematics, keypoints, torch.ones(*batch, len(NAMES)), camera
+
+
+def lost(params):
+    return replace(params, transl=torch.tensor([0.5, -0.4, 9.0]).expand_as(params.transl))
+
+
+def test_a_body_is_put_where_its_keypoints_say():
+    params, kinematics, keypoints, confidence, camera = evidence(5)
+    placed = place_body(lost(params), kinematics, keypoints, confidence, camera)
+    torch.testing.assert_close(placed.transl, params.transl, atol=1e-3, rtol=1e-3)
+
+
+def test_two_wild_keypoints_do_not_move_the_body():
+    params, kinematics, keypoints, confidence, camera = evidence(5)
+    keypoints = keypoints.clone()
+    keypoints[:, 3] += 200.0
+    keypoints[:, 9] -= 150.0
+    placed = place_body(lost(params), kinematics, keypoints, confidence, camera)
+    assert float((placed.transl - params.transl).norm(dim=-1).max()) < 0.1
+
+
+def test_unobserved_keypoints_have_no_say():
+    params, kinematics, keypoints, confidence, camera = evidence(2)
+    keypoints, confidence = keypoints.clone(), confidence.clone()
+    keypoints[:, :6], confidence[:, :6] = -5000.0, 0.0
+    placed = place_body(lost(params), kinematics, keypoints, confidence, camera)
+    torch.testing.assert_close(placed.transl, params.transl, atol=1e-3, rtol=1e-3)
+
+
+def test_fewer_than_three_keypoints_leave_the_body_where_it_is():
+    params, kinematics, keypoints, confidence, camera = evidence(2)
+    confidence = torch.zeros_like(confidence)
+    confidence[:, :2] = 1.0
+    placed = place_body(lost(params), kinematics, keypoints, confidence, camera)
+    assert torch.equal(placed.transl, lost(params).transl)
+
+
+def test_a_batch_gives_what_single_people_give():
+    params, kinematics, keypoints, confidence, camera = evidence(3)
+    together = place_body(lost(params), kinematics, keypoints, confidence, camera)
+    alone = place_body(lost(params)[1:2], kinematics, keypoints[1:2], confidence[1:2], camera[1:2])
+    torch.testing.assert_close(together.transl[1:2], alone.transl)
