@@ -13,6 +13,8 @@ from pipelines.people import People
 from pipelines.run_config import RunConfig
 from rendering import draw_overlay
 
+OVERLAY_SIDE = 2400
+"""Longer side of the overlay at most, pixels; larger photos are shrunk for it."""
 PAGE_SIDE = 720
 """Longer side of the page's pictures, pixels."""
 QUALITY = 88
@@ -35,8 +37,8 @@ def write_pictures(config: RunConfig, people: People, read: Callable[[], np.ndar
         return
     if "page" in config.outputs and people.fitted is not None:
         small, scale = shrink(pixels, PAGE_SIDE)
-        _save(overlay(small, people, people.regressed, scale), page_picture(config.out, people.name, "regressed"))
-    last = overlay(pixels, people, people.estimate)
+        _save(overlay(small, scale, people, people.regressed), page_picture(config.out, people.name, "regressed"))
+    last = overlay(*shrink(pixels, OVERLAY_SIDE), people, people.estimate)
     if "overlays" in config.outputs:
         _save(last, config.out / "overlays" / f"{people.name}.jpg")
     if "page" in config.outputs:
@@ -49,14 +51,14 @@ def page_picture(out: Path, photo: str, stage: str) -> Path:
     return out / "page" / f"{photo}.{stage}.jpg"
 
 
-def overlay(pixels: np.ndarray, people: People, estimate: BodyEstimate, scale: float = 1.0) -> np.ndarray:
+def overlay(pixels: np.ndarray, scale: float, people: People, estimate: BodyEstimate) -> np.ndarray:
     """Draw bodies over a photo; (height, width, 3) RGB uint8.
 
     Args:
         pixels: The photo, or a copy shrunk by ``scale``.
+        scale: Pixels of ``pixels`` per full-image pixel.
         people: Whose bodies they are.
         estimate: Bodies of one stage.
-        scale: Pixels of ``pixels`` per full-image pixel.
     """
     mesh = people.body(estimate.params)
     camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
