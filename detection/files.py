@@ -8,12 +8,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from body.keypoints import CONVENTIONS
 from body.records import Detections, Image
 from detection.coco import is_annotations, is_results, read_annotations, read_results
 from detection.detector import DetectionReport
-from detection.listed import BadKeypoints, ListedPerson, ListedPhoto, corner_box, detections_of, nobody, numbers
+from detection.listed import (
+    BadKeypoints,
+    ListedPerson,
+    ListedPhoto,
+    boxes_of,
+    corner_box,
+    detections_of,
+    nobody,
+    numbers,
+)
 from detection.mediapipe import MediapipeConfig, MediapipeDetector
 from detection.openpose import is_openpose, read_openpose
 
@@ -75,6 +87,18 @@ class KeypointFile:
             return DetectionReport(nobody(self._convention), (notice,))
         detections, notices = detections_of(photo, image, self._boxed, source)
         return DetectionReport(detections, tuple(notices))
+
+    def boxes_with_notices(self, image: Image) -> tuple[Float[Tensor, "people 4"], tuple[str, ...]]:
+        """Boxes of the people that are listed, x y x y in full-image pixels; no network runs.
+
+        Raises:
+            BadKeypoints: As for the call.
+        """
+        photo, source = self._listed(image.name)
+        if photo is None:
+            return torch.zeros(0, 4), (f"{source} lists nothing for {image.name!r}.",)
+        boxes, notices = boxes_of(photo, image, source)
+        return boxes, tuple(notices)
 
     def _listed(self, name: str) -> tuple[ListedPhoto | None, str]:
         if self._photos is not None:

@@ -97,6 +97,24 @@ def detections_of(
     Raises:
         BadKeypoints: If the file was made for a photo of another size.
     """
+    people, notices = _checked_people(photo, image, source)
+    rows: list[Detections] = []
+    for person in people:
+        if person.keypoints is not None:
+            rows.append(_as_listed(person.keypoints, _box_of(person, image), photo.convention))
+        else:
+            rows.append(_in_box(_box_of(person, image), image, boxed, photo.convention))
+    return _joined(rows, photo.convention), notices
+
+
+def boxes_of(photo: ListedPhoto, image: Image, source: str) -> tuple[Float[torch.Tensor, "people 4"], list[str]]:
+    """Boxes of the people alone, with the same checks; around the keypoints where the file gives no box."""
+    people, notices = _checked_people(photo, image, source)
+    boxes = np.array([_box_of(person, image) for person in people], dtype=np.float32).reshape(-1, 4)
+    return torch.from_numpy(boxes), notices
+
+
+def _checked_people(photo: ListedPhoto, image: Image, source: str) -> tuple[list[ListedPerson], list[str]]:
     height, width = image.pixels.shape[:2]
     if photo.size is not None and photo.size != (width, height):
         raise BadKeypoints(
@@ -105,14 +123,19 @@ def detections_of(
         )
     notices: list[str] = []
     people = [_checked(person, image, notices, source) for person in photo.people]
+    people = [person for person in people if person.keypoints is not None or person.box is not None]
     _check_inside(people, image, notices, source)
-    rows: list[Detections] = []
-    for person in people:
-        if person.keypoints is not None:
-            rows.append(_as_listed(person.keypoints, person.box, photo.convention, width, height))
-        elif person.box is not None:
-            rows.append(_in_box(person.box, image, boxed, photo.convention))
-    return _joined(rows, photo.convention), notices
+    return people, notices
+
+
+def _box_of(person: ListedPerson, image: Image) -> Float[np.ndarray, "4"]:
+    if person.box is not None:
+        return person.box
+    assert person.keypoints is not None
+    height, width = image.pixels.shape[:2]
+    seen = person.keypoints[person.keypoints[:, 2] > 0.0, :2]
+    margin = _BOX_MARGIN * max(float((seen.max(0) - seen.min(0)).max()), 1.0)
+    return np.concatenate([seen.min(0) - margin, seen.max(0) + margin]).clip(0.0, (width, height) * 2)
 
 
 def _joined(rows: list[Detections], convention: str) -> Detections:
@@ -168,17 +191,7 @@ def _check_inside(people: list[ListedPerson], image: Image, notices: list[str], 
         notices.append(f"{source}: {outside} of {len(points)} points lie outside {image.name!r} ({width} x {height}).")
 
 
-def _as_listed(
-    keypoints: Float[np.ndarray, "keypoints 3"],
-    box: Float[np.ndarray, "4"] | None,
-    convention: str,
-    width: int,
-    height: int,
-) -> Detections:
-    if box is None:
-        seen = keypoints[keypoints[:, 2] > 0.0, :2]
-        margin = _BOX_MARGIN * max(float((seen.max(0) - seen.min(0)).max()), 1.0)
-        box = np.concatenate([seen.min(0) - margin, seen.max(0) + margin]).clip(0.0, (width, height) * 2)
+def _as_listed(keypoints: Float[np.ndarray, "keypoints 3"], box: Float[np.ndarray, "4"], convention: str) -> Detections:
     values = torch.from_numpy(keypoints.astype(np.float32))[None]
     boxes = torch.from_numpy(box.astype(np.float32))[None]
     blank = torch.zeros(1, len(keypoints))

@@ -1,0 +1,148 @@
+"""Keypoints from the user's own mmpose model (top-down, any config and checkpoint). Imports mmpose when first used."""
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from body.records import Detections, Image
+from detection.detector import DetectionReport
+from detection.mediapipe import MediapipeConfig
+from detection.topdown import BoxSource, KeypointColumns, arranged, bgr, columns_of, empty
+
+INSTALL = "detection/install_mmpose.sh"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MmposeConfig:
+    """Which mmpose model to run, and on which people."""
+
+    config: str = ""
+    """The model's config file."""
+    checkpoint: str = ""
+    """Its weights: a file, or an address that mmengine can load."""
+    device: str = "cpu"
+    """Where to run, such as ``cpu`` or ``cuda:0``."""
+    boxes: str | None = None
+    """File with the people's boxes (see `KeypointFile`); the embedded detector finds them if not given."""
+    embedded: MediapipeConfig = MediapipeConfig()
+    """Settings of the embedded detector."""
+
+
+class MmposeDetector:
+    """Runs ``init_model`` and ``inference_topdown`` of mmpose 1.x."""
+
+    name = "mmpose"
+
+    def __init__(self, config: MmposeConfig) -> None:
+        """Check what can be checked without mmpose; the model is read at the first use.
+
+        Raises:
+            ImportError: If mmpose is not installed; names the script that installs it.
+            ValueError: If the config or the checkpoint is missing.
+        """
+        if importlib.util.find_spec("mmpose") is None:
+            raise ImportError(
+                f"mmpose is not installed in this environment: run {INSTALL} (see docs/mmpose.md), or choose another "
+                "detector: mediapipe needs nothing more, rtmlib runs exported RTMPose models."
+            )
+        if not Path(config.config).is_file():
+            raise ValueError(f"There is no mmpose config file {config.config!r}; give the .py file of your model.")
+        if not config.checkpoint or ("://" not in config.checkpoint and not Path(config.checkpoint).is_file()):
+            raise ValueError(f"There is no checkpoint {config.checkpoint!r}; give the .pth file that fits the config.")
+        self.config = config
+        self._boxes = BoxSource(config.boxes, config.embedded)
+        self._model: Any = None
+        self._columns: KeypointColumns | None = None
+        self._operators: torch.library.Library | None = None
+
+    @property
+    def convention(self) -> str:
+        """The convention that the model's data set speaks; reads the model if that has not happened yet."""
+        return self._ready().convention.name
+
+    def __call__(self, image: Image) -> Detections:
+        """Find the people; full-image pixels, the batch axis is people, possibly none."""
+        return self.detect_with_notices(image).detections
+
+    def detect_with_notices(self, image: Image) -> DetectionReport:
+        """Find the people, and tell what was wrong with their boxes."""
+        columns = self._ready()
+        boxes, notices = self._boxes(image)
+        if len(boxes) == 0:
+            return DetectionReport(empty(columns), notices)
+        apis = importlib.import_module("mmpose.apis")
+        with _quiet():
+            samples = apis.inference_topdown(self._model, bgr(image), boxes.numpy().astype(np.float32))
+        found = [sample.pred_instances for sample in samples]
+        keypoints = np.concatenate([_array(person.keypoints) for person in found])
+        scores = np.concatenate([_array(person.keypoint_scores) for person in found])
+        return DetectionReport(arranged(keypoints, scores, boxes, columns), notices)
+
+    def _ready(self) -> KeypointColumns:
+        if self._columns is None:
+            with _quiet(), _pose_checkpoints():
+                self._operators = _torchvision_operators()
+                apis = importlib.import_module("mmpose.apis")
+                self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
+            meta = self._model.dataset_meta
+            names = [meta["keypoint_id2name"][index] for index in range(meta["num_keypoints"])]
+            self._columns = columns_of(names, str(meta.get("dataset_name", "")))
+            _logger.info("mmpose model of %s speaks %s", meta.get("dataset_name"), self._columns.convention.name)
+        return self._columns
+
+
+def _array(values: Any) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the deprecation warnings of mmpose and its companions from the user, who cannot act on them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _pose_checkpoints() -> Iterator[None]:
+    """Let `torch.load` read what mmpose puts beside the weights (NumPy arrays, training history), and nothing else.
+
+    Code in a checkpoint still does not run. A checkpoint with other contents fails with PyTorch's message; whoever
+    trusts the file can set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1.
+    """
+    multiarray = importlib.import_module("numpy.core.multiarray" if np.__version__ < "2" else "numpy._core.multiarray")
+    history = importlib.import_module("mmengine.logging.history_buffer").HistoryBuffer
+    dtypes = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool", "uint8")]
+    allowed = [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, history, *dtypes]
+    with torch.serialization.safe_globals(allowed):
+        yield
+
+
+def _torchvision_operators() -> torch.library.Library | None:
+    """Declare the operators that `import torchvision` expects, where a build for CUDA meets a torch for the CPU.
+
+    Poses need none of them; only their names must exist. A torchvision that fits torch declares them by itself. The
+    declarations live as long as the library that is returned.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "does not exist" not in str(error):
+            raise
+    else:
+        return None
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    importlib.import_module("torchvision")
+    return library
