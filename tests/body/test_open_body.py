@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from body.assets import ASSETS, verify_assets
 from body.keypoints import SURFACE_LANDMARKS, mirrored
@@ -94,7 +94,7 @@ def test_regressors_are_averages(arrays):
 
 def test_template_is_symmetric(arrays):
     mirror_image = arrays["template"] * [-1, 1, 1]
-    distance, _ = cKDTree(arrays["template"]).query(mirror_image)
+    distance, _ = KDTree(arrays["template"]).query(mirror_image)
     assert distance.max() < 1e-5
 
 
