@@ -1,0 +1,130 @@
+"""Bodies to turn in the browser: parts of a page that need no network and work from a file on disk.
+
+A page holds `viewer_head` once, `viewer_body` once per body model, and `viewer_figure` once per photo or person. A
+figure holds parameters, not vertices: the script skins the one embedded body when a figure comes into sight.
+"""
+
+import base64
+import html
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from body import Body, BodyEstimate
+from body.params import JOINT_PARENTS
+from geometry import rotmat_to_rotvec
+from rendering.shading import PERSON_COLORS
+
+_BONES = 4
+"""Joints that may move a vertex, as in SMPL and the open body."""
+
+
+def viewer_head() -> str:
+    """Style and script of all viewers, 22 KB: once per page, in its head."""
+    style, mesh, viewer = (
+        files("rendering").joinpath(f"assets/{name}").read_text(encoding="utf-8")
+        for name in ("viewer.css", "viewer_mesh.js", "viewer.js")
+    )
+    return f"<style>{style}</style>\n<script>{mesh}\n{viewer}</script>\n"
+
+
+def viewer_body(body: Body) -> str:
+    """A body model for the viewers of a page, 1.7 MB for the open body: once per page and model.
+
+    Coordinates and shape directions are rounded to 16 bits (under 0.1 mm). Pose correctives, which SMPL has and the
+    open body has not, are left out: at bent joints the viewer then differs from the other outputs. A page with a user's
+    own SMPL file holds that file's data.
+    """
+    template = body.template.double()
+    directions = body.shapedirs.double().permute(2, 0, 1)
+    unit = float(template.abs().max()) / 32767
+    units = directions.abs().amax((1, 2)).clamp_min(1e-12) / 32767
+    weights, bones = body.lbs_weights.double().topk(_BONES, dim=1)
+    record = {
+        "vertices": len(template),
+        "betas": body.num_betas,
+        "parents": list(JOINT_PARENTS),
+        "template": _encode((template / unit).round(), np.int16),
+        "template_unit": unit,
+        "directions": _encode((directions / units[:, None, None]).round(), np.int16),
+        "direction_units": units.tolist(),
+        "joints": _encode(body.joint_regressor @ body.template, np.float32),
+        "joint_directions": _encode(torch.einsum("jv,vcb->jcb", body.joint_regressor, body.shapedirs), np.float32),
+        "bones": _encode(bones, np.uint8),
+        "weights": _encode((weights / weights.sum(1, keepdim=True) * 65535).round(), np.uint16),
+        "faces": _encode(body.faces, np.uint16 if len(template) < 65536 else np.uint32),
+    }
+    name = html.escape(body.name)
+    return f'<script type="application/json" class="fitloop-body" data-body="{name}">{_json(record)}</script>\n'
+
+
+def viewer_figure(
+    stages: Mapping[str, BodyEstimate],
+    size: tuple[int, int],
+    photo: str | None = None,
+    view: tuple[float, float, float, float] | None = None,
+) -> str:
+    """A figure that shows the people of one photo in 3D, from the photo's camera at first.
+
+    Args:
+        stages: Bodies by the name of their stage, in order ("regressed", "fitted", ...); the last is shown first. Each
+            holds one row per person, seen with the camera of the first row. People whose parameters are not finite are
+            left out.
+        size: Height and width of the photo in pixels.
+        photo: Address of the photo or a smaller copy, relative to the page, shown on a plane behind the people.
+        view: Part of the photo to show first (x y x y, pixels), such as a person's box; by default the whole photo.
+
+    Raises:
+        ValueError: If there is no stage, or the stages' bodies are of different models.
+    """
+    names = sorted({estimate.body for estimate in stages.values()})
+    if len(names) != 1:
+        raise ValueError(f"A viewer shows the stages of one body model, got {names or 'no stage'}.")
+    focal, principal = _camera(list(stages.values())[-1], size)
+    scene = {
+        "body": names[0],
+        "size": [size[1], size[0]],
+        "view": [0, 0, size[1], size[0]] if view is None else [round(float(edge), 1) for edge in view],
+        "focal": focal,
+        "principal": principal,
+        "photo": photo,
+        "stages": [{"name": name, "people": _people(estimate)} for name, estimate in stages.items()],
+    }
+    return f'<figure class="fitloop-viewer"><script type="application/json">{_json(scene)}</script></figure>\n'
+
+
+def _camera(estimate: BodyEstimate, size: tuple[int, int]) -> tuple[float, list[float]]:
+    focal, principal = estimate.camera.focal.reshape(-1), estimate.camera.principal_point.reshape(-1, 2)
+    if len(focal) == 0:
+        return float(max(size)), [size[1] / 2, size[0] / 2]
+    return round(float(focal[0]), 3), [round(float(place), 3) for place in principal[0]]
+
+
+def _people(estimate: BodyEstimate) -> list[dict[str, Any]]:
+    params = estimate.params.detach().to("cpu", torch.float64)
+    poses = rotmat_to_rotvec(params.rotations).flatten(-2).reshape(-1, 3 * len(JOINT_PARENTS))
+    rows = torch.cat([poses, params.betas.flatten(0, -2), params.transl.reshape(-1, 3)], dim=1)
+    people = []
+    for index, row in enumerate(rows):
+        if bool(row.isfinite().all()):
+            values = [round(value, 4) for value in row.tolist()]
+            pose, betas, transl = values[: poses.shape[1]], values[poses.shape[1] : -3], values[-3:]
+            color = PERSON_COLORS[index % len(PERSON_COLORS)]
+            people.append({"pose": pose, "betas": betas, "transl": transl, "color": color})
+    return people
+
+
+def _encode(values: Tensor, kind: type[np.generic]) -> str:
+    """Little-endian bytes in base64."""
+    array = values.detach().cpu().numpy().astype(np.dtype(kind).newbyteorder("<"))
+    return base64.b64encode(array.tobytes()).decode("ascii")
+
+
+def _json(record: dict[str, Any]) -> str:
+    """JSON that may stand inside a script tag: no ``</script>`` or ``<!--`` can occur in it."""
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
