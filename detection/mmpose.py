@@ -91,7 +91,7 @@ class MmposeDetector:
     def _ready(self) -> KeypointColumns:
         if self._columns is None:
             with _quiet(), _pose_checkpoints():
-                self._operators = _torchvision_operators()
+                self._operators = torchvision_operators()
                 apis = importlib.import_module("mmpose.apis")
                 self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
             meta = self._model.dataset_meta
@@ -128,7 +128,7 @@ def _pose_checkpoints() -> Iterator[None]:
         yield
 
 
-def _torchvision_operators() -> torch.library.Library | None:
+def torchvision_operators() -> torch.library.Library | None:
     """Declare the operators that `import torchvision` expects, where a build for CUDA meets a torch for the CPU.
 
     Poses need none of them; only their names must exist. A torchvision that fits torch declares them by itself. The

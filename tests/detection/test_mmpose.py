@@ -10,6 +10,7 @@ import torch
 from body.keypoints import COCO_17
 from body.records import Image
 from detection import MmposeConfig, MmposeDetector, load_detector
+from detection.mmpose import torchvision_operators
 from detection.topdown import columns_of
 from geometry.cameras import camera_of
 
@@ -134,17 +135,20 @@ def test_missing_files_are_named(apis, tmp_path, missing, words):
 
 
 @pytest.mark.assets
+@pytest.mark.filterwarnings("ignore")
 def test_a_real_rtmpose_with_random_weights_runs(tmp_path):
     mmpose = pytest.importorskip("mmpose", reason="run detection/install_mmpose.sh")
     folder = Path(mmpose.__file__).parent / ".mim/configs/body_2d_keypoint/rtmpose/coco"
     model_config = folder / "rtmpose-t_8xb256-420e_coco-256x192.py"
     torch.manual_seed(0)
+    operators = torchvision_operators()
     plain = pytest.importorskip("mmpose.apis").init_model(str(model_config), None, device="cpu")
     checkpoint = {"state_dict": plain.state_dict(), "meta": {"dataset_meta": plain.dataset_meta}}
     torch.save(checkpoint, tmp_path / "random.pth")
     (tmp_path / "boxes.json").write_text('{"a.jpg": [[5, 6, 20, 30], [30, 8, 40, 50]]}')
     options = MmposeConfig(str(model_config), str(tmp_path / "random.pth"), boxes=str(tmp_path / "boxes.json"))
     found = MmposeDetector(options)(photo())
+    del operators
     assert found.convention == "coco17" and found.keypoints.shape == (2, 17, 2)
     assert torch.isfinite(found.keypoints).all()
     # RTMPose looks at 1.25 times the box, brought to 3:4.
