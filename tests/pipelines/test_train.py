@@ -1,0 +1,224 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from toy import stick_body
+
+import pipelines.train as program
+from data.keypoint_samples import KeypointSampling
+from pipelines.config import load_config
+from pipelines.train import learning_rate, main, train
+from pipelines.train_config import TrainConfig
+from pipelines.train_state import Average, TrainingStopped
+from regressor import HeadConfig, HMRConfig, LossConfig, load_weights
+
+SMALL = HMRConfig(width=24, blocks=1, head=HeadConfig(2, 24, 0.1))
+
+
+@pytest.fixture(autouse=True)
+def _stick_figure(monkeypatch):
+    monkeypatch.setattr(program, "load_body", lambda source: stick_body())
+
+
+@pytest.fixture
+def mocap(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    frames, clips = 200, 10
+    pose = (0.2 * rng.standard_normal((frames, 22, 3))).astype(np.float16)
+    pose[:, 0] = 0
+    starts = np.arange(clips) * (frames // clips)
+    path = tmp_path / "cmu_poses.npz"
+    np.savez(
+        path,
+        pose=pose,
+        clip_start=starts,
+        clip_len=np.full(clips, frames // clips),
+        clip_id=np.array([f"clip {n}" for n in range(clips)]),
+        clip_subject=np.array([f"Subject #{n}" for n in range(clips)]),
+        clip_source=np.array(["toy"] * clips),
+        clip_quality=np.array(["asf"] * clips),
+        distinct=np.ones(frames, bool),
+    )
+    return path
+
+
+@pytest.fixture
+def config(tmp_path, mocap) -> TrainConfig:
+    return TrainConfig(
+        mocap=mocap,
+        out=tmp_path / "run",
+        model=SMALL,
+        steps=6,
+        batch_size=16,
+        warmup=2,
+        evaluate_every=3,
+        evaluate_people=32,
+        save_every=2,
+        precision="float32",
+    )
+
+
+def metrics(config: TrainConfig) -> list[dict]:
+    lines = [json.loads(line) for line in (config.out / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def test_training_makes_held_out_people_better(config):
+    config = replace(config, steps=40, batch_size=48, evaluate_every=40, learning_rate=3e-3)
+    errors = train(replace(config, steps=1, evaluate_every=1, out=config.out.with_name("one")))
+    assert train(config)["mpjpe"] < 0.8 * errors["mpjpe"]
+
+
+def test_a_run_leaves_weights_metrics_and_its_config(config):
+    errors = train(config)
+    assert load_weights(config.out / "best.safetensors").config == SMALL
+    assert metrics(config)[-1]["step"] == 6
+    assert min(line["mpjpe"] for line in metrics(config)) == pytest.approx(errors["mpjpe"], abs=1e-3)
+    assert load_config(config.out / "config.yaml", TrainConfig) == config
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(config, monkeypatch):
+    train(config)
+    broken = replace(config, out=config.out.with_name("broken"))
+    step = program._step
+
+    def power_cut(run):
+        if run.state.step == 5:
+            raise KeyboardInterrupt
+        return step(run)
+
+    monkeypatch.setattr(program, "_step", power_cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(broken)
+    monkeypatch.setattr(program, "_step", step)
+    train(broken)
+    whole, mended = (torch.load(c.out / "last.pt", weights_only=True) for c in (config, broken))
+    for name, tensor in whole["model"].items():
+        assert torch.equal(mended["model"][name], tensor)
+    assert metrics(config)[-1]["mpjpe"] == metrics(broken)[-1]["mpjpe"]
+    first, second = (load_file(c.out / "best.safetensors") for c in (config, broken))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(config, monkeypatch, capsys):
+    loss = program.Criterion.__call__
+
+    def poisoned(self, output, view, truth):
+        losses = loss(self, output, view, truth)
+        poisoned.calls += 1
+        return {**losses, "pose": losses["pose"] * torch.nan} if poisoned.calls == 5 else losses
+
+    poisoned.calls = 0
+    monkeypatch.setattr(program.Criterion, "__call__", poisoned)
+    with pytest.raises(
+        TrainingStopped, match=r"not finite in the batch of step 4 \(seed 8; .*pose nan.*last.pt and best"
+    ):
+        train(config)
+    saved = torch.load(config.out / "last.pt", weights_only=True)
+    assert saved["step"] == 4
+    assert all(bool(tensor.isfinite().all()) for tensor in saved["model"].values())
+
+
+def test_a_full_disk_keeps_the_older_checkpoint(config, monkeypatch):
+    train(replace(config, steps=2))
+    before = (config.out / "last.pt").read_bytes()
+
+    def full_disk(tree, path):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.train_state.torch.save", full_disk)
+    with pytest.raises(TrainingStopped, match="step 4 could not be written .*No space left.*The older .* is kept"):
+        train(config)
+    assert (config.out / "last.pt").read_bytes() == before
+    assert not [file for file in config.out.iterdir() if file.name.startswith(".writing")]
+
+
+def test_training_stops_early_when_held_out_people_get_no_better(config, monkeypatch):
+    worse = iter(range(100, 200))
+    monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": float(next(worse)), "pa_mpjpe": 1.0})
+    errors = train(replace(config, steps=40, evaluate_every=2, patience=3))
+    assert errors["mpjpe"] == 100.0
+    assert metrics(config)[-1]["step"] == 8
+
+
+def test_the_checkpoint_of_another_network_is_refused(config):
+    train(replace(config, steps=2))
+    other = replace(config, model=replace(SMALL, width=32))
+    with pytest.raises(ValueError, match="last.pt belongs to another network"):
+        train(other)
+
+
+def test_the_adversarial_prior_is_taught_too(config):
+    config = replace(config, loss=LossConfig(adversarial=0.1))
+    train(config)
+    assert metrics(config)[-1]["adversarial"] > 0
+    states = [torch.load(config.out / "last.pt", weights_only=True)["others"]["discriminator"]]
+    train(replace(config, out=config.out.with_name("other"), loss=LossConfig()))
+    states.append(torch.load(config.out.with_name("other") / "last.pt", weights_only=True)["others"]["discriminator"])
+    assert not torch.equal(states[0]["D_conv1.weight"], states[1]["D_conv1.weight"])
+
+
+def test_the_learning_rate_rises_stays_and_falls_to_nothing(config):
+    config = replace(config, steps=100, warmup=10, flat=0.5, learning_rate=1.0)
+    assert learning_rate(config, 0) == pytest.approx(0.1)
+    assert learning_rate(config, 9) == learning_rate(config, 49) == 1.0
+    assert learning_rate(config, 75) == pytest.approx(0.5)
+    assert learning_rate(config, 99) < 0.01
+
+
+def test_the_average_follows_the_weights_and_gives_them_back():
+    layer = torch.nn.Linear(2, 2)
+    average = Average(layer, 0.9)
+    start = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight += 1.0
+    average.update(layer)
+    with average.applied_to(layer):
+        assert bool((layer.weight > start).all()) and bool((layer.weight <= start + 1.0).all())
+        assert not layer.training
+    torch.testing.assert_close(layer.weight.detach(), start + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": HMRConfig("resnet50")}, "batches exist for 'keypoints', got 'resnet50'"),
+        ({"precision": "int8"}, "precision must be"),
+        ({"steps": 0}, "must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+    ],
+)
+def test_impossible_training_is_refused(config, wrong, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **wrong)
+
+
+def test_the_command_line_takes_a_preset_and_names_unknown_keys(tmp_path, mocap, capsys):
+    preset = tmp_path / "preset.yaml"
+    preset.write_text(
+        f"mocap: {mocap}\nout: {tmp_path / 'run'}\nsteps: 1\nbatch_size: 8\nevaluate_people: 8\n"
+        "model: {width: 16, blocks: 1, head: {hidden: 16}}\n"
+    )
+    assert main(["--config", str(preset), "--batch-size", "4"]) == 0
+    assert "on held-out subjects" in capsys.readouterr().out
+    preset.write_text("stepss: 1\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["--config", str(preset)])
+    assert stop.value.code == 2
+    assert "unknown ['stepss']; known: [" in capsys.readouterr().err
+
+
+def test_a_missing_mocap_file_is_named(config, capsys, tmp_path):
+    assert main(["--mocap", str(tmp_path / "none.npz"), "--out", str(config.out)]) == 2
+    assert "none.npz does not exist" in capsys.readouterr().err
+
+
+def test_the_shipped_preset_is_readable():
+    preset = load_config(Path(__file__).parents[2] / "configs/train/keypoints.yaml", TrainConfig)
+    assert preset.model.encoder == "keypoints"
+    assert preset.sampling == KeypointSampling()
