@@ -55,10 +55,14 @@ class SpinDataset:
     """``m`` or ``f``."""
     mask_names: tuple[str, ...] | None = None
     part_names: tuple[str, ...] | None = None
+    photo_sizes: Float[np.ndarray, "people 2"] | None = None
+    """Width and height of each person's photo, pixels. Ours: SPIN's readers pass over it."""
+    body: str = "smpl"
+    """Name, or family, of the body that pose and betas belong to. Ours; SPIN's files are of SMPL."""
 
     def __post_init__(self) -> None:
         """Refuse shapes that disagree and numbers that cannot be."""
-        known = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "name"}
+        known = {field: getattr(self, field) for field in _KEYS}
         _check_shapes(self.name, {field: value for field, value in known.items() if value is not None})
         if (self.pose is None) != (self.betas is None) or (self.pose is None) != (self.has_params is None):
             raise ValueError(f"{self.name}: pose, shape and has_smpl must be given together or not at all.")
@@ -89,22 +93,34 @@ class SpinDataset:
         half = self.scales[:, None] * SCALE_UNIT / BOX_MARGIN / 2.0
         return np.concatenate([self.centers - half, self.centers + half], 1).astype(np.float32)
 
-    def detections(self) -> Detections:
-        """Keypoints of everybody as `SPIN_49`: OpenPose's 25 (confidence 0 where there are none), then the 24."""
+    def detections(self, with_openpose: bool = True) -> Detections:
+        """Keypoints of everybody as `SPIN_49`: OpenPose's 25 (confidence 0 where there are none), then the 24.
+
+        Args:
+            with_openpose: Off, the annotated `SPIN_24` alone.
+        """
         found = np.zeros((len(self), len(BODY_25), 3), np.float32) if self.openpose is None else self.openpose
-        points = torch.from_numpy(np.concatenate([found, self.keypoints], 1))
-        return Detections(points[..., :2], points[..., 2], torch.from_numpy(self.boxes), SPIN_49.name)
+        points = torch.from_numpy(np.concatenate([found, self.keypoints], 1) if with_openpose else self.keypoints)
+        name = SPIN_49.name if with_openpose else SPIN_24.name
+        return Detections(points[..., :2], points[..., 2], torch.from_numpy(self.boxes), name)
 
 
 _KEYS = {
     **{"image_names": "imgname", "centers": "center", "scales": "scale", "keypoints": "part", "openpose": "openpose"},
     **{"joints_3d": "S", "pose": "pose", "betas": "shape", "has_params": "has_smpl", "genders": "gender"},
-    **{"mask_names": "maskname", "part_names": "partname"},
+    **{"mask_names": "maskname", "part_names": "partname", "photo_sizes": "imgsize"},
 }
 _WIDTHS = {
     **{"centers": (2,), "scales": (), "keypoints": (len(SPIN_24), 3), "openpose": (len(BODY_25), 3)},
-    **{"joints_3d": (len(SPIN_24), 4), "pose": (POSE_SIZE,), "betas": (SHAPE_SIZE,), "has_params": ()},
+    **{
+        "joints_3d": (len(SPIN_24), 4),
+        "pose": (POSE_SIZE,),
+        "betas": (SHAPE_SIZE,),
+        "has_params": (),
+        "photo_sizes": (2,),
+    },
 }
+_BODY = "body"
 
 
 def _check_shapes(name: str, values: dict[str, Any]) -> None:
@@ -165,7 +181,7 @@ def read_spin(path: str | Path, allow_duplicates: bool = False) -> SpinDataset:
         raise ValueError(
             f"{path} has no {', '.join(missing)}; it has {', '.join(sorted(arrays))}. Is it SPIN's format?"
         )
-    unused = sorted(set(arrays) - set(_KEYS.values()))
+    unused = sorted(set(arrays) - {*_KEYS.values(), _BODY})
     if unused:
         _logger.info("%s: keys that SPIN's format does not have are left out: %s.", path, ", ".join(unused))
     names = tuple(str(name).replace("\\", "/") for name in arrays["imgname"].ravel())
@@ -185,7 +201,7 @@ def read_spin(path: str | Path, allow_duplicates: bool = False) -> SpinDataset:
         for field in ("pose", "betas", "has_params"):
             values.pop(field, None)
     _check_shapes(path.stem, values)
-    dataset = SpinDataset(path.stem, **values)
+    dataset = SpinDataset(path.stem, **values, body=str(arrays.get(_BODY, "smpl")))
     _check_duplicates(dataset, allow_duplicates)
     return dataset
 
@@ -239,5 +255,7 @@ def write_spin(dataset: SpinDataset, path: str | Path) -> None:
             arrays[key] = np.array(value) if isinstance(value, tuple) else value
     if "has_smpl" in arrays:
         arrays["has_smpl"] = arrays["has_smpl"].astype(np.float32)
+    if dataset.body != "smpl":
+        arrays[_BODY] = np.array(dataset.body)
     with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import tyro
 
 from data.converters import (
@@ -87,7 +88,8 @@ def prepare(config: PrepareConfig) -> SpinDataset:
         matching = LAX.get(config.dataset, "spin_other") if config.spin_compat else "share"
         dataset = add_openpose(dataset, config.openpose, matching)
     if config.images is not None:
-        dataset = within_photos(dataset, photo_sizes(dataset, config.images))
+        sizes = photo_sizes(dataset, config.images)
+        dataset = replace(within_photos(dataset, sizes), photo_sizes=sizes.astype(np.float32))
     out = config.out or Path(f"{dataset.name}.npz")
     write_spin(dataset, out)
     return replace(dataset, name=out.stem)

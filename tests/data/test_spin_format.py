@@ -41,6 +41,7 @@ def test_what_is_written_is_read_again(tmp_path):
     dataset = read_spin(save(tmp_path / "toy.npz", **people(), pose=np.ones((3, 72)), shape=np.ones((3, 10))))
     write_spin(dataset, tmp_path / "again" / "toy.npz")
     again = read_spin(tmp_path / "again" / "toy.npz")
+    assert again.body == "smpl"
     for field in dataclasses.fields(SpinDataset):
         first, second = getattr(dataset, field.name), getattr(again, field.name)
         assert np.array_equal(first, second) if isinstance(first, np.ndarray) else first == second

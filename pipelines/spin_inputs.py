@@ -1,0 +1,144 @@
+"""What an encoder reads of a batch of people, augmented."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from body import Detections, Image
+from body.keypoints import BODY_25, SPIN_49
+from data.images import load_image
+from geometry import Crop, crop_of_box
+from geometry.crops import to_crop
+from pipelines.spin_config import AugmentationConfig
+from pipelines.spin_samples import Samples
+from pipelines.spin_views import (
+    Changes,
+    Look,
+    draw_changes,
+    keypoint_inputs_of,
+    keypoint_looks,
+    look_at,
+    no_changes,
+)
+from regressor import HMRConfig
+from regressor.crops import cut_crops, cut_silhouettes
+from regressor.keypoint_encoder import KeypointInputs, to_known_landmarks
+from regressor.proxy import make_proxy
+from regressor.resnet import normalize_rgb
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What the augmentation drew for a batch, and where its photos are."""
+
+    changes: Changes
+    config: AugmentationConfig | None
+    """How the encoder's input is disturbed; None leaves it as it is."""
+    generator: torch.Generator
+    photos: tuple[Path | None, ...]
+
+
+def draw(people: int, photos: tuple[Path | None, ...], config: AugmentationConfig, seed: int) -> Drawn:
+    """Draw an augmentation; the same one for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return Drawn(draw_changes(people, config, generator), config, generator, photos)
+
+
+def undisturbed(people: int, photos: tuple[Path | None, ...]) -> Drawn:
+    """Look at everybody as they are."""
+    return Drawn(no_changes(people), None, torch.Generator(), photos)
+
+
+def keypoints_of(evidence: Detections, ignore_detected: bool = False) -> Detections:
+    """Evidence in the columns of `KEYPOINT_NAMES`.
+
+    Args:
+        evidence: Any convention.
+        ignore_detected: Leave OpenPose's 25 of `SPIN_49` out.
+    """
+    if ignore_detected and evidence.convention == SPIN_49.name:
+        confidence = evidence.confidence.clone()
+        confidence[:, : len(BODY_25)] = 0.0
+        plain = Detections(evidence.keypoints, confidence, evidence.boxes, evidence.convention)
+        return to_known_landmarks(plain)
+    return to_known_landmarks(evidence)
+
+
+def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple[Look, Any]:
+    """Choose views of people and cut out what the encoder reads.
+
+    Args:
+        samples: One row per person.
+        drawn: The augmentation.
+        network: Which encoder.
+
+    Raises:
+        ValueError: If the encoder reads pixels and a photo is missing or no folder was given.
+    """
+    known = keypoints_of(samples.evidence)
+    if network.encoder == "keypoints":
+        look = keypoint_looks(known, samples.camera, drawn.changes)
+        inputs = keypoint_inputs_of(known, samples.camera, look)
+        return look, inputs if drawn.config is None else _disturbed(inputs, drawn.config, drawn.generator)
+    changes = drawn.changes
+    if network.encoder == "proxy":
+        # The detector's silhouettes lie on upright grids.
+        changes = Changes(changes.flipped, torch.zeros_like(changes.angle), changes.scale)
+    look = look_at(known.boxes, samples.camera, changes)
+    usual = crop_of_box(known.boxes)
+    crop = Crop(usual.center, usual.side * look.scale, look.angle)
+    if network.encoder == "proxy":
+        inputs = _proxies(known, crop, drawn, network.image_size)
+    else:
+        inputs = normalize_rgb(_noisy(_crops(drawn, crop, network.image_size), drawn))
+    return look, torch.where(look.flipped[:, None, None, None], inputs.flip(-1), inputs)
+
+
+def _disturbed(inputs: KeypointInputs, config: AugmentationConfig, generator: torch.Generator) -> KeypointInputs:
+    """Hide some keypoints from the network and move the others a little."""
+    shape = inputs.confidence.shape
+    jitter = config.jitter * torch.randn(*shape, 2, generator=generator)
+    kept = (torch.rand(shape, generator=generator) >= config.missing).to(inputs.confidence)
+    points = inputs.points + jitter.to(inputs.points)
+    return KeypointInputs(
+        points, inputs.confidence * kept, inputs.landmarks, inputs.landmark_confidence, inputs.bearing
+    )
+
+
+def _crops(drawn: Drawn, crop: Crop, size: int) -> Tensor:
+    cut = [cut_crops(photo_of(path), crop[row : row + 1], size) for row, path in enumerate(drawn.photos)]
+    return torch.cat(cut)
+
+
+def _noisy(crops: Tensor, drawn: Drawn) -> Tensor:
+    if drawn.config is None:
+        return crops
+    spread = drawn.config.channel_noise
+    factor = 1.0 - spread + 2.0 * spread * torch.rand(len(crops), 3, 1, 1, generator=drawn.generator)
+    return (crops * factor.to(crops)).clamp(0.0, 1.0)
+
+
+def _proxies(known: Detections, crop: Crop, drawn: Drawn, size: int) -> Tensor:
+    crops = _noisy(_crops(drawn, crop, size), drawn)
+    silhouettes = cut_silhouettes(known, crop, size)
+    return make_proxy(crops, to_crop(known.keypoints, crop), known.confidence, silhouettes)
+
+
+def photo_of(path: Path | None) -> Image:
+    """Read a photo, or take one that was read lately.
+
+    Raises:
+        ValueError: If there is no path, or the file is no photo.
+    """
+    if path is None:
+        raise ValueError("This encoder reads pixels: give the folder of the photos with --images.")
+    return _read(path)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path) -> Image:
+    return load_image(path)
