@@ -1,6 +1,10 @@
 """Which evidence a run uses: a detector, or the user's file."""
 
 from detection import Detector, KeypointFile, load_detector
+from detection.load import DetectorConfig
+from detection.mediapipe import MediapipeConfig
+from detection.mmpose import MmposeConfig
+from detection.rtmlib import RtmlibConfig
 from pipelines.run_config import StagesConfig
 
 
@@ -13,4 +17,13 @@ def choose_detector(config: StagesConfig) -> Detector:
     """
     if config.keypoints is not None:
         return KeypointFile(config.keypoints)
-    return load_detector(config.detector)
+    return load_detector(config.detector, _settings(config))
+
+
+def _settings(config: StagesConfig) -> DetectorConfig:
+    boxes = None if config.boxes is None else str(config.boxes)
+    if config.detector == "mmpose":
+        return MmposeConfig(config.detector_config or "", config.detector_weights or "", config.device, boxes)
+    if config.detector == "rtmlib":
+        return RtmlibConfig(config.detector_weights or RtmlibConfig().model, config.device, boxes)
+    return MediapipeConfig()

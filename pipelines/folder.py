@@ -78,9 +78,10 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
     try:
-        _process(config, photos, make_stages(config), journal)
+        stages = make_stages(config)
+        _process(config, photos, stages, journal)
         start = time.perf_counter()
-        summary = write_page(config, photos, journal.skipped)
+        summary = write_page(config, photos, journal.skipped, stages.body)
         journal.clock("page", start, len(photos))
         journal.save("finished", summary)
     except KeyboardInterrupt:

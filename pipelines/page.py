@@ -1,7 +1,6 @@
 """``index.html`` of a run: photo, regressed and fitted bodies side by side, without network."""
 
 import html
-import json
 import os
 from importlib.resources import files
 from pathlib import Path
@@ -10,27 +9,31 @@ from urllib.parse import quote
 
 import numpy as np
 
+from body import Body
 from body.files import whole_file
+from pipelines.people import NOT_FITTED, STAGE_PREFIXES, estimate_of
 from pipelines.pictures import page_picture
 from pipelines.run_config import RunConfig
+from rendering.viewer import viewer_body, viewer_figure, viewer_head
 
 _CAPTIONS = {"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"}
 
 
-def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str]) -> dict[str, Any]:
+def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], body: Body) -> dict[str, Any]:
     """Write ``index.html`` from the results files, one photo at a time.
 
     Args:
         config: Names the folder and whether a page is wanted.
         photos: All photos of the run, in order.
         skipped: Photos that could not be read, and why.
+        body: Whose parameters the results are; the page embeds it once.
 
     Returns:
         Counts of people and photos, and notices per photo.
     """
     summary: dict[str, Any] = {"people": 0, "photos_done": 0, "photos_without_people": [], "notices": {}}
     with whole_file(config.out / "index.html") as path, path.open("w", encoding="utf-8") as page:
-        page.write(_head(config, len(photos)))
+        page.write(_head(config, len(photos), body))
         for photo in photos:
             results = config.out / "results" / f"{photo}.npz"
             if not results.is_file():
@@ -44,17 +47,17 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str]) ->
     return summary
 
 
-def _head(config: RunConfig, count: int) -> str:
+def _head(config: RunConfig, count: int, body: Body) -> str:
     style = files("pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
     stages += f"regressor {config.regressor}, {'fitted by SMPLify' if config.fit else 'not fitted'}, body {config.body}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>fitloop: {html.escape(config.images.name)}</title><style>{style}</style></head>\n"
+        f"<title>fitloop: {html.escape(config.images.name)}</title><style>{style}</style>{viewer_head()}</head>\n"
         f"<body><header><h1>{html.escape(config.images.name)}</h1><p>{count} photos; {html.escape(stages)}</p>"
         '<input type="search" placeholder="Filter by name" aria-label="Filter photos by name" id="filter">'
-        "</header>\n<main>\n"
+        f"</header>\n{viewer_body(body)}<main>\n"
     )
 
 
@@ -85,7 +88,18 @@ def _photo(out: Path, photo: str, found: Any, summary: dict[str, Any]) -> str:
     figures = "".join(_figure(out, photo, stage) for stage in _CAPTIONS if page_picture(out, photo, stage).is_file())
     told = "".join(f'<p class="notice">{html.escape(notice)}</p>' for notice in notices)
     table = _people_table(out, photo, found) if people else '<p class="empty">Nobody was found in this photo.</p>'
-    return _article(photo, f'<div class="stages">{figures}</div>{told}{table}')
+    turn = _turntable(out, photo, found) if people else ""
+    return _article(photo, f'<div class="stages">{figures}</div>{turn}{told}{table}')
+
+
+def _turntable(out: Path, photo: str, found: Any) -> str:
+    stages = {stage: estimate_of(found, prefix) for stage, prefix in STAGE_PREFIXES.items()}
+    if str(found["status"][0]) == NOT_FITTED:
+        del stages["fitted"]
+    backdrop = page_picture(out, photo, "photo")
+    link = _link(backdrop, out) if backdrop.is_file() else None
+    figure = viewer_figure(stages, (int(found["image_size"][0]), int(found["image_size"][1])), link)
+    return f"<details><summary>Turn in 3D</summary>{figure}</details>"
 
 
 def _figure(out: Path, photo: str, stage: str) -> str:
@@ -116,9 +130,3 @@ def _people_table(out: Path, photo: str, found: Any) -> str:
         '<div class="table"><table><thead><tr><th>person</th><th>fit</th><th>energy</th><th>distance (m)</th>'
         f'<th></th></tr></thead><tbody>{rows}</tbody></table></div><p><a href="{results}">results as arrays</a></p>'
     )
-
-
-def page_data(found: Any) -> str:
-    """Parameters of the people of one photo as JSON for the page's 3D view; not a number becomes null."""
-    keys = ("global_orient", "body_pose", "betas", "transl")
-    return json.dumps({key: np.round(found[key], 4).tolist() for key in keys})

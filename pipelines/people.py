@@ -1,18 +1,24 @@
 """What the main job found in one photo, and its file of plain arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics
+from body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections, KeypointKinematics
 from body.files import whole_file
 from fitting import Fit, Status
-from geometry import project
+from geometry import Camera, project
 from rendering.export import export_glb
 
 NOT_FITTED = "not_fitted"
+STAGE_PREFIXES = {"regressed": "regressed_", "fitted": ""}
+"""How the arrays of each stage begin in the results file."""
+
+_PARAMS = ("global_orient", "body_pose", "betas", "transl")
+_CAMERA = ("focal", "principal_point")
 
 
 @dataclass(frozen=True)
@@ -96,3 +102,10 @@ def _evidence_arrays(detections: Detections) -> dict[str, np.ndarray]:
         confidence = detections.landmark_confidence.cpu().numpy()[..., None]
         arrays["landmarks"] = np.concatenate([detections.landmarks.cpu().numpy(), confidence], -1).astype(np.float32)
     return arrays
+
+
+def estimate_of(arrays: Mapping[str, np.ndarray], prefix: str) -> BodyEstimate:
+    """Read the bodies of a stage back from a results file."""
+    tensors = {key: torch.from_numpy(np.asarray(arrays[prefix + key])) for key in _PARAMS + _CAMERA}
+    params = BodyParams(*(tensors[key] for key in _PARAMS))
+    return BodyEstimate(params, Camera(*(tensors[key] for key in _CAMERA)), str(arrays["body"]))

@@ -1,7 +1,5 @@
 """Which regressor a run uses, for whichever body."""
 
-from dataclasses import dataclass
-
 from body import Body, BodyEstimate, Detections, Image, load_body
 from body.transfer import transfer
 from geometry import Camera
@@ -12,18 +10,12 @@ SHIPPED = ("keypoints",)
 """Regressors that come with the project; they know the open body."""
 
 
-@dataclass(frozen=True)
 class TransferredRegressor:
-    """A regressor of the open body that serves another one."""
+    """A regressor of one body that serves another."""
 
-    regressor: Regressor
-    source: Body
-    target: Body
-
-    @property
-    def name(self) -> str:
-        """Name of the regressor that guesses."""
-        return self.regressor.name
+    def __init__(self, regressor: Regressor, source: Body, target: Body) -> None:
+        self.name = regressor.name
+        self.regressor, self.source, self.target = regressor, source, target
 
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
         """Guess the open body and give its pose to the other."""

@@ -13,10 +13,12 @@ class StagesConfig:
 
     detector: Literal["mediapipe", "mmpose", "rtmlib"] = "mediapipe"
     """Who finds people and their keypoints in the photo."""
-    detector_config: Path | None = None
-    """mmpose: its config file."""
-    detector_weights: Path | None = None
-    """mmpose: checkpoint; rtmlib: ONNX file."""
+    detector_config: str | None = None
+    """mmpose: the model's config file."""
+    detector_weights: str | None = None
+    """mmpose: the model's checkpoint; rtmlib: an ONNX file, or `lightweight`, `balanced`, `performance`."""
+    boxes: Path | None = None
+    """mmpose and rtmlib: a file with the people's boxes; the embedded detector finds them if not given."""
     keypoints: Path | None = None
     """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
     regressor: str = "keypoints"

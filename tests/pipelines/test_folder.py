@@ -23,6 +23,8 @@ BODY = stick_body()
 class StickStages:
     """Finds as many people as the photo's top-left red value says; counts what it did."""
 
+    body = BODY
+
     def __init__(self, config: RunConfig, fail_after: int = 10**9) -> None:
         self.config, self.fail_after, self.detected = config, fail_after, 0
 
