@@ -20,14 +20,17 @@ DrawPoses = Callable[[int, torch.Generator], Float[Tensor, "people 24 3 3"]]
 """Gives local rotations of people in a world with y up, root first, in SMPL's order."""
 
 
-def mocap_poses(mocap: Mocap) -> DrawPoses:
-    """Draw poses from mocap, half of them mirrored: clips weigh as the square root of their length.
+def mocap_poses(mocap: Mocap, balanced: bool = True) -> DrawPoses:
+    """Draw poses from mocap, half of them mirrored.
 
-    So long clips of one motion do not drown the rest, and short ones are not repeated all the time.
+    Args:
+        mocap: Where they come from.
+        balanced: Clips weigh as the square root of their length, so that long clips of one motion do not drown the
+            rest and short ones are not repeated all the time; else all frames are alike.
     """
     clips, sizes = np.unique(mocap.clip, return_counts=True)
     weight = np.zeros(int(mocap.clip.max()) + 1)
-    weight[clips] = sizes**-0.5
+    weight[clips] = sizes**-0.5 if balanced else 1.0
     edges = torch.from_numpy(np.cumsum(weight[mocap.clip]))
     poses = full_pose(mocap.pose)
     mirrored = full_pose(mirror_pose(mocap.pose))

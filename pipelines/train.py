@@ -82,7 +82,7 @@ def _prepare(config: TrainConfig) -> _Run:
     device = torch.device(config.device)
     body = load_body(config.body)
     training, held_out = split_mocap(config.mocap)
-    batches = KeypointBatches(body, training, config.sampling)
+    batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced)
     tests = KeypointBatches(body, held_out, config.sampling)
     generator = torch.Generator().manual_seed(1)
     sizes = [1024] * (config.evaluate_people // 1024) + [config.evaluate_people % 1024]

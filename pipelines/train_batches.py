@@ -1,6 +1,6 @@
 """Where training batches come from, and what a regressor is worth on people it never saw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,34 @@ class Batch:
 class KeypointBatches:
     """Batches for the keypoints encoder, made on the fly from mocap."""
 
-    def __init__(self, body: Body, mocap: Mocap, config: KeypointSampling) -> None:
+    def __init__(
+        self, body: Body, mocap: Mocap, config: KeypointSampling, supervised: float = 1.0, balanced: bool = True
+    ) -> None:
         """Prepare the sampler.
 
         Args:
             body: Whose shapes to draw.
             mocap: Where poses come from.
             config: People, cameras and detectors.
+            supervised: Share of the people whose 3D joints and parameters are known.
+            balanced: Draw clips by the square root of their length instead of frames alike.
         """
-        self.draw_poses = mocap_poses(mocap)
+        self.draw_poses = mocap_poses(mocap, balanced)
         self.sampler = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, config)
+        self.supervised = supervised
 
     def __call__(self, count: int, generator: torch.Generator) -> Batch:
         """Draw people, the same ones for the same generator state."""
-        return keypoint_batch(self.sampler(count, generator))
+        batch = keypoint_batch(self.sampler(count, generator))
+        if self.supervised == 1.0:
+            return batch
+        known = (torch.rand(count, generator=generator) < self.supervised).float()
+        truth = replace(
+            batch.truth,
+            confidence_3d=batch.truth.confidence_3d * known[:, None],
+            confidence_params=batch.truth.confidence_params * known,
+        )
+        return replace(batch, truth=truth)
 
 
 def keypoint_batch(samples: KeypointSamples) -> Batch:

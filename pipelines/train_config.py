@@ -25,6 +25,10 @@ class TrainConfig:
     """Weights of the losses."""
     sampling: KeypointSampling = field(default_factory=KeypointSampling)
     """People, cameras and detector mistakes to train on."""
+    supervised: float = 1.0
+    """Share of the people whose 3D joints and parameters are known; the others teach by their 2D keypoints alone."""
+    balanced: bool = True
+    """Draw clips by the square root of their length; else every frame of the mocap is equally likely."""
     steps: int = 6000
     """Batches until the end."""
     batch_size: int = 1024
@@ -70,8 +74,8 @@ class TrainConfig:
             raise ValueError(f"precision must be 'bfloat16' or 'float32', got {self.precision!r}.")
         if min(self.steps, self.batch_size, self.evaluate_every, self.save_every, self.patience) < 1:
             raise ValueError("steps, batch_size, evaluate_every, save_every and patience must be at least 1.")
-        if not (self.learning_rate > 0 and 0 <= self.flat <= 1 and 0 <= self.average < 1):
-            raise ValueError("learning_rate must be positive, flat in [0, 1] and average in [0, 1).")
+        if not (self.learning_rate > 0 and 0 <= self.flat <= 1 and 0 <= self.average < 1 and 0 <= self.supervised <= 1):
+            raise ValueError("learning_rate must be positive, flat and supervised in [0, 1] and average in [0, 1).")
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -10,8 +10,10 @@ from toy import stick_body
 
 import pipelines.train as program
 from data.keypoint_samples import KeypointSampling
+from data.mocap import load_mocap
 from pipelines.config import load_config
 from pipelines.train import learning_rate, main, train
+from pipelines.train_batches import KeypointBatches
 from pipelines.train_config import TrainConfig
 from pipelines.train_state import Average, TrainingStopped
 from regressor import HeadConfig, HMRConfig, LossConfig, load_weights
@@ -163,6 +165,15 @@ def test_the_adversarial_prior_is_taught_too(config):
     assert not torch.equal(states[0]["D_conv1.weight"], states[1]["D_conv1.weight"])
 
 
+def test_only_some_people_teach_their_3d(mocap):
+    batches = KeypointBatches(stick_body(), load_mocap(mocap), KeypointSampling(), supervised=0.25)
+    truth = batches(400, torch.Generator().manual_seed(0)).truth
+    known = truth.confidence_params > 0
+    assert 0.15 < float(known.float().mean()) < 0.35
+    assert bool(((truth.confidence_3d > 0).any(1) == known).all())
+    assert bool((truth.confidence_2d > 0).any(1).all())
+
+
 def test_the_learning_rate_rises_stays_and_falls_to_nothing(config):
     config = replace(config, steps=100, warmup=10, flat=0.5, learning_rate=1.0)
     assert learning_rate(config, 0) == pytest.approx(0.1)
@@ -191,6 +202,7 @@ def test_the_average_follows_the_weights_and_gives_them_back():
         ({"precision": "int8"}, "precision must be"),
         ({"steps": 0}, "must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"supervised": 1.5}, "supervised in"),
     ],
 )
 def test_impossible_training_is_refused(config, wrong, words):
