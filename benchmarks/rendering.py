@@ -1,0 +1,92 @@
+"""Rasterizer back ends side by side in one run, and what is drawn with them.
+
+python -m benchmarks.rendering --quick
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from body import Body, load_body, upright
+from geometry import Camera, rotvec_to_rotmat
+from rendering import draw_overlay, export_glb, load_rasterizer, normal_map
+from rendering.rasterizer import Backend
+
+Metric = tuple[str, float, str, str]
+"""Key, value, unit, and which way is better."""
+
+
+def run(quick: bool = False) -> list[Metric]:
+    """Time every back end present on the open body, pictures of 224 and 512 pixels, one and eight at a time.
+
+    Each round times every case once, so that all suffer alike from a busy machine; the least time counts. Uses as many
+    threads as torch does.
+
+    Args:
+        quick: Three rounds instead of fifteen.
+    """
+    body = load_body()
+    cases = _cases(body)
+    for work in cases.values():
+        work()
+    best = dict.fromkeys(cases, float("inf"))
+    for _ in range(3 if quick else 15):
+        for key, work in cases.items():
+            start = time.perf_counter()
+            work()
+            best[key] = min(best[key], time.perf_counter() - start)
+    return [(key, 1e3 * seconds / _pictures(key), "ms", "lower") for key, seconds in best.items()]
+
+
+def _cases(body: Body) -> dict[str, Callable[[], object]]:
+    names: list[Backend] = ["numba", "torch", *(["pytorch3d"] if find_spec("pytorch3d") else [])]
+    vertices, cases = _people(body, 8), {}
+    for side in (224, 512):
+        camera = Camera(torch.tensor(1.25 * side), torch.tensor([side / 2, side / 2]))
+        for count in (1, 8):
+            for name in names:
+                key = f"rasterize/{name}/{side}px/batch{count}"
+                cases[key] = _job(load_rasterizer(name), vertices[:count], body.faces, camera, (side, side))
+        fragments = load_rasterizer("numba")(vertices, body.faces, camera, (side, side))
+        cases[f"normals/{side}px/batch8"] = _job(normal_map, fragments, vertices, body.faces)
+    for width, height in ((1000, 750), (4000, 3000)):
+        photo = np.full((height, width, 3), 90, np.uint8)
+        camera = Camera(torch.tensor(1.25 * height), torch.tensor([width / 2, height / 2]))
+        cases[f"overlay/{width}x{height}/3 people"] = _job(draw_overlay, photo, vertices[:3], body.faces, camera)
+    cases["glb/1 person"] = _job(_export, vertices[0], body.faces)
+    return cases
+
+
+def _job(work: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: work(*arguments)
+
+
+def _export(vertices: Tensor, faces: Tensor) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        export_glb(f"{folder}/person.glb", vertices, faces)
+
+
+def _people(body: Body, count: int) -> Tensor:
+    """Bodies in random poses that fill two thirds of the picture's height."""
+    generator = torch.Generator().manual_seed(0)
+    params = upright(count)
+    turns = rotvec_to_rotmat(0.3 * torch.randn(count, 23, 3, generator=generator))
+    places = torch.tensor([0.0, 0.1, 3.2]) + 0.1 * torch.randn(count, 3, generator=generator)
+    return body(replace(params, body_pose=turns, transl=places)).vertices
+
+
+def _pictures(key: str) -> int:
+    return 8 if key.endswith("batch8") else 1
+
+
+if __name__ == "__main__":
+    for key, value, unit, _ in run("--quick" in sys.argv[1:]):
+        print(f"{key:40s} {value:9.2f} {unit}")
