@@ -113,6 +113,8 @@ def _surfaces(places: Places, held_out: bool) -> dict[str, PIL.Image.Image]:
     found = {}
     for number, name in enumerate(names[:: max(1, len(names) // OBJECTS)][:OBJECTS]):
         with PIL.Image.open(places.folder / "crops" / f"{name}.jpg") as photo:
-            left, top = 40 + 37 * number % 120, 40 + 53 * number % 120
-            found[f"surface:{name}"] = photo.convert("RGBA").crop((left, top, left + 96, top + 96))
+            side = 3 * min(photo.size) // 10
+            left = 37 * number % (photo.width - side)
+            top = 53 * number % (photo.height - side)
+            found[f"surface:{name}"] = photo.convert("RGBA").crop((left, top, left + side, top + side))
     return found

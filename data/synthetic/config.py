@@ -16,7 +16,7 @@ class SceneConfig:
     """Pixels."""
     split: Split = "training"
     """Which subjects, garments, skins and places may appear."""
-    people: tuple[int, int] = (1, 1)
+    people: tuple[int, int] = (1, 3)
     """How many; the first is the main person."""
     person_height: tuple[float, float] = (0.4, 0.85)
     """Height of the main person on the picture, in heights of the picture."""

@@ -16,7 +16,7 @@ from data.synthetic.scenes import render_person_scene
 from data.synthetic.truth import SyntheticPhoto
 from geometry import Camera, TensorRecord
 
-CROPS = SceneConfig(height=256, width=256, person_height=(0.55, 0.95), maps=False)
+CROPS = SceneConfig(height=256, width=256, people=(1, 2), person_height=(0.55, 0.95), maps=False)
 """Square photos that one person fills: what training needs."""
 
 

@@ -135,7 +135,7 @@ class Drawing:
 
 def draw(stage: Stage, view: View, pool: TexturePool) -> Drawing:
     """Find what each pixel sees."""
-    screen = view.screen(stage.vertices, SUPERSAMPLING)
+    screen = view.screen(stage.vertices, float(SUPERSAMPLING))
     window = _window(screen, view)
     top, bottom, left, right = (SUPERSAMPLING * edge for edge in window)
     shape = (bottom - top, right - left)
@@ -173,7 +173,7 @@ def light_up(
         light: In the camera frame.
     """
     top, _, left, _ = (SUPERSAMPLING * edge for edge in drawing.window)
-    screen = view.screen(stage.vertices, SUPERSAMPLING) - np.array([left, top, 0.0])
+    screen = view.screen(stage.vertices, float(SUPERSAMPLING)) - np.array([left, top, 0.0])
     sky = np.ones_like(drawing.depth)
     kernels.openness(drawing.depth, SUPERSAMPLING * view.focal * _OCCLUSION_REACH, sky)
     sky = _smooth(sky)

@@ -103,8 +103,9 @@ class Dressmaker:
         ]
         for slot, (garment, _) in enumerate(outfit, start=2):
             vertices = _skin(garment.rest(base), garment.skinning, transforms)
-            faces = garment.faces
-            pieces.append((vertices, faces, np.full(len(faces), slot), garment.corner_uv, garment.parts))
+            kept = _shown_under(garment, [outer for outer, _ in outfit])
+            faces = garment.faces[kept]
+            pieces.append((vertices, faces, np.full(len(faces), slot), garment.corner_uv[kept], garment.parts[kept]))
         return join_pieces(pieces, (skin, eyes, *(layer for _, layer in outfit)))
 
     def bare(self, params: BodyParams) -> Float[np.ndarray, "vertices 3"]:
@@ -130,6 +131,15 @@ def join_pieces(pieces: list[tuple[np.ndarray, ...]], layers: tuple[Layer, ...])
         parts=np.concatenate([piece[4] for piece in pieces]),
         layers=layers,
     )
+
+
+def _shown_under(garment: Garment, outfit: list[Garment]) -> np.ndarray:
+    """Which faces of a garment no coat lies over."""
+    kept = np.ones(len(garment.faces), bool)
+    for outer in outfit:
+        if outer.kind == "coat" and garment.kind not in ("coat", "hair", "hat", "glasses"):
+            kept &= ~np.isin(garment.nearest, outer.hides)[garment.faces].any(1)
+    return kept
 
 
 def _skin(rest: np.ndarray, skinning: np.ndarray, transforms: np.ndarray) -> np.ndarray:
@@ -175,7 +185,9 @@ def make_dressmaker(body: Body) -> Dressmaker:
 
 def binding_of(dressmaker: Dressmaker, base: Float[np.ndarray, "base 3"]) -> Binding:
     """What garments made on ``base`` (metres) are bound to."""
-    return Binding(base.astype(np.float32), dressmaker.template, dressmaker.skinning)
+    with np.load(asset_path("wardrobe.npz"), allow_pickle=False) as file:
+        turns = file["offset_rotations"].astype(np.float32)
+    return Binding(base.astype(np.float32), dressmaker.skinning, dressmaker.body_rows, turns)
 
 
 def _eye_uv(template: np.ndarray, faces: np.ndarray) -> np.ndarray:

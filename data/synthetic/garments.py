@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.spatial import KDTree
 
 from data.mocap import HELD_OUT_PERCENT
 from data.synthetic.splits import held_out_of
@@ -63,6 +64,8 @@ class Garment:
     """Joint that moves each face most."""
     hides: Int[np.ndarray, "hidden"]
     """Base vertices under the garment."""
+    nearest: Int[np.ndarray, "vertices"]
+    """Base vertex of the body that is nearest to each vertex."""
 
     def rest(self, base: Float[np.ndarray, "base 3"]) -> Float[np.ndarray, "vertices 3"]:
         """Place the vertices on a shaped body in its T-pose.
@@ -91,28 +94,19 @@ def kind_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Binding:
-    """What garments are bound to: the base mesh as made, and the body's T-pose of it."""
+    """What garments are bound to."""
 
     base: Float[np.ndarray, "base 3"]
     """The mesh that garments were made on, metres."""
-    template: Float[np.ndarray, "base 3"]
-    """The body's T-pose, metres."""
     skinning: Float[np.ndarray, "base joints"]
+    body_rows: Int[np.ndarray, "vertices"]
+    """Which vertices are the body's; the others only carry garments."""
+    turns: Float[np.ndarray, "joints 3 3"]
+    """Rotation of each joint's region from the mesh as made to the T-pose."""
 
-    def turns(self) -> Float[np.ndarray, "joints 3 3"]:
-        """Rotation of each joint's region from the mesh as made to the T-pose (Kabsch)."""
-        found = []
-        for weights in self.skinning.T:
-            weight = np.where(weights > 0.5, weights, 0.0)[:, None]
-            if weight.sum() < 3.0:
-                found.append(np.eye(3))
-                continue
-            share = weight / weight.sum()
-            made = self.base - (share * self.base).sum(0)
-            posed = self.template - (share * self.template).sum(0)
-            left, _, right = np.linalg.svd((share * posed).T @ made)
-            found.append(left @ np.diag([1.0, 1.0, np.linalg.det(left @ right)]) @ right)
-        return np.stack(found).astype(np.float32)
+    def nearest(self, points: Float[np.ndarray, "points 3"]) -> Int[np.ndarray, "points"]:
+        """Vertex of the body nearest to each point beside the mesh as made."""
+        return self.body_rows[KDTree(self.base[self.body_rows]).query(points)[1]]
 
 
 def load_garments(folder: Path, binding: Binding) -> dict[str, Garment]:
@@ -128,16 +122,12 @@ def load_garments(folder: Path, binding: Binding) -> dict[str, Garment]:
     table = folder / "GARMENTS.csv"
     if not table.is_file():
         raise FileNotFoundError(f"{table} is missing; give the folder of assets that docs/synthetic.md describes.")
-    turns = binding.turns()
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return {
-        row["name"]: _load(folder / "garments" / f"{row['kind']}_{row['name']}.npz", row, binding, turns)
-        for row in rows
-    }
+    return {row["name"]: _load(folder / "garments" / f"{row['kind']}_{row['name']}.npz", row, binding) for row in rows}
 
 
-def _load(path: Path, row: dict[str, str], binding: Binding, turns: np.ndarray) -> Garment:
+def _load(path: Path, row: dict[str, str], binding: Binding) -> Garment:
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     refs, weights = arrays["ref"].astype(np.int64), arrays["w"].astype(np.float32)
@@ -151,7 +141,7 @@ def _load(path: Path, row: dict[str, str], binding: Binding, turns: np.ndarray) 
     fit = np.where(given > 0, made / np.where(given > 0, given, 1.0), 1.0)
     lengths = np.linalg.norm(binding.base[scale_refs[:, 0]] - binding.base[scale_refs[:, 1]], axis=-1)
     offsets = decimetre * arrays["offset"] * fit
-    turned = np.einsum("vj,jcd,vd->vc", skinning, turns, offsets)
+    turned = np.einsum("vj,jcd,vd->vc", skinning, binding.turns, offsets)
     return Garment(
         name=row["name"],
         kind=kind_of(row["name"]),
@@ -168,6 +158,7 @@ def _load(path: Path, row: dict[str, str], binding: Binding, turns: np.ndarray) 
         corner_uv=arrays["uv"][arrays["uv_faces"]].astype(np.float32),
         parts=skinning[arrays["faces"]].sum(1).argmax(-1),
         hides=arrays["delete_verts"].astype(np.int64),
+        nearest=binding.nearest(np.einsum("vk,vkc->vc", weights, binding.base[refs]) + offsets),
     )
 
 

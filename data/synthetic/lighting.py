@@ -54,6 +54,8 @@ class Light:
         factor = float(np.clip(total, *exposure)) / max(total, 1e-9)
         sky = factor * (0.5 * self.sky + 0.5 * self.sky.mean(-1, keepdims=True))
         sun = factor * strength * (0.5 * self.sun + 0.5 * direct)
+        # Light that comes back from everything around keeps the dark side from going black.
+        sky[1:] *= 0.75
         return Light(sky.astype(np.float32), self.sun_direction, sun.astype(np.float32))
 
     def scaled(self, factor: float) -> "Light":

@@ -45,7 +45,7 @@ def lay_over(
 ) -> Float[np.ndarray, "height width 3"]:
     """Lay a drawing over a background, both linear; edges blend."""
     top, bottom, left, right = drawing.window
-    cover = average(drawing.covered[..., None])
+    cover = average(drawing.covered[..., None].astype(np.float32))
     light = average(lit)
     # A shoulder for highlights: film and sensors do not clip at once.
     bright = light > 0.7

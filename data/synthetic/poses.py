@@ -20,7 +20,7 @@ _NOISY = {
     "right_foot": 0.5,
 }
 """Joints that differ between capture rigs: how much of their rotation to keep."""
-ACROBATIC_SHARE = 0.12
+ACROBATIC_SHARE = 0.06
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PosePool:
 
     pose: Float[np.ndarray, "frames 24 3"]
     """Axis-angle; the first is the root in a world with y up."""
-    clip_rows: tuple[Int[np.ndarray, "rows"], ...]
+    clip_rows: tuple[Int[np.ndarray, "_"], ...]
     names: tuple[str, ...]
     """Clip of each entry of `clip_rows`."""
 

@@ -1,0 +1,150 @@
+"""Synthetic people: photos with exact truth, from a folder of openly licensed assets.
+
+python pipelines/synthesize.py --assets assets/ --out synthetic/ --count 100
+python pipelines/synthesize.py --assets assets/ --out open-bench/ --preset open-bench
+"""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from body.files import whole_file
+from data.synthetic import SceneConfig, load_assets, render_person_scene
+from data.synthetic.files import join_truth, truth_arrays, write_photo
+from data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
+from pipelines.command_line import USAGE_ERROR, parse, stop
+from pipelines.config import config_to_tree, load_config, save_config
+from pipelines.contact_sheet import write_contact_sheet
+from pipelines.progress import Progress
+
+CANNOT_WRITE, INTERRUPTED = 3, 130
+_FREE_TO_CHANGE = {"assets", "out", "count", "workers"}
+
+
+@dataclass(frozen=True)
+class SynthesizeConfig:
+    """Render synthetic people with exact truth into a folder that can be looked through."""
+
+    assets: Path = Path("assets")
+    """Folder with mocap/, people/ and backgrounds/; docs/synthetic.md describes it."""
+    out: Path = Path("synthetic")
+    """Gets photos/, masks/, maps/, truth/, truth.npz, contact.jpg and contact.html."""
+    count: int | None = None
+    """How many photos; 100 if not given, 500 for open-bench (100 of each grade)."""
+    seed: int = 0
+    """The same seed gives the same photos on any number of workers."""
+    preset: Literal["scenes", "open-bench"] = "scenes"
+    """`scenes` draws what `scene` says; `open-bench` is the benchmark: held-out people in five grades."""
+    scene: SceneConfig = field(default_factory=SceneConfig)
+    """What scenes are like; open-bench has its own."""
+    texture_side: int = 512
+    """Texels along the finest level of each texture."""
+    workers: int = 1
+    """Processes that draw."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"At least 1 process has to draw, got workers {self.workers}.")
+        if self.seed < 0:
+            raise ValueError(f"A seed is at least 0, got {self.seed}.")
+        if self.photos < 1:
+            raise ValueError(f"At least 1 photo has to be drawn, got count {self.count}.")
+        if self.preset == "open-bench" and self.photos % len(GRADES):
+            raise ValueError(f"open-bench has {len(GRADES)} grades of equal size, {self.photos} photos do not divide.")
+
+    @property
+    def photos(self) -> int:
+        """How many photos there will be."""
+        if self.count is not None:
+            return self.count
+        return PEOPLE_PER_GRADE * len(GRADES) if self.preset == "open-bench" else 100
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Render; return 0, 2 for wrong input, 3 if writing failed, 130 if stopped."""
+    config = parse(SynthesizeConfig, arguments)
+    try:
+        _prepare(config)
+        _render_all(config)
+        _finish(config)
+    except (ValueError, FileNotFoundError) as error:
+        return stop(str(error), USAGE_ERROR)
+    except OSError as error:
+        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+    except KeyboardInterrupt:
+        return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
+    print(f"{config.photos} photos. Look at {config.out / 'contact.html'}")
+    return 0
+
+
+def _prepare(config: SynthesizeConfig) -> None:
+    saved = config.out / "config.yaml"
+    if saved.is_file():
+        before, now = config_to_tree(load_config(saved, SynthesizeConfig)), config_to_tree(config)
+        changed = sorted(key for key in now if key not in _FREE_TO_CHANGE and before[key] != now[key])
+        if config.preset == "open-bench" and before["count"] != now["count"]:
+            changed.append("count")
+        if changed:
+            raise ValueError(f"{config.out} holds photos made with another {', '.join(changed)}; choose another --out.")
+    config.out.mkdir(parents=True, exist_ok=True)
+    with whole_file(saved) as file:
+        save_config(config, file)
+
+
+def _truth_path(config: SynthesizeConfig, number: int) -> Path:
+    return config.out / "truth" / f"{number:06d}.npz"
+
+
+def _render_all(config: SynthesizeConfig) -> None:
+    waiting = [number for number in range(config.photos) if not _truth_path(config, number).is_file()]
+    if not waiting:
+        return
+    load_assets(config.assets, config.texture_side)
+    with Progress(config.photos, "photo", done=config.photos - len(waiting)) as progress:
+        for _ in _rendered(config, waiting):
+            progress.advance(1)
+
+
+def _rendered(config: SynthesizeConfig, waiting: list[int]) -> Iterator[int]:
+    if config.workers == 1:
+        for number in waiting:
+            yield _render_one(config, number)
+        return
+    with ProcessPoolExecutor(config.workers, mp_context=get_context("fork")) as pool:
+        jobs = [pool.submit(_render_one, config, number) for number in waiting]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _render_one(config: SynthesizeConfig, number: int) -> int:
+    import torch
+
+    torch.set_num_threads(1)
+    assets = load_assets(config.assets, config.texture_side)
+    if config.preset == "open-bench":
+        photo, grade = render_graded(assets, config.seed, number, config.photos // len(GRADES))
+        label = grade.name
+    else:
+        photo, label = render_person_scene(assets, (config.seed, number), config.scene), "scene"
+    write_photo(config.out, photo, truth_arrays(photo, f"{number:06d}.jpg", assets.dressmaker.body.name, label))
+    return number
+
+
+def _finish(config: SynthesizeConfig) -> None:
+    arrays = join_truth([_truth_path(config, number) for number in range(config.photos)])
+    with whole_file(config.out / "truth.npz") as file:
+        np.savez_compressed(file, **arrays)
+    write_contact_sheet(config.out, arrays)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
