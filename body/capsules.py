@@ -37,6 +37,8 @@ PARTS: tuple[tuple[str, str, tuple[str, ...], str | None], ...] = (
     *_CHAIN_PARTS,
 )
 """Name, joint that carries it, joints whose skin it covers, and the joint at its other end; None: along the skin."""
+TRUNK = ("pelvis", "belly", "ribs", "chest", "shoulders", "neck")
+"""Parts that come close to one another in every bow and never collide."""
 
 THINNING = 0.015
 """Metres: one vertex per cube of this size takes part, so that dense faces and fingers do not outweigh the rest."""
@@ -63,7 +65,7 @@ class Capsules:
     radius_dirs: Float[Tensor, "capsules betas"]
     """Its change per unit of each shape coefficient."""
     pairs: Int[Tensor, "pairs 2"]
-    """Capsules that may run into one another: no neighbours, and apart in the T-pose of the mean shape."""
+    """Capsules that may run into one another: no neighbours, not both of the trunk, apart in the mean T-pose."""
 
     def pose(
         self,
@@ -224,7 +226,8 @@ def _sensitivity(
 def _pairs_that_may_collide(
     ends: Float[Tensor, "capsules 2 3"], radius: Float[Tensor, "capsules"]
 ) -> Int[Tensor, "pairs 2"]:
-    """Pairs whose joints are no neighbours on the tree and whose surfaces are apart in the T-pose."""
+    """Pairs that are no neighbours on the tree, not both of the trunk, and whose surfaces are apart in the T-pose."""
+    trunk = [part[0] in TRUNK for part in PARTS]
     covered = [{JOINT_NAMES.index(c) for c in part[2]} for part in PARTS]
     near = [joints | {JOINT_PARENTS[j] for j in joints} for joints in covered]
     samples = torch.linspace(0, 1, 33, dtype=ends.dtype)
@@ -233,6 +236,7 @@ def _pairs_that_may_collide(
     for first in range(len(PARTS)):
         for second in range(first + 1, len(PARTS)):
             neighbours = near[first] & covered[second] or near[second] & covered[first]
+            neighbours = neighbours or (trunk[first] and trunk[second])
             gap = segment_distance(line[first], ends[second])[0].min() - radius[first] - radius[second]
             if not neighbours and gap > 0:
                 pairs.append((first, second))

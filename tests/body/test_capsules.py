@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy import stick_body
 
-from body.capsules import PARTS, Capsules, fit_capsules, segment_distance
+from body.capsules import PARTS, TRUNK, Capsules, fit_capsules, segment_distance
 from body.load import load_body
 from body.model import forward_kinematics
 from body.params import JOINT_NAMES, JOINT_PARENTS, upright
@@ -87,6 +87,7 @@ def test_sizes_are_human(capsules):
 def test_neighbours_never_collide_and_the_t_pose_is_free(body, capsules):
     neighbours = {(child, parent) for child, parent in enumerate(JOINT_PARENTS)}
     for first, second in capsules.pairs.tolist():
+        assert not {capsules.names[first], capsules.names[second]} <= set(TRUNK)
         joints = [int(capsules.joint[first]), int(capsules.joint[second])]
         assert tuple(joints) not in neighbours
         assert tuple(joints[::-1]) not in neighbours
