@@ -6,7 +6,7 @@ from torch import Tensor
 
 from body import KeypointKinematics
 from body.params import JOINT_PARENTS, NUM_JOINTS
-from fitting.landmarks import Correctives, LandmarkTables
+from fitting.landmarks import Correctives, LandmarkTables, Split
 
 
 def make_tables(
@@ -28,6 +28,8 @@ def make_tables(
     local = kinematics.pair_point - mass[:, None] * template[joint]
     local_dirs = kinematics.pair_dirs - mass[:, None, None] * shape[joint]
     columns = torch.tensor(free, dtype=torch.long, device=device)
+    turned = kinematics.gather @ kinematics.moved_by
+    split = _split(kinematics, columns)
     depth = _depths()
     order = sorted(range(NUM_JOINTS), key=lambda number: (depth[number], number))
     return LandmarkTables(
@@ -37,7 +39,9 @@ def make_tables(
         carrier=torch.cat([parents, joint]),
         base=torch.cat([template[:1], bones, local]).flatten(),
         dirs=torch.cat([shape[:1], bone_dirs, local_dirs]).flatten(0, 1).mT.contiguous(),
-        combine=_combine(kinematics, columns).to(dtype),
+        combine=_combine(kinematics, columns, split),
+        moved=(turned > 0).to(dtype).mT[columns].repeat_interleave(3, dim=0),
+        split=split,
         shape_moment=_shape_moments(kinematics, bone_dirs, local_dirs),
         root_dirs=shape[0][..., None],
         levels=tuple(_level(depth, order, level, device) for level in range(1, max(depth) + 1)),
@@ -69,19 +73,28 @@ def ancestry(like: Tensor) -> Float[Tensor, "joints joints"]:
     return table
 
 
-def _combine(kinematics: KeypointKinematics, free: Tensor) -> Tensor:
-    """Landmarks and levers as sums of bones and shares; the root's place, which no lever feels, is left out."""
+def _split(kinematics: KeypointKinematics, free: Tensor) -> Split:
+    """Pairs of which one share is turned and another is not."""
+    shares = kinematics.gather.sum(1, keepdim=True)
+    below = (kinematics.gather @ kinematics.moved_by)[:, free]
+    landmark, joint = ((below > 0) & (below < shares - 1e-5)).nonzero(as_tuple=True)
+    return Split(landmark, joint)
+
+
+def _combine(kinematics: KeypointKinematics, free: Tensor, split: Split) -> Tensor:
+    """Landmarks, free joints and levers of split pairs as sums of bones and shares, all from the root joint."""
     gather, mass = kinematics.gather, kinematics.pair_mass
     # Row j: the bones on the way from the root to joint j.
     way = ancestry(gather)[:, 1:]
-    positions = gather * mass @ way[kinematics.pair_joint]
-    landmarks = torch.cat([positions, gather], dim=1)
-    moved = kinematics.moved_by.mT[free]
-    turned = gather * moved[:, None]
-    below = (turned * mass) @ way[kinematics.pair_joint]
-    own = kinematics.subtree_mass.mT[free][..., None] * way[free][:, None]
-    levers = torch.cat([below - own, turned], dim=-1)
-    return torch.cat([landmarks[None], levers]).flatten(0, 1).mT.contiguous()
+    joints = torch.cat([way[free], gather.new_zeros(len(free), gather.shape[1])], dim=1)
+
+    def place(shares: Tensor) -> Tensor:
+        return torch.cat([(shares * mass) @ way[kinematics.pair_joint], shares], dim=1)
+
+    below = place(gather[split.landmark] * kinematics.moved_by.mT[free[split.joint]])
+    turned_mass = kinematics.subtree_mass[split.landmark, free[split.joint]]
+    levers = below - turned_mass[:, None] * joints[split.joint]
+    return torch.cat([place(gather), joints, levers]).mT.contiguous()
 
 
 def _shape_moments(kinematics: KeypointKinematics, bone_dirs: Tensor, local_dirs: Tensor) -> Tensor:
@@ -110,6 +123,5 @@ def _correctives(kinematics: KeypointKinematics, free: tuple[int, ...]) -> Corre
         parts=pairs + NUM_JOINTS - 1,
         table=offsets[pairs].flatten(0, 1).mT.contiguous(),
         gather=kinematics.gather[:, pairs].contiguous(),
-        free=torch.tensor([joint - 1 for joint in free if joint > 0], dtype=torch.long, device=offsets.device),
         root=0 in free,
     )

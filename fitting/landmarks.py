@@ -69,22 +69,34 @@ class Placed(NamedTuple):
 
     points: Float[Tensor, "batch 3 landmarks"]
     """Camera frame, metres."""
-    levers: Float[Tensor, "batch 3 turned landmarks"]
-    """From each free joint to the part of each landmark that it turns."""
-    turns: Float[Tensor, "batch turned 3 3"]
-    """Rotation vector in the camera frame per unit of each free joint's coordinates."""
+    centred: Float[Tensor, "batch 3 landmarks"]
+    """The same from the root joint."""
+    screws: Float[Tensor, "batch coordinates 6"]
+    """What one unit of each free joint's coordinates does to space: rotation vector, and velocity at the root joint."""
+    levers: Float[Tensor, "batch 3 split"]
+    """From the joint to the part of the landmark that it turns, for the pairs that `LandmarkTables.split` lists."""
+    turns: Float[Tensor, "batch split 3 3"]
+    """Rotation vector per unit of the coordinates, for the same pairs."""
     by_betas: Float[Tensor, "batch 3 betas landmarks"] | None
     """None where the shape is not free."""
     by_correctives: Float[Tensor, "batch landmarks 3 coordinates"] | None
     """What pose-dependent offsets add per coordinate of the free joints; None for bodies without."""
 
 
+class Split(NamedTuple):
+    """Pairs of a landmark and a free joint that turns only a share of it, because skinning blends it with others."""
+
+    landmark: Int[Tensor, "split"]
+    joint: Int[Tensor, "split"]
+    """Position among the free joints."""
+
+
 @dataclass(frozen=True)
 class LandmarkTables:
     """Constants of one body, one set of landmarks and one set of free joints, see `make_tables`.
 
-    A *part* is a vector that one joint's rotation carries along: the bone to a child, or a landmark's share of that joint.
-    Landmarks and levers are fixed sums of parts.
+    A *part* is a vector that one joint's rotation carries along: the bone to a child, or a landmark's share of that
+    joint. Joints, landmarks and levers are fixed sums of parts.
     """
 
     free: tuple[int, ...]
@@ -99,7 +111,10 @@ class LandmarkTables:
     """The root's rest position, then every part in the T-pose; metres."""
     dirs: Float[Tensor, "betas offsets"]
     combine: Float[Tensor, "parts combined"]
-    """From parts to landmarks, then to the levers of each free joint."""
+    """From parts to landmarks, positions of the free joints, and levers of the split pairs; all from the root joint."""
+    moved: Float[Tensor, "coordinates landmarks"]
+    """1 where the joint of a coordinate turns the whole landmark or a share of it."""
+    split: Split
     shape_moment: Float[Tensor, "moments shaped"]
     """From the joints' rotations to the landmarks' derivatives by shape."""
     root_dirs: Float[Tensor, "3 betas 1"]
@@ -116,22 +131,15 @@ class Correctives:
     """SMPL's pose-dependent offsets of the parts that have any."""
 
     parts: Int[Tensor, "corrected"]
-    table: Float[Tensor, "features coordinates"]
+    table: Float[Tensor, "features components"]
     """From the elements of (R - I) of the 23 joints to the offsets of these parts, metres."""
     gather: Float[Tensor, "landmarks corrected"]
-    free: Int[Tensor, "turned"]
-    """Body joints that are free, numbered from 0."""
     root: bool
+    """Whether the root is among the free joints."""
 
 
-def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"], derivatives: bool = True) -> Placed:
-    """Place the landmarks of packed bodies and prepare their derivatives.
-
-    Args:
-        tables: Which landmarks, and what is free.
-        state: As `pack` gives it.
-        derivatives: Without them only the points are right.
-    """
+def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Placed:
+    """Place the landmarks of packed bodies (see `pack`) and prepare their derivatives."""
     batch = len(state)
     local, jacobians = exponential(state[:, :_TURNS].view(batch, NUM_JOINTS, 3))
     local[:, 0] = state[:, ORIENT].view(batch, 3, 3)
@@ -143,20 +151,26 @@ def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"], derivat
         offsets = _corrected(tables.correctives, offsets, local)
     carried = world.index_select(1, tables.carrier)
     parts = (carried * offsets[:, :, None]).sum(-1)
-    combined = parts.mT.reshape(batch * 3, -1) @ tables.combine
-    combined = combined.view(batch, 3, len(tables.free) + 1, -1)
-    points = combined[:, :, 0] + root[:, :, None]
-    turns, free = world, tables.free_index
-    if len(tables.free) < NUM_JOINTS:
-        turns, jacobians = world.index_select(1, free), jacobians.index_select(1, free)
-    turns = turns @ jacobians
+    landmarks, joints = tables.moved.shape[1], len(tables.free)
+    combined = (parts.mT.reshape(batch * 3, -1) @ tables.combine).view(batch, 3, -1)
+    centred, positions, levers = combined.split((landmarks, joints, len(tables.split.joint)), dim=2)
+    points = centred + root[:, :, None]
+    turns = world.index_select(1, tables.free_index) @ jacobians.index_select(1, tables.free_index)
     by_betas = by_correctives = None
-    if tables.betas and derivatives:
+    if tables.betas:
         moments = world.permute(0, 2, 1, 3).reshape(batch * 3, -1) @ tables.shape_moment
         by_betas = moments.view(batch, 3, tables.dirs.shape[0], -1) + tables.root_dirs
-    if tables.correctives is not None and derivatives:
-        by_correctives = _by_correctives(tables.correctives, carried, local, jacobians)
-    return Placed(points, combined[:, :, 1:], turns, by_betas, by_correctives)
+    if tables.correctives is not None:
+        by_correctives = _by_correctives(tables.correctives, carried, local, jacobians, tables.free_index)
+    split_turns = turns.index_select(1, tables.split.joint)
+    return Placed(points, centred, _screws(turns, positions), levers, split_turns, by_betas, by_correctives)
+
+
+def _screws(turns: Tensor, positions: Tensor) -> Tensor:
+    """Rotations about joints as rotations about the root with a velocity: (w, p x w) for each column w."""
+    eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
+    crosses = (positions.mT @ -skew(eye).flatten(1)).unflatten(-1, (3, 3))
+    return torch.cat([turns.mT, turns.mT @ crosses], dim=-1).flatten(1, 2)
 
 
 def _chain(tables: LandmarkTables, local: Tensor) -> Tensor:
@@ -175,17 +189,19 @@ def _corrected(correctives: Correctives, offsets: Tensor, local: Tensor) -> Tens
     return offsets.index_add(1, correctives.parts, extra.view(len(offsets), -1, 3))
 
 
-def _by_correctives(correctives: Correctives, carried: Tensor, local: Tensor, jacobians: Tensor) -> Tensor:
+def _by_correctives(
+    correctives: Correctives, carried: Tensor, local: Tensor, jacobians: Tensor, free: Tensor
+) -> Tensor:
     """Through ``dR = R skew(J d)`` to the offsets, through the carrier's rotation to the camera, summed per landmark."""
     eye = torch.eye(3, dtype=local.dtype, device=local.device)
-    skipped = int(correctives.root)
-    turned = local[:, 1:].index_select(1, correctives.free)
-    by_element = torch.einsum("bjac,bjex,ecd->bjxad", turned, jacobians[:, skipped:], skew(eye))
-    table = correctives.table.view(-1, 3, 3, correctives.gather.shape[1], 3)[correctives.free]
+    joints = free[int(correctives.root) :]
+    turned, jacobian = local.index_select(1, joints), jacobians.index_select(1, joints)
+    by_element = torch.einsum("bjac,bjex,ecd->bjxad", turned, jacobian, skew(eye))
+    table = correctives.table.view(-1, 3, 3, correctives.gather.shape[1], 3).index_select(0, joints - 1)
     by_part = torch.einsum("jadpq,bjxad->bpqjx", table, by_element)
     world = carried.index_select(1, correctives.parts)
     by_landmark = torch.einsum("kp,bpcq,bpqjx->bkcjx", correctives.gather, world, by_part).flatten(3)
-    blank = by_landmark.new_zeros(*by_landmark.shape[:3], 3 * skipped)
+    blank = by_landmark.new_zeros(*by_landmark.shape[:3], 3 * int(correctives.root))
     return torch.cat([blank, by_landmark], dim=-1)
 
 
@@ -194,16 +210,22 @@ def pull(
 ) -> Float[Tensor, "batch unknowns lines"]:
     """Derivatives of ``covector . landmark``, transposed: one line per row and landmark.
 
+    A joint turns everything below it rigidly, so the derivative of nearly every pair is the product of the joint's screw
+    with a force at the landmark; the few landmarks that skinning splits get theirs from their own levers.
     Unknowns are ordered: coordinates of the free joints, translation, betas.
     """
     batch, _, rows, count = covectors.shape
     blocks = []
     if tables.free:
-        by_turn = (placed.turns.mT @ _torques(placed.levers, covectors)).flatten(1, 2)
+        wrench = torch.cat([_cross(placed.centred[:, :, None], covectors), covectors], dim=1)
+        by_turn = (placed.screws @ wrench.flatten(2)).view(batch, -1, rows, count).mul_(tables.moved[:, None])
+        if len(tables.split.joint):
+            by_turn.view(batch, len(tables.free), 3, rows, count).permute(1, 4, 0, 3, 2)[
+                tables.split.joint, tables.split.landmark
+            ] = _split_lines(tables, placed, covectors)
         if placed.by_correctives is not None:
-            extra = torch.einsum("bkcu,bcrk->burk", placed.by_correctives, covectors)
-            by_turn = by_turn + extra.flatten(2)
-        blocks.append(by_turn)
+            by_turn += torch.einsum("bkcu,bcrk->burk", placed.by_correctives, covectors)
+        blocks.append(by_turn.flatten(2))
     if tables.transl:
         blocks.append(covectors.reshape(batch, 3, -1))
     if placed.by_betas is not None:
@@ -213,15 +235,18 @@ def pull(
     return torch.cat(blocks, dim=1)
 
 
-def _torques(levers: Tensor, covectors: Tensor) -> Tensor:
-    """Lever times covector (the cross product) of every free joint, (batch, turned, 3, rows * landmarks)."""
-    batch, _, rows, count = covectors.shape
-    x, y, z = levers[:, :, :, None].unbind(1)
-    p, q, r = covectors[:, :, None].unbind(1)
-    torques = levers.new_empty(batch, levers.shape[2], 3, rows, count)
-    for axis, (a, b, c, d) in enumerate(((y, r, z, q), (z, p, x, r), (x, q, y, p))):
-        torch.mul(a, b, out=torques[:, :, axis]).addcmul_(c, d, value=-1.0)
-    return torques.flatten(3)
+def _split_lines(tables: LandmarkTables, placed: Placed, covectors: Tensor) -> Tensor:
+    """Derivatives of the split pairs, (split, batch, rows, 3)."""
+    forces = covectors.index_select(3, tables.split.landmark)
+    torques = _cross(placed.levers[:, :, None], forces)
+    return (torques.permute(0, 3, 2, 1) @ placed.turns).transpose(0, 1)
+
+
+def _cross(first: Tensor, second: Tensor) -> Tensor:
+    """Cross product along axis 1."""
+    x, y, z = first.unbind(1)
+    p, q, r = second.unbind(1)
+    return torch.stack([y * r - z * q, z * p - x * r, x * q - y * p], dim=1)
 
 
 def move(

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from body.params import NUM_JOINTS
 from fitting.config import StageConfig
 from fitting.landmarks import BETAS, POSE, TRANSL, LandmarkTables, move, place, pull
 from fitting.prior import PosePrior
@@ -18,6 +19,7 @@ from fitting.terms import (
     reprojection_lines,
 )
 
+POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
 """Metres: an observed landmark nearer than this, or behind the camera, makes the energy infinite."""
 
@@ -55,6 +57,9 @@ class StageTables:
     """Weighted Hessian of pose and shape prior for each component."""
     pose_columns: Tensor
     """Of the 69 pose values, those that are free."""
+    angle_columns: Tensor
+    """Of the 69 pose values, the four bending angles."""
+    angle_signs: Tensor
     angle_free: Tensor
     """Of the four bending angles, those that are free."""
     angle_unknowns: Tensor
@@ -96,6 +101,8 @@ def make_stage_tables(
         (prior.constants - prior.constants.min()).to(**place_it),
         curvature.to(**place_it),
         columns.to(device),
+        torch.tensor(ANGLE_COLUMNS, device=device),
+        torch.tensor(ANGLE_SIGNS, **place_it),
         torch.tensor(bending, dtype=torch.long, device=device),
         torch.tensor(unknowns, dtype=torch.long, device=device),
         root,
@@ -125,7 +132,7 @@ class BodyProblem:
         for term_energy, residuals, lines in self._evidence_lines(state):
             energy = energy + term_energy
             gradient = gradient + (lines @ residuals[..., None])[..., 0]
-            hessian = torch.baddbmm(hessian, lines, lines.mT)
+            hessian.baddbmm_(lines, lines.mT)
         return Quadratic(energy, gradient, hessian)
 
     def _evidence_lines(self, state: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -154,37 +161,37 @@ class BodyProblem:
     def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tables, stage = self.tables, self.tables.stage
         pose, betas = state[:, POSE], state[:, BETAS]
-        offset = state - self.anchor
         pulls = (pose @ tables.precisions - tables.shifts).view(len(pose), *tables.means.shape)
         energies = 0.5 * ((pose[:, None] - tables.means) * pulls).sum(-1) + tables.constants
         least, component = energies.min(-1)
-        bent = (pose[:, list(ANGLE_COLUMNS)] * pose.new_tensor(ANGLE_SIGNS)).clamp_max(20.0).exp().square()
+        bent = (pose.index_select(1, tables.angle_columns) * tables.angle_signs).clamp_max(20.0).exp().square()
         energy = (
             stage.pose_prior**2 * least
             + stage.angle_prior**2 * bent.sum(-1)
             + stage.shape_prior**2 * betas.square().sum(-1)
         )
-        by_pose = stage.pose_prior**2 * pulls[torch.arange(len(pose), device=pose.device), component]
+        chosen = component[:, None, None].expand(-1, 1, POSE_SIZE)
+        by_pose = stage.pose_prior**2 * pulls.gather(1, chosen)[:, 0]
         by_betas = 2.0 * stage.shape_prior**2 * betas
         by_transl = torch.zeros_like(state[:, :3])
         if stage.start_prior > 0:
             held = stage.start_prior**2
+            offset = state - self.anchor
             energy = energy + held * (offset[:, POSE].square().sum(-1) + offset[:, BETAS].square().sum(-1))
             by_pose = by_pose + 2.0 * held * offset[:, POSE]
             by_betas = by_betas + 2.0 * held * offset[:, BETAS]
         if stage.depth_prior > 0:
-            depth = offset[:, TRANSL][:, 2]
+            depth = (state - self.anchor)[:, TRANSL][:, 2]
             energy = energy + stage.depth_prior**2 * depth.square()
             by_transl[:, 2] = 2.0 * stage.depth_prior**2 * depth
-        blocks = [state.new_zeros(len(state), tables.root), by_pose[:, tables.pose_columns]]
+        blocks = [state.new_zeros(len(state), tables.root), by_pose.index_select(1, tables.pose_columns)]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)
-        hessian = tables.curvature[component]
+        hessian = tables.curvature.index_select(0, component)
         if len(tables.angle_free):
-            curve = (2.0 * stage.angle_prior**2) * bent[:, tables.angle_free]
-            signs = pose.new_tensor(ANGLE_SIGNS)[tables.angle_free]
-            gradient[:, tables.angle_unknowns] += signs * curve
+            curve = (2.0 * stage.angle_prior**2) * bent.index_select(1, tables.angle_free)
+            gradient.index_add_(1, tables.angle_unknowns, curve * tables.angle_signs.index_select(0, tables.angle_free))
             # exp(2 s a) is convex: its exact curvature costs no more than the Gauss-Newton half of it.
-            hessian.diagonal(dim1=1, dim2=2)[:, tables.angle_unknowns] += 2.0 * curve
+            hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian

@@ -48,11 +48,11 @@ class Problem(Protocol):
     """Independent problems, one per row."""
 
     def evaluate(self, state: Tensor) -> Quadratic:
-        """Model the energy of each row around its ``state``."""
+        """Model the energy of each row around its ``state``; the solver may write into what it gets."""
         ...
 
     def move(self, state: Tensor, step: Tensor) -> Tensor:
-        """Apply a step to each row's ``state``: addition, or a retraction on a manifold."""
+        """Apply a step to each row's ``state``: addition, or a retraction on a manifold; returns a new tensor."""
         ...
 
     def __getitem__(self: AnyProblem, rows: Tensor) -> AnyProblem:
@@ -108,7 +108,7 @@ class _Rows(NamedTuple):
     steps: Tensor
 
     def take(self, rows: Tensor) -> "_Rows":
-        return _Rows(*(field[rows] for field in self))
+        return _Rows(*(field.index_select(0, rows) for field in self))
 
 
 AT_WORK = -1
@@ -130,7 +130,7 @@ def minimize(problem: Problem, start: Float[Tensor, "rows numbers"], config: Sol
         if count == 0:
             break
         if count <= 0.85 * len(working):
-            _store(found, rows.take(~working))
+            _store(found, rows.take((~working).nonzero()[:, 0]))
             keep = working.nonzero()[:, 0]
             rows, problem = rows.take(keep), problem[keep]
         rows = _advance(problem, rows, config)
@@ -180,12 +180,18 @@ def _advance(problem: Problem, rows: _Rows, config: SolverConfig) -> _Rows:
     status = torch.where(damping > config.max_damping, int(Status.STALLED), AT_WORK)
     status = torch.where(converged, int(Status.CONVERGED), status)
     energy, gradient, hessian = model
-    if not bool(better.all()):
-        column = better[:, None]
-        state = torch.where(column, state, rows.state)
-        energy = torch.where(better, energy, rows.energy)
-        gradient = torch.where(column, gradient, rows.gradient)
-        hessian = torch.where(column[..., None], hessian, rows.hessian)
+    refused = (~better).nonzero()[:, 0]
+    if len(refused):
+        # What the problem returned is fresh, so only the few refused rows need copying.
+        state, energy, gradient, hessian = (
+            new.index_copy_(0, refused, old.index_select(0, refused))
+            for new, old in (
+                (state, rows.state),
+                (energy, rows.energy),
+                (gradient, rows.gradient),
+                (hessian, rows.hessian),
+            )
+        )
     return _Rows(
         rows.index,
         state,
@@ -205,9 +211,12 @@ def _damped_step(rows: _Rows) -> tuple[Tensor, Tensor]:
     # Unknowns without any curvature get a little, relative to the others, so that the system can be solved.
     scale = diagonal + 1e-7 * diagonal.amax(-1, keepdim=True) + 1e-30
     added = rows.damping[:, None] * scale
-    system = rows.hessian.clone()
-    system.diagonal(dim1=-2, dim2=-1).add_(added)
-    factor, _ = torch.linalg.cholesky_ex(system)
-    step = -torch.cholesky_solve(rows.gradient[..., None], factor)[..., 0]
+    # The factorisation copies anyway, so the diagonal is damped in place and put back: one pass over memory less.
+    undamped = diagonal.clone()
+    diagonal.add_(added)
+    factor, _ = torch.linalg.cholesky_ex(rows.hessian)
+    diagonal.copy_(undamped)
+    half = torch.linalg.solve_triangular(factor, -rows.gradient[..., None], upper=False)
+    step = torch.linalg.solve_triangular(factor.mT, half, upper=True)[..., 0]
     predicted = 0.5 * (step * (added * step - rows.gradient)).sum(-1)
     return step, predicted
