@@ -111,6 +111,23 @@ def _h36m(name: str, split: str) -> Protocol:
 GRADES = ("easy", "loose clothes", "occluded", "truncated", "acrobatic")
 """Difficulty grades of open-bench."""
 
+EVIDENCE = Protocol(
+    name="evidence",
+    data_set="no truth",
+    split="all people of the results",
+    truth="bench",
+    metrics=("pixels", "pixels_box"),
+    joints=("nose", *LIMBS),
+    convention="coco17",
+    regressor="landmarks",
+    root=("mid_hip",),
+    alignment="none: full-image pixels",
+    gender_rule=_NEUTRAL,
+    box_rule="each result is compared with its own evidence",
+    source="fitloop: distance of the projected body to the keypoints that it was fitted to; says nothing of depth",
+)
+"""What reports without a truth compare; no file of truth belongs to it."""
+
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (

@@ -1,0 +1,196 @@
+"""One page that compares regression, fitting and refinement, person by person.
+
+    fitloop report --results out/ --images photos/ --out report.html
+    fitloop report --protocol open-bench --truth truth.npz --results out/ --images photos/ --out report.html
+
+The page needs no network. The same tables lie beside it as .md and .json.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from body.files import whole_file
+from data import UnreadableImage, load_image
+from evaluation.matching import resolve_photos
+from evaluation.own_results import LANDMARKS, OwnResults
+from evaluation.people import People
+from evaluation.protocols import EVIDENCE, Protocol, protocol_named
+from evaluation.published import published_rows
+from evaluation.report_data import ReportData, Shown
+from evaluation.report_page import report_page
+from evaluation.report_text import report_json, report_markdown
+from evaluation.results import Results, read_results
+from evaluation.run import ScoreOptions, score
+from evaluation.scorecard import Entry, scorecard, write_json
+from evaluation.silhouettes import MaskSource
+from evaluation.tables import Table
+from evaluation.truth import read_truth
+from pipelines.command_line import parse, stop
+from pipelines.evaluate import STAGE_LABELS, BodyFiles, provenance, weights_of
+
+COLORS = {"regressed": 0, "fitted": 1, "refined": 2, LANDMARKS: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(BodyFiles):
+    """Compare regression, fitting and refinement on one page that needs no network."""
+
+    results: Path
+    """The run's folder, or any file that `fitloop evaluate` reads."""
+    out: Path
+    """The page, ending in .html; .md and .json of the same name go beside it."""
+    images: Path | None = None
+    """Folder of the photos; without it the page has bodies but no photos."""
+    protocol: str | None = None
+    """Score under this protocol; without one, bodies are compared with the keypoints they were fitted to."""
+    truth: Path | None = None
+    """The protocol's truth file."""
+    others: tuple[str, ...] = ()
+    """Further results to compare, each as LABEL=PATH, such as another run or another system."""
+    title: str = "Regression against refinement"
+    """Heading of the page."""
+    pictures: int = 500
+    """People with pictures and a 3D view at most, the worst first; all have their numbers."""
+    weights: str | None = None
+    """Which weights made the results; taken from the run's own file where it says so."""
+    masks: Path | None = None
+    """Folder of mask and part files (lsp)."""
+    trust: bool = False
+    """Score results that look like another unit or joint order anyway."""
+    seed: int = 0
+    """Of the bootstrap intervals."""
+
+    def __post_init__(self) -> None:
+        if (self.protocol is None) != (self.truth is None):
+            raise ValueError("Give --protocol and --truth together, or neither.")
+        if self.pictures < 0:
+            raise ValueError(f"--pictures must not be negative, got {self.pictures}.")
+
+
+def make_report(config: ReportConfig, arguments: list[str]) -> ReportData:
+    """Score everything and gather what the page shows.
+
+    Args:
+        config: What to compare.
+        arguments: The command line, for the record.
+
+    Raises:
+        FileNotFoundError: If something is not there.
+        ValueError: If truth or results are not what they should be.
+    """
+    protocol, truth = _truth(config)
+    bodies = config.load()
+    shown: list[Shown] = []
+    for label, path in [("", config.results), *_others(config)]:
+        results = read_results(path, protocol, truth)
+        options = ScoreOptions(missing="skip", trust=config.trust)
+        for table in score(protocol, truth, results, bodies, options, MaskSource(config.masks)):
+            if protocol is EVIDENCE and table.stage == LANDMARKS:
+                continue
+            color = 4 + len(shown) % 4 if label else COLORS.get(table.stage, 5)
+            title = STAGE_LABELS[table.stage] if not label else f"{label}: {STAGE_LABELS[table.stage]}"
+            title = label if label and table.stage == "result" else title
+            shown.append(Shown(Entry(title, table), color, _bodies(results, table, truth)))
+    made_with = provenance(config.weights or weights_of(config.results), ["report", *arguments])
+    card = scorecard(protocol, truth, [item.entry for item in shown], made_with, config.seed)
+    return ReportData(
+        title=config.title,
+        protocol=protocol,
+        truth=truth,
+        card=card,
+        shown=tuple(shown),
+        bodies=bodies,
+        photo=_photos(config.images),
+        published=tuple(published_rows(protocol.name)),
+        timings=_timings(config.results),
+        pictures=config.pictures,
+    )
+
+
+def _truth(config: ReportConfig) -> tuple[Protocol, People]:
+    if config.protocol is not None and config.truth is not None:
+        protocol = protocol_named(config.protocol)
+        return protocol, read_truth(protocol, config.truth)
+    if not config.results.exists():
+        raise FileNotFoundError(f"There are no results at {config.results}.")
+    own = OwnResults(config.results)
+    evidence = own.read(None)[own.stages[0]]
+    if evidence.keypoints is None:
+        raise ValueError(f"{config.results} holds no keypoints to compare with: give --protocol and --truth.")
+    return EVIDENCE, replace(evidence, params=None, camera=None, body=None, labels={}, joints=None)
+
+
+def _others(config: ReportConfig) -> list[tuple[str, Path]]:
+    pairs = [word.partition("=") for word in config.others]
+    wrong = [
+        word for word, (label, sign, path) in zip(config.others, pairs, strict=True) if not (label and sign and path)
+    ]
+    if wrong:
+        raise ValueError(f"--others expects LABEL=PATH, got {wrong[0]!r}.")
+    return [(label, Path(path)) for label, _, path in pairs]
+
+
+def _bodies(results: Results, table: Table, truth: People) -> Callable[[Sequence[int]], People] | None:
+    if table.body is None:
+        return None
+    names = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), results.photos or ())
+
+    def read(rows: Sequence[int]) -> People:
+        if results.photos is None:
+            return results.read(None)[table.stage].take(np.array(rows, np.int64))
+        photos = [names[(truth.photos or ())[row]] for row in rows]
+        people = results.read(list(dict.fromkeys(photos)))[table.stage]
+        place = {key: number for number, key in enumerate(zip(people.photos or (), people.persons or (), strict=False))}
+        persons = table.labels.get("row", ("",) * len(truth))
+        chosen = [place[(photo, persons[row])] for photo, row in zip(photos, rows, strict=True)]
+        return people.take(np.array(chosen, np.int64))
+
+    return read
+
+
+def _photos(folder: Path | None) -> Callable[[str], np.ndarray | None]:
+    @lru_cache(maxsize=4)
+    def read(name: str) -> np.ndarray | None:
+        if folder is None or not (folder / name).is_file():
+            return None
+        try:
+            return load_image(folder / name).pixels
+        except UnreadableImage:
+            return None
+
+    return read
+
+
+def _timings(results: Path) -> dict[str, Any]:
+    told = (results.parent if results.name == "results" else results) / "run.json"
+    return json.loads(told.read_text(encoding="utf-8")).get("timings", {}) if told.is_file() else {}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the report; return 0, or 2 after a sentence on what is wrong."""
+    given = sys.argv[1:] if arguments is None else arguments
+    config = parse(ReportConfig, given)
+    try:
+        data = make_report(config, given)
+        page = report_page(data)
+        for path, text in ((config.out, page), (config.out.with_suffix(".md"), report_markdown(data))):
+            with whole_file(path) as file:
+                file.write_text(text, encoding="utf-8")
+        write_json(report_json(data), config.out.with_suffix(".json"))
+    except (ValueError, FileNotFoundError) as error:
+        return stop(str(error))
+    except OSError as error:
+        return stop(f"Cannot write {config.out}: {error.strerror}.", 3)
+    print(f"{len(data.truth)} people, {len(page) / 1e6:.1f} MB. Look at {config.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
