@@ -23,8 +23,6 @@ def transfer(estimate: BodyEstimate, source: Body, target: Body) -> BodyEstimate
         raise ValueError(f"The estimate is of body {estimate.body!r}, not of {source.name!r}; name its body as source.")
     params = estimate.params
     pelvis = source.rest_joints(params.betas)[..., 0, :] + params.transl
-    betas = torch.zeros(
-        *params.betas.shape[:-1], target.num_betas, dtype=params.betas.dtype, device=params.betas.device
-    )
+    betas = params.betas.new_zeros(*params.betas.shape[:-1], target.num_betas)
     transl = pelvis - target.rest_joints(betas)[..., 0, :]
     return BodyEstimate(replace(params, betas=betas, transl=transl), estimate.camera, target.name)

@@ -87,10 +87,10 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
     except KeyboardInterrupt:
         journal.save("interrupted")
         return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
+    except (ValueError, ImportError, FileNotFoundError) as error:
+        return stop(str(error), USAGE_ERROR)
     except OSError as error:
         return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
-    except (ValueError, ImportError) as error:
-        return stop(str(error), USAGE_ERROR)
     _tell(config, summary, journal)
     return SOME_UNREADABLE if journal.skipped else DONE
 
