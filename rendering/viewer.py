@@ -95,7 +95,11 @@ def viewer_figure(
         "photo": photo,
         "stages": [{"name": name, "people": _people(estimate)} for name, estimate in stages.items()],
     }
-    return f'<figure class="fitloop-viewer"><script type="application/json">{_json(scene)}</script></figure>\n'
+    # The frame has its height before the script fills it, else all figures of a page would be in sight at once.
+    left, top, right, bottom = scene["view"]
+    frame = f'<div class="fitloop-frame" style="aspect-ratio:{right - left:g}/{bottom - top:g}"></div>'
+    data = f'<script type="application/json">{_json(scene)}</script>'
+    return f'<figure class="fitloop-viewer">{frame}<div class="fitloop-controls"></div>{data}</figure>\n'
 
 
 def _camera(estimate: BodyEstimate, size: tuple[int, int]) -> tuple[float, list[float]]:

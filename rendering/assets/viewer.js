@@ -17,9 +17,7 @@ const fitloopViewer = (() => {
     build() {
       this.scene = JSON.parse(this.figure.querySelector("script").textContent);
       this.stage = this.scene.stages.length - 1;
-      const [left, top, right, bottom] = this.scene.view;
-      const frame = this.add(this.figure, "div", "fitloop-frame");
-      frame.style.aspectRatio = `${right - left} / ${bottom - top}`;
+      const [frame, controls] = ["frame", "controls"].map((part) => this.figure.querySelector(`.fitloop-${part}`));
       if (this.scene.photo) {
         this.photo = this.add(frame, "img", "");
         Object.assign(this.photo, { src: this.scene.photo, alt: "", draggable: false });
@@ -27,7 +25,6 @@ const fitloopViewer = (() => {
       this.canvas = this.add(frame, "canvas", "");
       Object.assign(this.canvas, { tabIndex: 0, role: "img" });
       this.context = this.canvas.getContext("2d");
-      const controls = this.add(this.figure, "div", "fitloop-controls");
       this.buttons = this.scene.stages.length < 2 ? [] : this.scene.stages.map((stage, index) =>
         this.button(controls, stage.name, () => this.show(index)));
       for (const [name, view] of Object.entries(VIEWS)) this.button(controls, name, () => this.glide(view));
