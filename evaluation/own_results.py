@@ -89,8 +89,7 @@ def _join(files: list[tuple[str, dict[str, np.ndarray]]], stage: str) -> People:
     else:
         params, camera = _bodies(files, PREFIXES[stage])
         values |= _numbers(files, PREFIXES[stage])
-    key = f"{PREFIXES.get(stage, '')}status"
-    statuses = tuple(word for _, a in files for word in words(a.get(key, np.full(len(a["boxes"]), ""))))
+    labels = {} if stage == LANDMARKS else {"status": _statuses(files, f"{PREFIXES[stage]}status")}
     return People(
         photos,
         persons,
@@ -101,9 +100,13 @@ def _join(files: list[tuple[str, dict[str, np.ndarray]]], stage: str) -> People:
         joints=joints,
         keypoints=_keypoints(files),
         boxes=boxes,
-        labels={"status": statuses},
+        labels=labels,
         values=values,
     )
+
+
+def _statuses(files: list[tuple[str, dict[str, np.ndarray]]], key: str) -> tuple[str, ...]:
+    return tuple(word for _, arrays in files for word in words(arrays.get(key, np.full(len(arrays["boxes"]), ""))))
 
 
 def _only(files: list[tuple[str, dict[str, np.ndarray]]], key: str) -> str:

@@ -89,7 +89,7 @@ def before_after(before: Series, after: Series, title: str, unit: str, scale: fl
         for a, b in zip(x, y, strict=True)
     )
     line = (
-        f'<line class="diagonal" x1="{axes.x(0):.1f}" y1="{axes.y(0):.1f}" x2="{axes.x(limit):.1f}" '
+        f'<line class="diagonal" x1="{axes.x(0.0):.1f}" y1="{axes.y(0.0):.1f}" x2="{axes.x(limit):.1f}" '
         f'y2="{axes.y(limit):.1f}"/>'
     )
     frame = _frame(axes, f"{before.label}: {title} ({unit})", f"{after.label}")

@@ -123,11 +123,12 @@ def _card(data: ReportData, row: int, pictures: dict[str, dict[str, str]], place
         if stage != "photo"
     )
     grade = data.truth.labels["grade"][row] if "grade" in data.truth.labels else ""
+    unit = METRICS[data.metric].unit.replace("share", "%")
     words = []
     for item in data.shown:
         if data.metric in item.table.columns:
             accepted, reason = verdict(item, row)
-            value = shown(data.metric, float(item.table.columns[data.metric][row]))
+            value = f"{shown(data.metric, float(item.table.columns[data.metric][row]))} {unit}"
             words.append(f"{item.label} {value}{'' if accepted else f', rejected: {reason}'}")
     head = f"<h3>{text(place)}: {text(name)} <small>{text(grade)}</small></h3>"
     button = f'<button type="button" class="open" data-row="{row}">Numbers and 3D view</button>'

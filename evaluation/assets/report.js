@@ -50,13 +50,13 @@
     }
   }
   if (first) columns.push({ title: "change", number: sorted.decimals, of: change, kind: (v) => v < 0 ? "better" : v > 0 ? "worse" : "" });
+  columns.push({ title: "result", of: (row) => main.accepted[row] ? "accepted" : "rejected", kind: (v) => v });
+  columns.push({ title: "reason", of: (row) => main.reason[row] });
   for (const metric of data.metrics) {
     if (metric.name !== data.metric && main.metrics[metric.name]) {
       columns.push({ title: metric.title, number: metric.decimals, of: (row) => value(main, metric.name, row) });
     }
   }
-  columns.push({ title: "result", of: (row) => main.accepted[row] ? "accepted" : "rejected", kind: (v) => v });
-  columns.push({ title: "reason", of: (row) => main.reason[row] });
 
   const [filter, grade, verdict] = [by("filter"), by("grade"), by("verdict")], body = by("persons").tBodies[0];
   let order = data.order, shown = [], limit = STEP;
