@@ -42,6 +42,8 @@ class SceneConfig:
     """Standard deviation of turns added to every joint, radians."""
     shape: float = 1.25
     """Standard deviation of the shape coefficients."""
+    cc0_only: bool = False
+    """Leave out garments whose licence asks for the author to be named."""
     maps: bool = True
     """Also give part labels, depth, normals and the silhouettes without occlusion."""
 

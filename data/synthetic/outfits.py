@@ -15,16 +15,28 @@ _PLAIN = {"skin": 0.035, "eyes": 0.25}
 Outfit = list[tuple[Garment, Layer]]
 
 
-def choose_outfit(side: Side, feminine: bool, loose: bool, rng: np.random.Generator) -> Outfit:
+def wardrobe(side: Side, cc0_only: bool) -> dict[str, list[Garment]]:
+    """Garments by kind, all of them or those that are in the public domain."""
+    if not cc0_only:
+        return side.garments
+    free = {
+        kind: [garment for garment in garments if garment.licence == "CC0"] for kind, garments in side.garments.items()
+    }
+    return {kind: garments for kind, garments in free.items() if garments}
+
+
+def choose_outfit(garments: dict[str, list[Garment]], feminine: bool, loose: bool, rng: np.random.Generator) -> Outfit:
     """Choose garments and recolour them.
 
     Args:
-        side: Garments of a split.
+        garments: By kind, from `wardrobe`; a suit replaces kinds that are not there.
         feminine: Whether dresses and women's suits are for this body.
         loose: Wear a coat, a dress or a skirt for sure.
         rng: Source of randomness.
     """
     kinds = _loose_kinds(feminine, rng) if loose else _kinds(feminine, rng)
+    if not set(kinds) <= set(garments):
+        kinds = ["female suit" if feminine else "male suit"]
     if rng.random() < 0.92:
         kinds.append("shoes")
     hat = rng.random() < 0.12
@@ -34,7 +46,8 @@ def choose_outfit(side: Side, feminine: bool, loose: bool, rng: np.random.Genera
         kinds.append("hair")
     if rng.random() < 0.1:
         kinds.append("glasses")
-    return [(garment, recolored(garment, rng)) for garment in (_pick(side, kind, feminine, rng) for kind in kinds)]
+    chosen = [_pick(garments[kind], feminine, rng) for kind in kinds if kind in garments]
+    return [(garment, recolored(garment, rng)) for garment in chosen]
 
 
 def _kinds(feminine: bool, rng: np.random.Generator) -> list[str]:
@@ -59,16 +72,17 @@ def _loose_kinds(feminine: bool, rng: np.random.Generator) -> list[str]:
     return [*inner, "coat"]
 
 
-def _pick(side: Side, kind: str, feminine: bool, rng: np.random.Generator) -> Garment:
-    choices = side.garments[kind]
-    if kind == "hair" and not feminine:
-        short = [garment for garment in choices if garment.name.startswith(("short", "afro"))]
-        choices = short or choices
-    if kind == "top" and not feminine:
-        plain = [
-            garment for garment in choices if garment.name.startswith(("short_tail", "Tank", "Sleeveless", "VNeck"))
-        ]
-        choices = plain or choices
+_MASCULINE = {
+    "hair": ("short", "afro"),
+    "top": ("short_tail", "Tank", "Sleeveless", "VNeck"),
+}
+"""Beginnings of the names of garments for men, where not all of a kind are."""
+
+
+def _pick(choices: list[Garment], feminine: bool, rng: np.random.Generator) -> Garment:
+    beginnings = _MASCULINE.get(choices[0].kind)
+    if beginnings and not feminine:
+        choices = [garment for garment in choices if garment.name.startswith(beginnings)] or choices
     return choices[int(rng.integers(len(choices)))]
 
 

@@ -10,7 +10,7 @@ from data.synthetic.config import SceneConfig
 from data.synthetic.drawing import Stage, View, draw, light_up, set_stage
 from data.synthetic.figures import Figure
 from data.synthetic.ground import shade_on_ground
-from data.synthetic.outfits import choose_outfit, choose_skin
+from data.synthetic.outfits import choose_outfit, choose_skin, wardrobe
 from data.synthetic.photos import lay_over, show_backdrop, take
 from data.synthetic.placement import (
     CameraPlan,
@@ -89,7 +89,7 @@ class _Actor:
             person.params.global_orient, person.params.body_pose, person.params.betas, torch.from_numpy(transl)
         )
         feminine = assets.dressmaker.is_feminine(params.betas.numpy())
-        outfit = choose_outfit(side, feminine, bool(rng.random() < config.loose), rng)
+        outfit = choose_outfit(wardrobe(side, config.cc0_only), feminine, bool(rng.random() < config.loose), rng)
         figure = assets.dressmaker.dress(params, outfit, *choose_skin(side, feminine, rng))
         bare = person.vertices + transl
         actor = _Actor(params, bare, figure, tuple(garment.name for garment, _ in outfit))

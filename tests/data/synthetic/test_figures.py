@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ import torch
 from body import BodyParams, load_body
 from data.synthetic.figures import Layer, make_dressmaker
 from data.synthetic.garments import Garment, kind_of
-from data.synthetic.outfits import choose_outfit, hue_rotation
+from data.synthetic.outfits import choose_outfit, hue_rotation, wardrobe
 from geometry import rotvec_to_rotmat
 from tests.toy import stick_body
 
@@ -95,7 +97,7 @@ def test_every_outfit_covers_the_body_and_loose_ones_are_loose(assets):
     for feminine in (True, False):
         for loose in (True, False):
             for _ in range(20):
-                kinds = [garment.kind for garment, _ in choose_outfit(assets.training, feminine, loose, rng)]
+                kinds = [garment.kind for garment, _ in choose_outfit(assets.training.garments, feminine, loose, rng)]
                 assert kinds[0] in ("male suit", "female suit", "dress", "swimwear", "trousers", "skirt")
                 assert not loose or {"dress", "coat"} & set(kinds)
                 assert not ({"hat", "hair"} <= set(kinds))
@@ -121,3 +123,13 @@ def test_wide_hips_count_as_feminine(assets):
     wide = changes if widths[0] > widths[1] else -changes
     assert abs(widths[0] - widths[1]) > 0.05
     assert assets.dressmaker.is_feminine(wide) and not assets.dressmaker.is_feminine(-wide)
+
+
+def test_only_garments_in_the_public_domain_are_worn_if_asked(assets):
+    bought = [replace(garment, licence="CC BY") for garment in assets.training.garments["coat"]]
+    side = replace(assets.training, garments={**assets.training.garments, "coat": bought})
+    assert "coat" in wardrobe(side, cc0_only=False) and "coat" not in wardrobe(side, cc0_only=True)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        outfit = choose_outfit(wardrobe(side, cc0_only=True), False, True, rng)
+        assert outfit[0][0].kind == "male suit" and all(garment.licence == "CC0" for garment, _ in outfit)
