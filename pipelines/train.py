@@ -12,21 +12,25 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from body import load_body
+from body import Body, load_body
+from data.mocap import Mocap
 from geometry.rotations import rotmat_to_rot6d
 from pipelines.command_line import parse, stop
 from pipelines.config import save_config
 from pipelines.progress import Progress
 from pipelines.train_batches import Batch, KeypointBatches, joint_errors, mean_pose, split_mocap
 from pipelines.train_config import TrainConfig, learning_rate
+from pipelines.train_images import ImageBatches
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
 from regressor import HMROutput, Weights, build_hmr, save_weights
+from regressor.checkpoints import load_backbone
 from regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 from regressor.losses import Criterion
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "best.safetensors"
+Batches = KeypointBatches | ImageBatches
 
 
 @dataclass
@@ -35,7 +39,7 @@ class _Run:
 
     config: TrainConfig
     body: str
-    batches: KeypointBatches
+    batches: Batches
     tests: list[Batch]
     criterion: Criterion
     discriminator: Discriminator
@@ -82,8 +86,7 @@ def _prepare(config: TrainConfig) -> _Run:
     device = torch.device(config.device)
     body = load_body(config.body)
     training, held_out = split_mocap(config.mocap)
-    batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced)
-    tests = KeypointBatches(body, held_out, config.sampling)
+    batches, tests = _sources(config, body, training, held_out)
     generator = torch.Generator().manual_seed(1)
     sizes = [1024] * (config.evaluate_people // 1024) + [config.evaluate_people % 1024]
     test_batches = [tests(size, generator).to(device) for size in sizes if size]
@@ -92,6 +95,8 @@ def _prepare(config: TrainConfig) -> _Run:
     model = build_hmr(config.model).to(device)
     mean = rotmat_to_rot6d(mean_pose(training), config.model.head.layout)
     model.head.init_pose.copy_(mean.flatten()[None])
+    if config.backbone is not None:
+        load_backbone(model, config.backbone)
     discriminator = Discriminator(num_betas=body.num_betas).to(device)
     optimizers: dict[str, torch.optim.Optimizer] = {
         "model": torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay),
@@ -105,6 +110,15 @@ def _prepare(config: TrainConfig) -> _Run:
     save_config(config, config.out / "config.yaml")
     criterion = Criterion(body.to(device), KEYPOINT_NAMES, config.loss)
     return _Run(config, body.name, batches, test_batches, criterion, discriminator, state, device)
+
+
+def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) -> tuple[Batches, Batches]:
+    """Batches to learn from, and of people, things and places kept for testing."""
+    if config.model.encoder == "keypoints":
+        batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced)
+        return batches, KeypointBatches(body, held_out, config.sampling)
+    photos = ImageBatches(body, training, config.images, config.model)
+    return photos, ImageBatches(body, held_out, config.images, config.model, "held-out")
 
 
 def _step(run: _Run) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.keypoint_samples import KeypointSampling
+from pipelines.train_images import ImageSampling
 from regressor import HMRConfig, LossConfig
 from regressor.hmr import HeadConfig
 
@@ -24,7 +25,11 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     """Weights of the losses."""
     sampling: KeypointSampling = field(default_factory=KeypointSampling)
-    """People, cameras and detector mistakes to train on."""
+    """People, cameras and detector mistakes to train the encoder of keypoints on."""
+    images: ImageSampling = field(default_factory=ImageSampling)
+    """Photos to train the encoders of images on."""
+    backbone: Path | None = None
+    """Weights to start an encoder of images from: torchvision's, or others with its names."""
     supervised: float = 1.0
     """Share of the people whose 3D joints and parameters are known; the others teach by their 2D keypoints alone."""
     balanced: bool = True
@@ -68,8 +73,14 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        if self.model.encoder != "keypoints":
-            raise ValueError(f"model.encoder: training batches exist for 'keypoints', got {self.model.encoder!r}.")
+        if self.model.encoder != "keypoints" and self.images.assets is None:
+            raise ValueError(
+                f"The encoder {self.model.encoder!r} learns from photos: give images.assets, their folder."
+            )
+        if self.model.encoder != "keypoints" and self.supervised < 1:
+            raise ValueError("supervised below 1 is for the encoder of keypoints.")
+        if self.backbone is not None and self.model.encoder == "keypoints":
+            raise ValueError("backbone is for encoders of images; the encoder of keypoints starts from nothing.")
         if self.precision not in ("bfloat16", "float32"):
             raise ValueError(f"precision must be 'bfloat16' or 'float32', got {self.precision!r}.")
         if min(self.steps, self.batch_size, self.evaluate_every, self.save_every, self.patience) < 1:

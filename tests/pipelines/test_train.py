@@ -198,7 +198,8 @@ def test_the_average_follows_the_weights_and_gives_them_back():
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"model": HMRConfig("resnet50")}, "batches exist for 'keypoints', got 'resnet50'"),
+        ({"model": HMRConfig("resnet50")}, "'resnet50' learns from photos: give images.assets"),
+        ({"backbone": Path("resnet50.pth")}, "backbone is for encoders of images"),
         ({"precision": "int8"}, "precision must be"),
         ({"steps": 0}, "must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
