@@ -1,5 +1,6 @@
 """Options of training with fitting in the loop."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -62,7 +63,7 @@ class AugmentationConfig:
     upright: float = 0.6
     """Chance of no turn at all."""
     scale: float = 0.25
-    """Standard deviation of the crop's size around 1, cut at once that."""
+    """Standard deviation of the crop's size around 1, cut at once that (encoders of images: keypoints have no crop)."""
     channel_noise: float = 0.4
     """Colour channels are multiplied by 1 plus or minus up to this (encoders of images)."""
     missing: float = 0.1
@@ -106,8 +107,10 @@ class SpinConfig:
     """All of the original's quirks, its losses, and no gate."""
     quirks: Quirks = Quirks()
     """The original's quirks one by one."""
+    fitter: Literal["fast", "reference"] = "fast"
+    """Who fits: Levenberg-Marquardt, or SPIN's own way (Adam on the full mesh; a hundred times slower, needs smplx)."""
     fit: FitConfig = FitConfig()
-    """The optimiser in the loop."""
+    """Settings of the fast fitter."""
     gate: GateConfig = GateConfig()
     """Which fits are believed."""
     loss: LossConfig = field(default_factory=lambda: PRESETS["keypoints"])
@@ -128,7 +131,13 @@ class SpinConfig:
     shards: int = 1
     """Parts that data and store are dealt into: a multiple of the number of processes. Results depend on it alone."""
     learning_rate: float = 5e-5
-    """Of Adam."""
+    """Of Adam, after the warm-up."""
+    warmup: float = 0.05
+    """Share of the steps over which the learning rate rises from 0."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What follows the warm-up; SPIN's is constant."""
+    average: float = 0.98
+    """Decay of the moving average of the weights, which is what is measured and written; 0 in SPIN."""
     clip: float = 1.0
     """Longest gradient that is not shortened."""
     frozen_statistics: bool = True
@@ -161,6 +170,14 @@ class SpinConfig:
     def odd(self) -> Quirks:
         """The quirks that apply."""
         return SPIN_QUIRKS if self.spin_compat else self.quirks
+
+    def rate(self, step: int, steps: int) -> float:
+        """Learning rate of a step out of all steps."""
+        if self.spin_compat:
+            return self.learning_rate
+        rise = min(1.0, (step + 1) / max(1.0, self.warmup * steps))
+        fall = 0.5 * (1.0 + math.cos(math.pi * step / steps)) if self.schedule == "cosine" else 1.0
+        return self.learning_rate * rise * fall
 
     @property
     def losses(self) -> LossConfig:

@@ -1,6 +1,6 @@
 """What an encoder reads of a batch of people, augmented."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -81,13 +81,14 @@ def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple
     """
     known = keypoints_of(samples.evidence)
     if network.encoder == "keypoints":
-        look = keypoint_looks(known, samples.camera, drawn.changes)
+        changes = replace(drawn.changes, scale=torch.ones_like(drawn.changes.scale))
+        look = keypoint_looks(known, samples.camera, changes)
         inputs = keypoint_inputs_of(known, samples.camera, look)
         return look, inputs if drawn.config is None else _disturbed(inputs, drawn.config, drawn.generator)
     changes = drawn.changes
     if network.encoder == "proxy":
         # The detector's silhouettes lie on upright grids.
-        changes = Changes(changes.flipped, torch.zeros_like(changes.angle), changes.scale)
+        changes = replace(changes, angle=torch.zeros_like(changes.angle))
     look = look_at(known.boxes, samples.camera, changes)
     usual = crop_of_box(known.boxes)
     crop = Crop(usual.center, usual.side * look.scale, look.angle)

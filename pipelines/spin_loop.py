@@ -1,6 +1,8 @@
 """Fitting in the loop: predict, fit from the prediction, keep the better, learn from it (Kolotouros et al. 2019)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 
 from body import Body, BodyEstimate, BodyParams, Detections
 from body.keypoints import DERIVED_LANDMARKS, SPIN_24
-from fitting import Fit, SolverConfig, fit
+from fitting import Fit, FitConfig, SolverConfig, fit
+from fitting.reference import ReferenceConfig, ReferenceFitter
 from geometry import where
 from pipelines.fits_store import BestFits, FitsStore, Source
 from pipelines.spin_compat import compare_as_spin, spin_fit_config
@@ -59,7 +62,9 @@ class SpinLoop:
         """
         self.config, self.network, self.body, self.store = config, network, body, store
         self.fit_config = spin_fit_config(config.fit, convention) if config.spin_compat else config.fit
-        self.convention = convention
+        self.fit: Callable[[Detections, BodyEstimate], Fit] = partial(_fit_fast, body, self.fit_config)
+        if config.fitter == "reference":
+            self.fit = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.spin_compat)).fit
         self.gate = Gate(body, convention, config.gate, self.fit_config)
         self.reprojection = Reprojection(body, convention, self.fit_config, config.odd.mean_over_unseen)
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
@@ -102,10 +107,10 @@ class SpinLoop:
     def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> BestFits:
         """The best body of each person after the network had its say."""
         best = self.store.read(rows)
-        self.tally.add("people", len(rows))
+        self.tally.add("people", float(len(rows)))
         if self.config.mode != "loop":
             return best
-        proposal = fit(self.body, samples.evidence, estimate, self.fit_config)
+        proposal = self.fit(samples.evidence, estimate)
         allowed = self._judge(proposal, samples.evidence)
         found = proposal_of(proposal)
         if self.config.odd.compare_reprojection_only:
@@ -129,7 +134,8 @@ class SpinLoop:
 
     def static_fits(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> None:
         """Fit once from an estimate and keep what is believed."""
-        proposal = fit(self.body, samples.evidence, estimate, self.fit_config)
+        proposal = self.fit(samples.evidence, estimate)
+        self.tally.add("people", float(len(rows)))
         found = replace(proposal_of(proposal), source=torch.full_like(rows, int(Source.STATIC)))
         self.store.keep_better(rows, found, self._judge(proposal, samples.evidence))
 
@@ -196,6 +202,10 @@ class SpinLoop:
             self.tally.add(f"loss_{name}", float(value.detach()))
         self.tally.add("seconds_forward", predicting)
         self.tally.add("seconds_fitting", fitting)
+
+
+def _fit_fast(body: Body, config: FitConfig, evidence: Detections, estimate: BodyEstimate) -> Fit:
+    return fit(body, evidence, estimate, config)
 
 
 def proposal_of(fitted: Fit) -> BestFits:

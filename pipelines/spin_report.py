@@ -81,13 +81,14 @@ def _cell(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.1f}"
 
 
-def write_report(out: Path, epochs: list[Epoch], mode: str) -> None:
-    """Write ``report.md``, ``report.png`` and ``report.json``.
+def write_report(out: Path, epochs: list[Epoch], mode: str, plot: bool = True) -> None:
+    """Write ``report.md``, ``report.json`` and ``report.png``.
 
     Args:
         out: Folder of the run.
         epochs: In order.
         mode: Of the run, for the title.
+        plot: Draw the picture too, which takes a second.
     """
     text = f"# Regression against refinement: {mode}\n\n{table(epochs)}\n\n"
     text += (
@@ -98,8 +99,9 @@ def write_report(out: Path, epochs: list[Epoch], mode: str) -> None:
         path.write_text(text, encoding="utf-8")
     with whole_file(out / "report.json") as path:
         path.write_text(json.dumps([epoch.tree() for epoch in epochs], indent=1), encoding="utf-8")
-    with whole_file(out / "report.png") as path:
-        _plot(path, epochs)
+    if plot:
+        with whole_file(out / "report.png") as path:
+            _plot(path, epochs)
 
 
 def _plot(path: Path, epochs: list[Epoch]) -> None:
@@ -107,7 +109,7 @@ def _plot(path: Path, epochs: list[Epoch]) -> None:
     from matplotlib.figure import Figure
 
     names = ["error_2d", "pose_prior"] + ["pa_mpjpe"] * any("pa_mpjpe" in epoch.network for epoch in epochs)
-    figure = Figure(figsize=(4.2 * (len(names) + 1), 3.4), layout="constrained")
+    figure = Figure(figsize=(4.2 * (len(names) + 1), 3.4))
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(names) + 1)
     numbers = [epoch.number for epoch in epochs]
@@ -123,4 +125,5 @@ def _plot(path: Path, epochs: list[Epoch]) -> None:
     axes[-1].set_title("share of people (%)")
     axes[-1].set_xlabel("epoch")
     axes[-1].legend()
-    figure.savefig(path, dpi=110)
+    figure.subplots_adjust(left=0.05, right=0.98, bottom=0.15, wspace=0.25)
+    figure.savefig(path, dpi=100)

@@ -85,7 +85,9 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     store = FitsStore(config.out / FITS, crowd.key(body), config.shards, processes.owned_shards(config.shards))
     loop = SpinLoop(config, weights.config, body, crowd.samples.evidence.convention, store)
     optimizer = torch.optim.Adam(weights.model.parameters(), lr=config.learning_rate)
-    state = TrainingState(weights.model, {"model": optimizer}, Average(weights.model, 0.0), {})
+    state = TrainingState(
+        weights.model, {"model": optimizer}, Average(weights.model, 0.0 if config.spin_compat else config.average), {}
+    )
     epochs: list[Epoch] = []
     last = config.out / LAST
     if last.is_file():

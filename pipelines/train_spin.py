@@ -28,6 +28,8 @@ from pipelines.train_state import TrainingStopped
 from regressor import save_weights
 
 FINAL = "final.safetensors"
+SLOW_EPOCH = 100
+"""Epochs of so many steps are worth a picture each; others get one at the end."""
 
 _logger = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ def _step(run: Run, model: nn.Module) -> None:
     epoch, place = divmod(state.step, deal.steps_per_epoch)
     optimizer = state.optimizers["model"]
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate
+        group["lr"] = config.rate(state.step, config.epochs * deal.steps_per_epoch)
     optimizer.zero_grad(set_to_none=True)
     owned = run.loop.store.owned
     for number, shard in enumerate(owned):
@@ -146,6 +148,7 @@ def _step(run: Run, model: nn.Module) -> None:
             "good; lower the learning rate and start again."
         )
     optimizer.step()
+    state.average.update(state.model)
     state.step += 1
     run.loop.tally.add("seconds_step", perf_counter() - begun)
 
@@ -154,7 +157,7 @@ def _end_epoch(run: Run, model: nn.Module) -> None:
     _measure(run, model)
     run.loop.tally = Tally()
     if run.processes.first:
-        write_report(run.config.out, run.epochs, run.config.mode)
+        write_report(run.config.out, run.epochs, run.config.mode, run.deal.steps_per_epoch >= SLOW_EPOCH)
 
 
 def _measure(run: Run, model: nn.Module) -> None:
@@ -162,7 +165,8 @@ def _measure(run: Run, model: nn.Module) -> None:
     tally = run.processes.add(run.loop.tally.counts)
     limit = run.config.held_out_people
     apart = run.apart.samples[slice(0, limit)]
-    network = summary(network_errors(run.state.model, apart, run.apart.photos[:limit], run.loop))
+    with run.state.average.applied_to(run.state.model):
+        network = summary(network_errors(run.state.model, apart, run.apart.photos[:limit], run.loop))
     rows = run.loop.store.all_rows()[:limit]
     stored = summary(store_errors(rows, run.crowd.samples[rows], run.loop))
     _set_training(run, model)

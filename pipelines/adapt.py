@@ -1,0 +1,202 @@
+"""Adapt a regressor to the user's own photos: fitting in the loop on a folder, measured on photos kept apart.
+
+fitloop adapt --images photos/ --out adapted/
+fitloop run --images photos/ --regressor adapted/final.safetensors
+"""
+
+import hashlib
+import logging
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from body import Body, BodyParams, Detections, load_body
+from body.files import whole_file
+from data.images import UnreadableImage, find_images, load_image
+from detection import Detector
+from geometry import Camera, concatenate
+from geometry.cameras import field_of_view_to_focal
+from pipelines.command_line import parse, stop
+from pipelines.config import save_config
+from pipelines.evidence import choose_detector
+from pipelines.progress import Progress
+from pipelines.run_config import StagesConfig
+from pipelines.spin_config import AugmentationConfig, GateConfig, SpinConfig
+from pipelines.spin_report import Epoch
+from pipelines.spin_run import open_run_of
+from pipelines.spin_samples import Crowd, Samples
+from pipelines.train_spin import FINAL, go_on
+from pipelines.train_state import TrainingStopped
+from regressor import LossConfig
+
+MIN_KEYPOINTS = 6
+"""People of whom fewer keypoints were seen teach nothing and are left out."""
+MIN_PHOTOS = 4
+SMALL_SIDE = 32.0
+"""People whose box is smaller than this many pixels are left out."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptConfig(StagesConfig):
+    """Adapt a regressor to your own photos; a share of them is kept apart to measure on."""
+
+    images: Path
+    """Folder of photos; folders below it are read too."""
+    out: Path = Path("adapted")
+    """Folder of the adapted weights, the fits and the report."""
+    held_out: float = 0.2
+    """Share of the photos that are only measured on; which ones depends on their names."""
+    epochs: int = 10
+    """Passes over the photos."""
+    batch_size: int = 32
+    """People per step; fewer where the folder has fewer."""
+    learning_rate: float = 5e-5
+    """Of Adam."""
+    gate: GateConfig = GateConfig()
+    """Which fits are believed."""
+    loss: LossConfig = field(default_factory=lambda: SpinConfig(data=(Path("photos"),)).loss)
+    """Weights of the losses."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+    """How samples are changed."""
+    seed: int = 0
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        super().__post_init__()
+        if not 0.0 < self.held_out < 1.0:
+            raise ValueError(f"--held-out is a share between 0 and 1, got {self.held_out}.")
+        if self.regressor == "mean":
+            raise ValueError("The mean pose cannot be adapted; give a network, for example --regressor keypoints.")
+
+
+def adapt(config: AdaptConfig) -> list[Epoch]:
+    """Run the loop on a folder of photos.
+
+    Returns:
+        What was measured before and after every epoch.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the folder has too few usable people, or keypoints and weights do not fit.
+        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    body = load_body(config.body)
+    crowd, apart = gather(config, body, choose_detector(config))
+    spin = SpinConfig(
+        data=(config.images,),
+        **{"out": config.out, "body": config.body, "regressor": config.regressor, "epochs": config.epochs},
+        **{"batch_size": min(config.batch_size, len(crowd)), "learning_rate": config.learning_rate},
+        **{"gate": config.gate, "loss": config.loss, "augmentation": config.augmentation, "seed": config.seed},
+        **{"device": config.device, "threads": config.threads},
+    )
+    epochs = go_on(open_run_of(spin, body, crowd, apart))
+    save_config(config, config.out / "config.yaml")
+    with whole_file(config.out / "summary.md") as path:
+        path.write_text(before_and_after(epochs, len(crowd), len(apart)), encoding="utf-8")
+    return epochs
+
+
+def gather(config: AdaptConfig, body: Body, detector: Detector) -> tuple[Crowd, Crowd]:
+    """Find the people of all photos and keep a share of the photos apart.
+
+    Raises:
+        ValueError: If there are too few photos with usable people.
+    """
+    found: list[tuple[Path, Samples]] = []
+    names = find_images(config.images)
+    with Progress(len(names), "photo") as progress:
+        for name in names:
+            samples = _people_of(config, body, detector, name)
+            if samples is not None:
+                found.append((config.images / name, samples))
+            progress.advance(1)
+    marks = [int(hashlib.sha256(path.name.encode()).hexdigest()[:8], 16) / 2**32 for path, _ in found]
+    if len(found) < MIN_PHOTOS:
+        raise ValueError(
+            f"{config.images} has {len(names)} photos, {len(found)} of them with a person of whom at least "
+            f"{MIN_KEYPOINTS} keypoints were seen; at least {MIN_PHOTOS} are needed."
+        )
+    # The rank of a mark, not its value, so that the share holds for few photos too.
+    limit = sorted(marks)[max(1, round(config.held_out * len(found))) - 1]
+    chosen = [mark <= limit for mark in marks]
+    apart = _crowd("held_out", [one for one, mark in zip(found, chosen, strict=True) if mark])
+    return _crowd("photos", [one for one, mark in zip(found, chosen, strict=True) if not mark]), apart
+
+
+def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -> Samples | None:
+    try:
+        image = load_image(config.images / name, name, config.focal_length)
+    except UnreadableImage as error:
+        _logger.warning("%s It was left out.", error)
+        return None
+    camera = image.camera
+    if config.field_of_view is not None:
+        width = image.pixels.shape[1]
+        focal = field_of_view_to_focal(config.field_of_view, width)
+        camera = Camera(torch.tensor(focal), camera.principal_point)
+    report = detector.detect_with_notices(image)
+    for notice in report.notices:
+        _logger.warning("%s: %s", name, notice)
+    seen = report.detections
+    large = (seen.boxes[:, 2:] - seen.boxes[:, :2]).amax(-1) >= SMALL_SIDE
+    usable = ((seen.confidence > 0).sum(-1) >= MIN_KEYPOINTS) & large
+    if not bool(usable.any()):
+        return None
+    kept: Detections = seen[usable]
+    people = len(kept.boxes)
+    eye = torch.eye(3).expand(people, 24, 3, 3)
+    nothing = BodyParams(eye[:, 0], eye[:, 1:], torch.zeros(people, body.num_betas), torch.zeros(people, 3))
+    one_each = camera.map(lambda value: value.expand(people, *value.shape))
+    return Samples(kept, one_each, nothing, torch.zeros(people), torch.zeros(people, 24, 4))
+
+
+def _crowd(name: str, found: list[tuple[Path, Samples]]) -> Crowd:
+    photos = tuple(path for path, samples in found for _ in range(len(samples)))
+    return Crowd(concatenate([samples for _, samples in found]), photos, (name,), (len(photos),))
+
+
+_TOLD = {
+    "error_2d": "2D error, pixels of a 224-pixel crop",
+    "pck": "keypoints within a tenth of the crop, %",
+    "pose_prior": "energy of the pose prior, median",
+    "monsters": "implausible poses, %",
+}
+
+
+def before_and_after(epochs: list[Epoch], people: int, apart: int) -> str:
+    """A Markdown table of the network before and after, on photos that it did not learn from."""
+    first, last = epochs[0].network, epochs[-1].network
+    rows = [f"| {told} | {first[name]:.1f} | {last[name]:.1f} |" for name, told in _TOLD.items() if name in first]
+    head = f"Measured on {apart} people of photos kept apart; learned from {people} people."
+    lines = ["# Before and after", "", head, "", "| | before | after |", "|---|---:|---:|", *rows]
+    lines += ["", "The table of all epochs is in report.md."]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Adapt as the command line says; return the exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    config = parse(AdaptConfig, arguments)
+    try:
+        epochs = adapt(config)
+    except (ValueError, FileNotFoundError, ImportError) as error:
+        return stop(str(error))
+    except TrainingStopped as error:
+        return stop(str(error), 1)
+    except KeyboardInterrupt:
+        return stop(f"Stopped; the same command goes on from the checkpoint in {config.out}.", 130)
+    first, last = epochs[0].network["error_2d"], epochs[-1].network["error_2d"]
+    print(f"2D error on photos kept apart: {first:.1f} before, {last:.1f} after (pixels of a 224-pixel crop).")
+    print(f"Use it: fitloop run --images {config.images} --regressor {config.out / FINAL}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from body import Detections
+from detection import DetectionReport
+from pipelines import adapt as program
+from pipelines.adapt import AdaptConfig, before_and_after, gather
+from pipelines.spin_report import Epoch
+
+spec = importlib.util.spec_from_file_location("spin_toy", Path(__file__).with_name("spin_toy.py"))
+toy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(toy)
+
+
+class ToyDetector:
+    """Finds the stick figures that the photos are named after, and in each photo a person too small to learn from."""
+
+    name, convention = "toy", "spin24"
+
+    def __init__(self, dataset):
+        self.found = {name: row for row, name in enumerate(dataset.image_names)}
+        self.detections = dataset.detections(with_openpose=False)
+
+    def __call__(self, image):
+        if image.name not in self.found:
+            return self.detections[:0]
+        row = self.found[image.name]
+        real = self.detections[row : row + 1]
+        tiny = dataclasses.replace(real, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
+        pairs = (torch.cat([a, b]) for a, b in ((real.keypoints, tiny.keypoints), (real.confidence, tiny.confidence)))
+        return Detections(*pairs, torch.cat([real.boxes, tiny.boxes]), real.convention)
+
+    def detect_with_notices(self, image):
+        return DetectionReport(self(image))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve photos of one stick figure each, one without anybody and a file that is none."""
+    dataset = toy.people(12, 1, "toy")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in (*dataset.image_names, "nobody.png"):
+        Image.fromarray(np.zeros((480, 640, 3), np.uint8)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"no photo")
+    return folder, ToyDetector(dataset)
+
+
+def test_people_are_gathered_and_a_share_of_the_photos_kept_apart(photos, caplog):
+    folder, detector = photos
+    crowd, apart = gather(AdaptConfig(images=folder, held_out=0.25), toy.BODY, detector)
+    assert (len(crowd), len(apart)) == (9, 3)
+    assert not set(crowd.photos) & set(apart.photos)
+    assert (crowd.samples.camera.focal == 800.0).all() and "broken.jpg" in caplog.text
+
+
+def test_a_folder_with_too_few_people_is_refused(photos):
+    folder, detector = photos
+    for number in range(9):
+        (folder / f"{number}.jpg").unlink()
+    with pytest.raises(ValueError, match="3 of them with a person .* at least 4 are needed"):
+        gather(AdaptConfig(images=folder), toy.BODY, detector)
+
+
+def test_a_folder_is_adapted_to_and_reported(photos, tmp_path, monkeypatch, capsys):
+    folder, detector = photos
+    monkeypatch.setattr(program, "choose_detector", lambda config: detector)
+    monkeypatch.setattr(program, "load_body", lambda source: toy.BODY)
+    options = ["--images", str(folder), "--out", str(tmp_path / "out"), "--epochs", "1", "--batch-size", "4"]
+    assert program.main([*options, "--regressor", str(toy.network(tmp_path))]) == 0
+    assert "2D error on photos kept apart" in capsys.readouterr().out
+    for name in ("final.safetensors", "photos_fits.npy", "report.md", "report.png", "summary.md", "config.yaml"):
+        assert (tmp_path / "out" / name).is_file(), name
+    assert np.isfinite(np.load(tmp_path / "out" / "photos_fits.npy")).all()
+
+
+def test_before_and_after_are_told_side_by_side():
+    first, last = (Epoch(n, {"error_2d": e, "pose_prior": 30.0}, {}, {}, {}) for n, e in ((0, 20.0), (3, 15.5)))
+    told = before_and_after([first, last], 40, 10)
+    assert "| 2D error, pixels of a 224-pixel crop | 20.0 | 15.5 |" in told and "10 people" in told
+
+
+def test_the_mean_pose_cannot_be_adapted(tmp_path):
+    with pytest.raises(ValueError, match="cannot be adapted"):
+        AdaptConfig(images=tmp_path, regressor="mean")
