@@ -14,11 +14,20 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import psutil
 import tyro
 from PIL import Image
+
+KEYPOINTS = "people.json"
+STANDING = (
+    *((0.0, 0.08), (0.03, 0.06), (-0.03, 0.06), (0.07, 0.07), (-0.07, 0.07), (0.2, 0.2), (-0.2, 0.2)),
+    *((0.26, 0.36), (-0.26, 0.36), (0.3, 0.5), (-0.3, 0.5), (0.12, 0.5), (-0.12, 0.5)),
+    *((0.14, 0.74), (-0.14, 0.74), (0.15, 0.97), (-0.15, 0.97)),
+)
+"""COCO's 17 keypoints of a person facing the camera, in heights of the person."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +40,8 @@ class EnduranceConfig:
     """How many photos to run on."""
     side: int = 160
     """Longer side of each, pixels."""
+    evidence: Literal["keypoints", "detector"] = "keypoints"
+    """Whether people come from a file that lists one in each photo, or from the embedded detector."""
     kills: int = 5
     """How often the second run is killed."""
     seed: int = 0
@@ -65,15 +76,33 @@ def _make_photos(config: EnduranceConfig, folder: Path) -> None:
     if not sources:
         raise ValueError(f"No .jpg or .png photos in {config.source}.")
     folder.mkdir()
+    listed: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
     for number in range(config.photos):
         with Image.open(sources[number % len(sources)]) as photo:
             small = photo.convert("RGB")
         small.thumbnail((config.side, config.side))
-        small.save(folder / f"{number:05d}.jpg", quality=90)
+        name = f"{number:05d}.jpg"
+        small.save(folder / name, quality=90)
+        _list_person(listed, number, name, small.size)
+    (folder.parent / KEYPOINTS).write_text(json.dumps({**listed, "categories": [{"id": 1, "name": "person"}]}))
+
+
+def _list_person(listed: dict[str, list[dict[str, Any]]], number: int, name: str, size: tuple[int, int]) -> None:
+    """Put a standing person with noisy joints into the photo's annotations."""
+    width, height = size
+    points = np.array(STANDING) + np.random.default_rng(number).normal(0.0, 0.01, (len(STANDING), 2))
+    pixels = points * (0.35 * height, 0.9 * height) + (width / 2, 0.05 * height)
+    triples = np.concatenate([pixels, np.full((len(STANDING), 1), 2.0)], 1).round(2)
+    box = [*pixels.min(0).round(2).tolist(), *np.ptp(pixels, axis=0).round(2).tolist()]
+    listed["images"].append({"id": number, "file_name": name, "width": width, "height": height})
+    person = {"id": number, "image_id": number, "category_id": 1, "bbox": box, "iscrowd": 0, "num_keypoints": 17}
+    listed["annotations"].append(person | {"keypoints": triples.flatten().tolist(), "area": box[2] * box[3]})
 
 
 def _start(config: EnduranceConfig, folder: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "pipelines.cli", "run", "--images", str(folder), "--out", str(out)]
+    if config.evidence == "keypoints":
+        command += ["--keypoints", str(folder.parent / KEYPOINTS)]
     return subprocess.Popen(command + list(config.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
