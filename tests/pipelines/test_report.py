@@ -39,7 +39,10 @@ window.addEventListener("load", () => setTimeout(async () => {
   const stages = () => [...by("person").querySelectorAll(".fitloop-controls button")];
   const drawn = () => {
     const canvas = by("person").querySelector("canvas");
-    const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    const copy = document.createElement("canvas"), context = copy.getContext("2d", { willReadFrequently: true });
+    Object.assign(copy, { width: canvas.width, height: canvas.height });
+    context.drawImage(canvas, 0, 0);
+    const data = context.getImageData(0, 0, canvas.width, canvas.height).data;
     let count = 0;
     for (let i = 3; i < data.length; i += 4) count += data[i] > 0;
     return count;
