@@ -41,12 +41,12 @@ def write_contact_sheet(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 def _write_picture(folder: Path, names: list[str]) -> None:
     step = max(1, len(names) // (_COLUMNS * _ROWS))
     chosen = names[::step][: _COLUMNS * _ROWS]
-    rows = -(-len(chosen) // _COLUMNS)
-    sheet = PIL.Image.new("RGB", (_COLUMNS * _THUMB, rows * _THUMB))
+    with PIL.Image.open(folder / "photos" / chosen[0]) as photo:
+        tall = max(1, round(_THUMB * photo.height / photo.width))
+    sheet = PIL.Image.new("RGB", (_COLUMNS * _THUMB, -(-len(chosen) // _COLUMNS) * tall))
     for place, name in enumerate(chosen):
         with PIL.Image.open(folder / "photos" / name) as photo:
-            photo.thumbnail((_THUMB, _THUMB))
-            sheet.paste(photo, (place % _COLUMNS * _THUMB, place // _COLUMNS * _THUMB))
+            sheet.paste(photo.resize((_THUMB, tall)), (place % _COLUMNS * _THUMB, place // _COLUMNS * tall))
     with whole_file(folder / "contact.jpg") as file:
         sheet.save(file, "JPEG", quality=88)
 

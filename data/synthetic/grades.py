@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from data.synthetic.assets import Assets
 from data.synthetic.config import SceneConfig
-from data.synthetic.scenes import render_person_scene
-from data.synthetic.truth import OUTSIDE, SyntheticPhoto
+from data.synthetic.scenes import arrange
+from data.synthetic.truth import OUTSIDE, Person, SyntheticPhoto
 
 PEOPLE_PER_GRADE = 100
 _ATTEMPTS = 40
@@ -39,9 +39,8 @@ class Grade:
     height: tuple[float, float] = (150.0, 400.0)
     """Pixels from top to bottom of the box."""
 
-    def accepts(self, photo: SyntheticPhoto) -> bool:
-        """Whether the main person of a photo is as hard as the grade says."""
-        person = photo.people[0]
+    def accepts(self, person: Person) -> bool:
+        """Whether a person is as hard as the grade says."""
         inside = float((person.visibility != OUTSIDE).mean())
         tall = float(person.box[3] - person.box[1])
         return all(
@@ -82,7 +81,8 @@ def render_graded(
         raise ValueError(f"The benchmark has {per_grade * len(GRADES)} photos, asked for number {number}.")
     grade = GRADES[number // per_grade]
     for attempt in range(_ATTEMPTS):
-        photo = render_person_scene(assets, (seed, number, attempt), grade.scene)
-        if grade.accepts(photo):
-            return photo, grade
+        scene = arrange(assets, (seed, number, attempt), grade.scene)
+        survey = scene.survey()
+        if grade.accepts(survey.people[0]):
+            return scene.photograph(survey), grade
     raise ValueError(f"None of {_ATTEMPTS} scenes was {grade.name} (seed {seed}, photo {number}); choose another seed.")

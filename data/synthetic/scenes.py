@@ -1,5 +1,7 @@
 """A synthetic photo from a seed: who, where, how lit, and what is true of it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -13,6 +15,7 @@ from data.synthetic.ground import shade_on_ground
 from data.synthetic.outfits import choose_outfit, choose_skin, wardrobe
 from data.synthetic.photos import lay_over, show_backdrop, take
 from data.synthetic.placement import (
+    Backdrop,
     CameraPlan,
     choose_backdrop,
     choose_camera,
@@ -35,6 +38,12 @@ def render_person_scene(assets: Assets, seed: tuple[int, ...], config: SceneConf
         seed: Any non-negative integers, such as a seed and an index.
         config: What scenes are like.
     """
+    scene = arrange(assets, seed, config)
+    return scene.photograph(scene.survey())
+
+
+def arrange(assets: Assets, seed: tuple[int, ...], config: SceneConfig) -> "Scene":
+    """Choose place, camera, people and things; draws nothing yet. Arguments as of `render_person_scene`."""
     rng = np.random.default_rng(list(seed))
     side = assets.side(config.split)
     backdrop = choose_backdrop(assets, side, config, rng)
@@ -42,23 +51,54 @@ def render_person_scene(assets: Assets, seed: tuple[int, ...], config: SceneConf
     cast = [_Actor.cast(assets, side, plan, config, rng, None)]
     for _ in range(int(rng.integers(config.people[0], config.people[1] + 1)) - 1):
         cast.append(_Actor.cast(assets, side, plan, config, rng, cast[0]))
-    things = []
+    figures = [actor.figure for actor in cast]
     if rng.random() < config.occluded:
-        things.append(thing_before(cast[0].bare, plan, side.surfaces, rng))
-    figures = [actor.figure for actor in cast] + things
-    stage = set_stage(figures, assets.textures, plan.view)
-    drawing = draw(stage, plan.view, assets.textures)
-    lit = light_up(drawing, stage, plan.view, assets.textures, plan.light)
-    ground = show_backdrop(backdrop, plan.view.size, rng)
-    if not plan.free:
-        shapes = [(actor.bare, assets.dressmaker.faces, actor.landmarks.joints) for actor in cast if actor.stands]
-        ground = ground * shade_on_ground(plan.view, plan.down, shapes, plan.light)[..., None]
-    pixels = take(lay_over(ground, drawing, lit), rng)
-    maps = _map(stage, plan.view, assets.textures, len(cast))
-    people = tuple(
-        actor.truth(number, maps, stage, assets.textures, plan.view, config.maps) for number, actor in enumerate(cast)
-    )
-    return SyntheticPhoto(pixels, plan.view, people, backdrop.name, maps if config.maps else None)
+        figures.append(thing_before(cast[0].bare, plan, side.surfaces, rng))
+    return Scene(assets, backdrop, plan, tuple(cast), set_stage(figures, assets.textures, plan.view), config.maps, rng)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is where in a scene."""
+
+    people: tuple[Person, ...]
+    maps: Maps
+
+
+@dataclass(frozen=True)
+class Scene:
+    """People, things and a camera, ready to be photographed once."""
+
+    assets: Assets
+    backdrop: Backdrop
+    plan: CameraPlan
+    cast: "tuple[_Actor, ...]"
+    stage: Stage
+    full_masks: bool
+    """Whether each person is also drawn alone."""
+    rng: np.random.Generator
+    """Goes on where arranging stopped."""
+
+    def survey(self) -> Survey:
+        """Find out what each pixel shows and what is visible of whom, without light."""
+        view, pool = self.plan.view, self.assets.textures
+        maps = _map(self.stage, view, pool, len(self.cast))
+        truths = [actor.truth(n, maps, self.stage, pool, view, self.full_masks) for n, actor in enumerate(self.cast)]
+        return Survey(tuple(truths), maps)
+
+    def photograph(self, survey: Survey) -> SyntheticPhoto:
+        """Light the scene and take the photo."""
+        plan, pool = self.plan, self.assets.textures
+        drawing = draw(self.stage, plan.view, pool)
+        lit = light_up(drawing, self.stage, plan.view, pool, plan.light)
+        ground = show_backdrop(self.backdrop, plan.view.size, self.rng)
+        if not plan.free:
+            faces = self.assets.dressmaker.faces
+            shapes = [(actor.bare, faces, actor.landmarks.joints) for actor in self.cast if actor.stands]
+            ground = ground * shade_on_ground(plan.view, plan.down, shapes, plan.light)[..., None]
+        pixels = take(lay_over(ground, drawing, lit), self.rng)
+        maps = survey.maps if self.full_masks else None
+        return SyntheticPhoto(pixels, plan.view, survey.people, self.backdrop.name, maps)
 
 
 class _Actor:

@@ -47,7 +47,7 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_each_grade_is_as_hard_as_it_says(assets, grade):
     photo, given = render_graded(assets, 0, grade, per_grade=1)
     person = photo.people[0]
-    assert given is GRADES[grade] and given.accepts(photo)
+    assert given is GRADES[grade] and given.accepts(person)
     inside = (person.visibility > 0).mean()
     assert inside < 0.86 if given.name == "truncated" else inside > 0.98
     assert person.visible_share < 0.81 if given.name == "occluded" else person.visible_share > 0.96
