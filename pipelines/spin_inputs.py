@@ -27,7 +27,7 @@ from pipelines.spin_views import (
 from regressor import HMRConfig
 from regressor.crops import cut_crops, cut_silhouettes
 from regressor.keypoint_encoder import KeypointInputs, to_known_landmarks
-from regressor.proxy import make_proxy
+from regressor.proxy import make_proxy, mirror_proxy
 from regressor.resnet import normalize_rgb
 
 
@@ -96,7 +96,8 @@ def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple
         inputs = _proxies(known, crop, drawn, network.image_size)
     else:
         inputs = normalize_rgb(_noisy(_crops(drawn, crop, network.image_size), drawn))
-    return look, torch.where(look.flipped[:, None, None, None], inputs.flip(-1), inputs)
+    mirror = mirror_proxy(inputs) if network.encoder == "proxy" else inputs.flip(-1)
+    return look, torch.where(look.flipped[:, None, None, None], mirror, inputs)
 
 
 def _disturbed(inputs: KeypointInputs, config: AugmentationConfig, generator: torch.Generator) -> KeypointInputs:

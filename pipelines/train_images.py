@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from body import Body, Detections, KeypointKinematics
-from body.keypoints import mirrored
 from data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
 from data.detector_noise import DetectorNoise, NoiseConfig
 from data.keypoint_samples import mocap_poses
@@ -26,12 +25,11 @@ from pipelines.train_batches import Batch
 from regressor import HMRConfig
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 from regressor.losses import Supervision
-from regressor.proxy import PROXY_JOINTS, make_proxy
+from regressor.proxy import make_proxy, mirror_proxy
 from regressor.resnet import normalize_rgb
 from regressor.views import project_in_view
 
 PHOTOS = 2**31 - 1
-_MIRRORED_CHANNELS = [0, 1] + [2 + PROXY_JOINTS.index(mirrored(name)) for name in PROXY_JOINTS]
 
 
 @dataclass(frozen=True)
@@ -94,10 +92,7 @@ class ImageBatches:
         usual = crop_of_box(people.boxes)
         crop = Crop(usual.center, usual.side * look.scale, look.angle)
         inputs = self._inputs(people, crop, generator)
-        if self.network.encoder == "proxy":
-            mirror = inputs[:, _MIRRORED_CHANNELS].flip(-1)
-        else:
-            mirror = inputs.flip(-1)
+        mirror = mirror_proxy(inputs) if self.network.encoder == "proxy" else inputs.flip(-1)
         inputs = torch.where(look.flipped[:, None, None, None], mirror, inputs)
         return Batch(inputs, look.view, self._truth(people, look))
 

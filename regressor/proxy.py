@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from body.keypoints import mirrored
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 
 PROXY_JOINTS = (
@@ -94,3 +95,9 @@ def make_proxy(
     sure = torch.maximum(confidence[:, spare], confidence[:, columns])
     maps = heat_maps(chosen, sure, crops.shape[-1])
     return torch.cat([edge_map(crops)[:, None], silhouettes[:, None], maps], dim=1)
+
+
+def mirror_proxy(proxy: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people channels size size"]:
+    """The proxy of the mirrored photo: left and right exchange places and names."""
+    order = [0, 1] + [2 + PROXY_JOINTS.index(mirrored(name)) for name in PROXY_JOINTS]
+    return proxy[:, order].flip(-1)

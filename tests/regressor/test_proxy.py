@@ -1,7 +1,8 @@
 import torch
 
+from body.keypoints import mirrored
 from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.proxy import NUM_PROXY_CHANNELS, PROXY_JOINTS, edge_map, heat_maps, make_proxy
+from regressor.proxy import NUM_PROXY_CHANNELS, PROXY_JOINTS, edge_map, heat_maps, make_proxy, mirror_proxy
 
 
 def half_white(size: int = 32, bright: float = 1.0) -> torch.Tensor:
@@ -49,3 +50,17 @@ def test_the_proxy_stacks_edges_silhouette_and_heat_maps():
     torch.testing.assert_close(proxy[:, 1], silhouette)
     peaks = proxy[0, 2:].amax((-1, -2))
     assert peaks.nonzero()[:, 0].tolist() == [PROXY_JOINTS.index("left_hip")]
+
+
+def test_the_mirror_image_of_a_proxy_is_the_proxy_of_the_mirror_image():
+    generator = torch.Generator().manual_seed(0)
+    crops, silhouette = torch.rand(1, 3, 32, 32, generator=generator), torch.rand(1, 32, 32, generator=generator)
+    count = len(KEYPOINT_NAMES)
+    points = torch.rand(1, count, 2, generator=generator) - 0.5
+    confidence = torch.rand(1, count, generator=generator)
+    order = [KEYPOINT_NAMES.index(mirrored(name)) for name in KEYPOINT_NAMES]
+    mirror = points[:, order] * torch.tensor([-1.0, 1.0])
+    expected = make_proxy(crops.flip(-1), mirror, confidence[:, order], silhouette.flip(-1))
+    found = mirror_proxy(make_proxy(crops, points, confidence, silhouette))
+    torch.testing.assert_close(found[:, 1:], expected[:, 1:])
+    assert float((found[:, 0] - expected[:, 0]).abs().mean()) < 0.01
