@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from body.keypoints import MEDIAPIPE_33
 from detection.pixels import PhotoPieces
 from detection.tflite import Network
 
 _SIZE = 256
 _BODY = 33
+_FLIP = list(MEDIAPIPE_33.flip)
 _WINDOW = 3
 """Cells around a landmark that its heatmap may move it by: mediapipe's kernel of 7."""
 
@@ -58,18 +60,21 @@ class LandmarkNetwork:
     def __init__(self, threads: int) -> None:
         self._network = Network("pose_landmark/pose_landmark_full.tflite", threads)
 
-    def __call__(self, photo: PhotoPieces, place: Place) -> Pose:
-        """See one person."""
-        piece = photo.cut(place.center, place.side, place.angle, _SIZE)
-        raw, score, mask, heatmaps, world = self._network(piece.astype(np.float32) / 255.0)
+    def __call__(self, photo: PhotoPieces, place: Place, mirrored: bool = False) -> Pose:
+        """See one person; ``mirrored`` shows the network the mirrored square, and mirrors back what it sees."""
+        piece = photo.cut(place.center, place.side, place.angle, _SIZE).astype(np.float32) / 255.0
+        raw, score, mask, heatmaps, world = self._network(piece[:, ::-1] if mirrored else piece)
         values = raw.reshape(-1, 5).astype(float)
         points = _refined(values[:, :2] / _SIZE, heatmaps)
+        certainty = _sigmoid(values[:_BODY, 3:])
+        landmarks = world.reshape(-1, 3)[:_BODY].astype(float)
+        if mirrored:
+            points = np.concatenate([points[_FLIP], points[_BODY:]]) * (-1.0, 1.0) + (1.0, 0.0)
+            certainty, landmarks, mask = certainty[_FLIP], landmarks[_FLIP] * (-1.0, 1.0, 1.0), mask[:, ::-1]
         cos, sin = np.cos(place.angle), np.sin(place.angle)
         turn = np.array([[cos, sin], [-sin, cos]])
         in_photo = (points - 0.5) @ turn * place.side + place.center
-        landmarks = world.reshape(-1, 3)[:_BODY].astype(float)
         landmarks = np.concatenate([landmarks[:, :2] @ turn, landmarks[:, 2:]], -1)
-        certainty = _sigmoid(values[:_BODY, 3:])
         return Pose(
             float(score[0]),
             in_photo[:_BODY],

@@ -11,34 +11,40 @@ from torch.nn import functional
 from body.records import Detections, Image
 from detection.detector import DetectionReport
 from detection.landmarks import LandmarkNetwork, Place, Pose, place_of
-from detection.overlap import distinct
+from detection.overlap import agreement, distinct, quality, together
 from detection.person_detector import PersonDetector, tiles_of
 from detection.pixels import PhotoPieces
 from geometry.crops import Crop, to_crop
+
+_KNOWN = 0.7
+"""A first look that agrees this well with a pose seen before is not followed up."""
 
 
 @dataclass(frozen=True)
 class MediapipeConfig:
     """Settings of the embedded detector."""
 
-    scales: tuple[float, ...] = (0.6, 0.4)
+    scales: tuple[float, ...] = (0.6, 0.4, 0.22)
     """Sides of the tiles that are searched, over the photo's longer side; the whole photo is always searched."""
-    tile_overlap: float = 0.4
+    tile_overlap: float = 0.5
     """Share of a tile that its neighbour sees too."""
-    person_threshold: float = 0.4
+    person_threshold: float = 0.25
     """Candidates of the person detector below this probability are dropped."""
-    pose_threshold: float = 0.8
-    """Bodies that the landmark network gives less than this probability are dropped."""
+    pose_threshold: float = 0.5
+    """Candidates that the landmark network gives less than this probability are dropped."""
+    quality_threshold: float = 0.3
+    """Bodies below this quality (see `detection.overlap.quality`) are dropped: less finds more people, and more that
+    are none."""
     same_person: float = 0.4
-    """Bodies more similar than this are one person (see `detection.overlap`)."""
+    """Bodies whose masks have this share of the smaller one in common are one person."""
     silhouette_size: int = 128
     """Rows and columns of the silhouette grid."""
-    threads: int = 1
+    threads: int = 2
     """Threads of each network."""
 
 
 class MediapipeDetector:
-    """Person detector over a pyramid of tiles, then the landmark network on each person, twice.
+    """Person detector over a pyramid of tiles, then the landmark network on each candidate, up to three times.
 
     Networks are read at the first call, from the installed mediapipe wheel; nothing is downloaded.
     """
@@ -67,28 +73,34 @@ class MediapipeDetector:
         return self._detections(poses, image)
 
     def _pose_in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Pose:
-        side = 1.25 * float((box[2:] - box[:2]).max())
-        first = self._landmarks(photo, Place((box[:2] + box[2:]) / 2.0, max(side, 1.0), 0.0))
+        extent = box[2:] - box[:2]
+        first = self._landmarks(photo, Place((box[:2] + box[2:]) / 2.0, max(1.25 * float(extent.max()), 1.0), 0.0))
         second = self._landmarks(photo, first.next_place)
-        return second if second.score >= first.score else first
+        hips = second.next_place.center
+        strayed = (hips < box[:2] - 0.25 * extent).any() or (hips > box[2:] + 0.25 * extent).any()
+        return first if strayed or second.score < first.score else second
 
     def _poses(self, photo: PhotoPieces, image: Image) -> list[Pose]:
         height, width = image.pixels.shape[:2]
         tiles = tiles_of(width, height, self.config.scales, self.config.tile_overlap)
         candidates = self._people(photo, tiles, self.config.person_threshold)
-        first = [self._landmarks(photo, place_of(*points[:2])) for points in candidates.points]
-        again = self._distinct([pose for pose in first if pose.score >= self.config.pose_threshold])
-        second = [self._landmarks(photo, pose.next_place) for pose in again]
-        return self._distinct([pose for pose in second if pose.score >= self.config.pose_threshold])
+        looks: list[tuple[Pose, Pose]] = []
+        for points in candidates.points:
+            look = self._closer_look(photo, place_of(*points[:2]), [direct for direct, _ in looks])
+            looks += [] if look is None else [look]
+        found = [together(direct, mirrored, quality(direct, mirrored)) for direct, mirrored in looks]
+        good = [pose for pose in found if pose.score >= self.config.quality_threshold]
+        return distinct(good, width, height, self.config.same_person)
 
-    def _distinct(self, poses: list[Pose]) -> list[Pose]:
-        if not poses:
-            return []
-        keypoints = np.stack([pose.keypoints for pose in poses])
-        sizes = np.array([pose.place.side for pose in poses])
-        scores = np.array([pose.score * pose.visibility.mean() for pose in poses])
-        kept = distinct(keypoints, sizes, scores, self.config.same_person, 0.05)
-        return [pose for pose, keep in zip(poses, kept, strict=True) if keep]
+    def _closer_look(self, photo: PhotoPieces, place: Place, known: list[Pose]) -> tuple[Pose, Pose] | None:
+        """Look again where the first look says the person is, and once more into the mirror; not at known poses."""
+        first = self._landmarks(photo, place)
+        if first.score < self.config.pose_threshold or any(agreement(first, pose) > _KNOWN for pose in known):
+            return None
+        direct = self._landmarks(photo, first.next_place)
+        if direct.score < self.config.pose_threshold:
+            return None
+        return direct, self._landmarks(photo, direct.next_place, mirrored=True)
 
     def _detections(self, poses: list[Pose], image: Image) -> Detections:
         height, width = image.pixels.shape[:2]

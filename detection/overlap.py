@@ -1,39 +1,81 @@
-"""Which poses are of the same person."""
+"""Which poses agree with each other, and which are of the same person."""
+
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
+
+from body.keypoints import MEDIAPIPE_33
+from detection.landmarks import Pose
+
+_MAIN = [
+    MEDIAPIPE_33.index(name)
+    for name in (
+        *("nose", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+        *("left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+    )
+]
+_TORSO = [MEDIAPIPE_33.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
+_GRID = 192
+"""Cells along the photo's longer side in which masks are compared."""
 
 
-def similarity(
-    keypoints: Float[np.ndarray, "keypoints 2"],
-    others: Float[np.ndarray, "people keypoints 2"],
-    size: float,
-    tolerance: float,
-) -> Float[np.ndarray, "people"]:
-    """Mean closeness of keypoints, in [0, 1]: object keypoint similarity with one tolerance for all (COCO, 2014).
+def agreement(first: Pose, second: Pose, tolerance: float = 0.05) -> float:
+    """Mean closeness of the main keypoints, in [0, 1], as object keypoint similarity has it (COCO).
 
     Args:
-        keypoints: One person, pixels.
-        others: Further people, pixels.
-        size: Size of the person in pixels.
-        tolerance: Distance over ``size`` at which a keypoint counts exp(-1/2).
+        first: A pose.
+        second: Another look at what should be the same person.
+        tolerance: Distance, over the side of the first pose's square, at which a keypoint counts exp(-1/2).
     """
-    distance = np.linalg.norm(others - keypoints, axis=-1)
-    return np.exp(-((distance / (size * tolerance)) ** 2) / 2.0).mean(-1)
+    distance = np.linalg.norm(first.keypoints[_MAIN] - second.keypoints[_MAIN], axis=-1)
+    return float(np.exp(-((distance / (first.place.side * tolerance)) ** 2) / 2.0).mean())
 
 
-def distinct(
-    keypoints: Float[np.ndarray, "people keypoints 2"],
-    sizes: Float[np.ndarray, "people"],
-    scores: Float[np.ndarray, "people"],
-    limit: float,
-    tolerance: float,
-) -> Bool[np.ndarray, "people"]:
-    """Keep, best score first, each pose that is less than ``limit`` similar to every better one that was kept."""
-    kept: list[int] = []
-    for row in np.argsort(-scores, kind="stable"):
-        if not kept or similarity(keypoints[row], keypoints[kept], float(sizes[row]), tolerance).max() < limit:
-            kept.append(int(row))
-    mask = np.zeros(len(scores), dtype=bool)
-    mask[kept] = True
-    return mask
+def quality(direct: Pose, mirrored: Pose) -> float:
+    """How much speaks for a body, in [0, 1]: the product of four shares, none of them fitted to data.
+
+    Agreement of the pose with the mirrored view of it (textures that look like people lose it), the torso's presence
+    in the square, the mean visibility, and how decided the mask is.
+    """
+    decided = ((direct.mask > 0.8).sum() + 1.0) / ((direct.mask > 0.2).sum() + 1.0)
+    present = direct.presence[_TORSO].mean()
+    return float(agreement(direct, mirrored) * present * direct.visibility.mean() * decided)
+
+
+def together(direct: Pose, mirrored: Pose, score: float) -> Pose:
+    """The mean of both views, with a score of its own; mask and square are the direct view's."""
+    return replace(
+        direct,
+        score=score,
+        keypoints=(direct.keypoints + mirrored.keypoints) / 2.0,
+        visibility=(direct.visibility + mirrored.visibility) / 2.0,
+        presence=(direct.presence + mirrored.presence) / 2.0,
+        landmarks=(direct.landmarks + mirrored.landmarks) / 2.0,
+    )
+
+
+def mask_in_photo(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "rows columns"]:
+    """Where the person is, in cells of which the photo's longer side has 192."""
+    cell = max(width, height) / _GRID
+    y, x = np.meshgrid(np.arange(0.5, height / cell), np.arange(0.5, width / cell), indexing="ij")
+    offset = np.stack([x * cell, y * cell], -1) - pose.place.center
+    cos, sin = np.cos(pose.place.angle), np.sin(pose.place.angle)
+    in_square = offset @ np.array([[cos, -sin], [sin, cos]]) / pose.place.side + 0.5
+    size = len(pose.mask)
+    column, row = np.moveaxis(np.floor(in_square * size).astype(int), -1, 0)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    return inside & (pose.mask[row.clip(0, size - 1), column.clip(0, size - 1)] > 0.5)
+
+
+def distinct(poses: list[Pose], width: int, height: int, limit: float) -> list[Pose]:
+    """Keep, best score first, each pose whose mask has less than ``limit`` in common with every one that was kept.
+
+    Common is the intersection over the smaller of the two masks: part of a person is that person.
+    """
+    kept: list[tuple[Pose, np.ndarray]] = []
+    for pose in sorted(poses, key=lambda pose: -pose.score):
+        mask = mask_in_photo(pose, width, height)
+        if all((mask & other).sum() < limit * max(min(mask.sum(), other.sum()), 1) for _, other in kept):
+            kept.append((pose, mask))
+    return [pose for pose, _ in kept]

@@ -9,6 +9,7 @@ from detection.pixels import PhotoPieces
 from detection.tflite import Network
 
 _SIZE = 224
+_SMALLEST = 64.0
 _STRIDES_AND_COUNTS = ((8, 2), (16, 2), (32, 6))
 """Cells of three grids and the anchors in each cell, as mediapipe's graph lays them out: 2254 in all."""
 
@@ -47,15 +48,16 @@ def tiles_of(width: int, height: int, scales: tuple[float, ...], overlap: float)
     Args:
         width: Photo width in pixels.
         height: Photo height in pixels.
-        scales: Tile side of each grid over the photo's longer side.
+        scales: Tile side of each grid over the photo's longer side (of a strip: twice the shorter); tiles below 64
+            pixels are left out.
         overlap: Share of a tile's side, at least, that it has in common with the next one.
     """
     longer = float(max(width, height))
     tiles = [((width - longer) / 2.0, (height - longer) / 2.0, longer)]
-    for scale in scales:
-        side = scale * longer
-        for y in _starts(height, side, overlap):
-            tiles += [(x, y, side) for x in _starts(width, side, overlap)]
+    sides = [scale * min(longer, 2.0 * min(width, height)) for scale in scales]
+    for side in [side for side in sides if side >= _SMALLEST]:
+        for y in _starts(float(height), side, overlap):
+            tiles += [(x, y, side) for x in _starts(float(width), side, overlap)]
     return np.array(tiles)
 
 
