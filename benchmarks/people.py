@@ -1,8 +1,9 @@
 """Random people from held-out motion capture, as a detector would see them.
 
-Noise is that of a good detector on people of middling size, counted in sides of the person's box: Gaussian, 2 %, at wrists
-and ankles 4 %, at hands and toes 4 %; each keypoint is missed with 10 % and lies anywhere in the box with 3 %; in 3 % of the
-people one limb has its left and right sides swapped. Confidences fall with the noise that was drawn, imperfectly.
+Noise is that of a good detector on people of middling size, counted in sides of the person's box: Gaussian, 2 %, at
+wrists, ankles, hands and toes 4 %; each keypoint is missed with 10 % and lies anywhere in the box with 3 %; in 3 % of the
+people the left and right arm are swapped below the shoulders, in 3 % the legs below the hips. Confidences fall with the
+noise that was drawn, imperfectly.
 """
 
 from dataclasses import dataclass, replace

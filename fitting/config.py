@@ -7,6 +7,7 @@ from fitting.solver import SolverConfig
 
 Group = Literal["global_orient", "transl", "body_pose", "betas"]
 Start = Literal["init", "side", "mean", "yaw90", "back", "yaw270"]
+Limb = Literal["left_arm", "right_arm", "left_leg", "right_leg"]
 GROUPS: tuple[Group, ...] = ("global_orient", "transl", "body_pose", "betas")
 
 
@@ -18,45 +19,86 @@ class StageConfig:
     """What may move."""
     keypoints: Literal["all", "torso"] = "all"
     """Which keypoints count: SMPLify's camera stage looks at hips and shoulders only."""
-    pose_prior: float = 4.78
-    """Of the Gaussian mixture over poses."""
+    pose_prior: float = 8.0
+    """Of the Gaussian mixture over poses (SPIN: 4.78)."""
     angle_prior: float = 15.2
     """Of elbows and knees bending the wrong way."""
-    shape_prior: float = 5.0
+    shape_prior: float = 2.5
     """Of the shape coefficients."""
+    robust_scale: float | None = None
+    """Geman-McClure scale of this stage; None: that of `FitConfig`."""
     depth_prior: float = 0.0
     """Per metre that the depth departs from the stage's start: 100 in SMPLify's camera stage."""
-    landmarks: float = 0.0
+    landmarks: float = 30.0
     """Per metre of distance to the detector's 3D landmarks, where it gave any."""
+    interpenetration: float = 0.0
+    """Per metre that the capsules of two limbs overlap."""
     start_prior: float = 0.0
     """Per radian and unit of shape away from the start."""
-    solver: SolverConfig = SolverConfig()
+    solver: SolverConfig = SolverConfig(max_steps=20, tolerance=3e-3, damping=0.1)
 
     def __post_init__(self) -> None:
         unknown = [group for group in self.free if group not in GROUPS]
         if unknown or not self.free:
             raise ValueError(f"free must name some of {', '.join(GROUPS)}; got {list(self.free)}.")
-        for name in ("pose_prior", "angle_prior", "shape_prior", "depth_prior", "landmarks", "start_prior"):
+        for name in (
+            "pose_prior",
+            "angle_prior",
+            "shape_prior",
+            "depth_prior",
+            "landmarks",
+            "start_prior",
+            "interpenetration",
+        ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
 
 
-DEFAULT_STAGES = (
-    StageConfig(free=("global_orient", "transl"), solver=SolverConfig(max_steps=10, tolerance=1e-2)),
-    StageConfig(solver=SolverConfig(max_steps=30, tolerance=1e-3)),
+SMPLIFY_STAGES = (
+    StageConfig(
+        free=("global_orient", "transl"),
+        keypoints="torso",
+        pose_prior=0.0,
+        angle_prior=0.0,
+        shape_prior=0.0,
+        depth_prior=100.0,
+        landmarks=0.0,
+    ),
+    StageConfig(pose_prior=404.0, angle_prior=0.317 * 404.0, shape_prior=100.0, landmarks=0.0),
+    StageConfig(pose_prior=404.0, angle_prior=0.317 * 404.0, shape_prior=50.0, landmarks=0.0),
+    StageConfig(pose_prior=57.4, angle_prior=0.317 * 57.4, shape_prior=10.0, landmarks=0.0),
+    StageConfig(pose_prior=4.78, angle_prior=0.317 * 4.78, shape_prior=5.0, landmarks=0.0),
 )
+"""The schedule of the original SMPLify (Bogo et al. 2016): the camera over the torso, then four body stages."""
+SPIN_STAGES = (
+    StageConfig(
+        free=("global_orient", "transl"),
+        keypoints="torso",
+        pose_prior=0.0,
+        angle_prior=0.0,
+        shape_prior=0.0,
+        depth_prior=100.0,
+        landmarks=0.0,
+    ),
+    StageConfig(
+        free=("global_orient", "body_pose", "betas"), pose_prior=4.78, angle_prior=15.2, shape_prior=5.0, landmarks=0.0
+    ),
+)
+"""The schedule of SPIN's in-loop fitter (Kolotouros et al. 2019): the camera over the torso, then the body."""
 
 
 @dataclass(frozen=True)
 class FitConfig:
     """How `fit` turns detections into a body. Energies are in squared pixels of a person scaled to a 224-pixel crop."""
 
-    stages: tuple[StageConfig, ...] = DEFAULT_STAGES
+    stages: tuple[StageConfig, ...] = (StageConfig(),)
     """Run in order; the weights of the last one define the energy that is reported and compared."""
     starts: tuple[Start, ...] = ("init",)
     """Tried side by side; the lowest energy wins. ``init`` is the caller's."""
-    robust_scale: float = 100.0
+    robust_scale: float = 60.0
     """Geman-McClure scale, in pixels of the 224-pixel crop (SMPLify and SPIN: 100)."""
+    limb_flips: tuple[Limb, ...] = ()
+    """Limbs whose depth is mirrored in the best fit, one by one, to see whether a fit from there is better."""
     camera_init: Literal["none", "torso", "least_squares"] = "least_squares"
     """How the translation starts: as given, by similar triangles over the torso (SMPLify), or in closed form."""
     ignored: tuple[str, ...] = ()

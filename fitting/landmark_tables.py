@@ -1,7 +1,9 @@
 """The constants of `fitting.landmarks`, gathered once per body, set of landmarks and set of free joints."""
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from body import KeypointKinematics
@@ -9,8 +11,25 @@ from body.params import JOINT_PARENTS, NUM_JOINTS
 from fitting.landmarks import Correctives, LandmarkTables, Split
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What `body.KeypointKinematics` knows of its landmarks: see there. A pair is a landmark's share of one joint."""
+
+    joint_template: Float[Tensor, "joints 3"]
+    joint_dirs: Float[Tensor, "joints 3 betas"]
+    pair_landmark: Int[Tensor, "pairs"]
+    pair_joint: Int[Tensor, "pairs"]
+    pair_mass: Float[Tensor, "pairs"]
+    pair_point: Float[Tensor, "pairs 3"]
+    pair_dirs: Float[Tensor, "pairs 3 betas"]
+    pair_correctives: Float[Tensor, "pairs 3 features"] | None
+    gather: Float[Tensor, "landmarks pairs"]
+    moved_by: Float[Tensor, "pairs joints"]
+    subtree_mass: Float[Tensor, "landmarks joints"]
+
+
 def make_tables(
-    kinematics: KeypointKinematics, free: tuple[int, ...], transl: bool = True, betas: bool = True
+    kinematics: KeypointKinematics | Moments, free: tuple[int, ...], transl: bool = True, betas: bool = True
 ) -> LandmarkTables:
     """Gather the constants.
 
@@ -73,7 +92,7 @@ def ancestry(like: Tensor) -> Float[Tensor, "joints joints"]:
     return table
 
 
-def _split(kinematics: KeypointKinematics, free: Tensor) -> Split:
+def _split(kinematics: KeypointKinematics | Moments, free: Tensor) -> Split:
     """Pairs of which one share is turned and another is not."""
     shares = kinematics.gather.sum(1, keepdim=True)
     below = (kinematics.gather @ kinematics.moved_by)[:, free]
@@ -81,7 +100,7 @@ def _split(kinematics: KeypointKinematics, free: Tensor) -> Split:
     return Split(landmark, joint)
 
 
-def _combine(kinematics: KeypointKinematics, free: Tensor, split: Split) -> Tensor:
+def _combine(kinematics: KeypointKinematics | Moments, free: Tensor, split: Split) -> Tensor:
     """Landmarks, free joints and levers of split pairs as sums of bones and shares, all from the root joint."""
     gather, mass = kinematics.gather, kinematics.pair_mass
     # Row j: the bones on the way from the root to joint j.
@@ -97,7 +116,7 @@ def _combine(kinematics: KeypointKinematics, free: Tensor, split: Split) -> Tens
     return torch.cat([place(gather), joints, levers]).mT.contiguous()
 
 
-def _shape_moments(kinematics: KeypointKinematics, bone_dirs: Tensor, local_dirs: Tensor) -> Tensor:
+def _shape_moments(kinematics: KeypointKinematics | Moments, bone_dirs: Tensor, local_dirs: Tensor) -> Tensor:
     """Derivative of the landmarks by betas as a linear function of the joints' rotations, (72, betas * landmarks)."""
     landmarks, betas = kinematics.gather.shape[0], bone_dirs.shape[-1]
     moments = torch.zeros(NUM_JOINTS, 3, betas, landmarks, dtype=bone_dirs.dtype, device=bone_dirs.device)
@@ -112,7 +131,7 @@ def _shape_moments(kinematics: KeypointKinematics, bone_dirs: Tensor, local_dirs
     return moments.flatten(2).flatten(0, 1)
 
 
-def _correctives(kinematics: KeypointKinematics, free: tuple[int, ...]) -> Correctives | None:
+def _correctives(kinematics: KeypointKinematics | Moments, free: tuple[int, ...]) -> Correctives | None:
     offsets = kinematics.pair_correctives
     if offsets is None:
         return None

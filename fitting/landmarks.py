@@ -192,7 +192,7 @@ def _corrected(correctives: Correctives, offsets: Tensor, local: Tensor) -> Tens
 def _by_correctives(
     correctives: Correctives, carried: Tensor, local: Tensor, jacobians: Tensor, free: Tensor
 ) -> Tensor:
-    """Through ``dR = R skew(J d)`` to the offsets, through the carrier's rotation to the camera, summed per landmark."""
+    """Through ``dR = R skew(J d)`` to the offsets, by the carrier's rotation to the camera, summed per landmark."""
     eye = torch.eye(3, dtype=local.dtype, device=local.device)
     joints = free[int(correctives.root) :]
     turned, jacobian = local.index_select(1, joints), jacobians.index_select(1, joints)
@@ -210,8 +210,8 @@ def pull(
 ) -> Float[Tensor, "batch unknowns lines"]:
     """Derivatives of ``covector . landmark``, transposed: one line per row and landmark.
 
-    A joint turns everything below it rigidly, so the derivative of nearly every pair is the product of the joint's screw
-    with a force at the landmark; the few landmarks that skinning splits get theirs from their own levers.
+    A joint turns everything below it rigidly, so the derivative of nearly every pair is the product of the joint's
+    screw with a force at the landmark; the few landmarks that skinning splits get theirs from their own levers.
     Unknowns are ordered: coordinates of the free joints, translation, betas.
     """
     batch, _, rows, count = covectors.shape

@@ -8,14 +8,16 @@ from torch import Tensor
 
 from body.params import NUM_JOINTS
 from fitting.config import StageConfig
-from fitting.landmarks import BETAS, POSE, TRANSL, LandmarkTables, move, place, pull
+from fitting.interpenetration import CapsuleTables, interpenetration_lines
+from fitting.landmarks import BETAS, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
 from fitting.prior import PosePrior
 from fitting.solver import Quadratic
 from fitting.terms import (
     ANGLE_COLUMNS,
     ANGLE_SIGNS,
     Centred,
-    remove_place_and_scale,
+    landmark_derivatives,
+    landmark_residuals,
     reprojection_lines,
 )
 
@@ -64,14 +66,28 @@ class StageTables:
     """Of the four bending angles, those that are free."""
     angle_unknowns: Tensor
     """Where these lie among the unknowns."""
+    capsules: CapsuleTables | None
+    """None where interpenetration does not count."""
     root: int
     """Unknowns of the root: 3 or 0."""
 
 
 def make_stage_tables(
-    stage: StageConfig, landmarks: LandmarkTables, prior: PosePrior, robust_scale: float
+    stage: StageConfig,
+    landmarks: LandmarkTables,
+    prior: PosePrior,
+    robust_scale: float,
+    capsules: CapsuleTables | None = None,
 ) -> StageTables:
-    """Gather the constants of a stage."""
+    """Gather the constants of a stage.
+
+    Args:
+        stage: Weights.
+        landmarks: The keypoints' landmarks and what is free.
+        prior: Over poses.
+        robust_scale: Geman-McClure scale, crop pixels.
+        capsules: With the same joints free, where interpenetration counts.
+    """
     device, dtype = landmarks.base.device, landmarks.base.dtype
     root = 3 * int(0 in landmarks.free)
     joints = [joint for joint in landmarks.free if joint > 0]
@@ -105,6 +121,7 @@ def make_stage_tables(
         torch.tensor(ANGLE_SIGNS, **place_it),
         torch.tensor(bending, dtype=torch.long, device=device),
         torch.tensor(unknowns, dtype=torch.long, device=device),
+        capsules,
         root,
     )
 
@@ -147,15 +164,18 @@ class BodyProblem:
         weight = self.tables.stage.landmarks
         if evidence.centred is not None and weight > 0:
             found.append(self._landmark_lines(placed, evidence.centred, weight))
+        if self.tables.capsules is not None:
+            scale = 2.0**0.5 * self.tables.stage.interpenetration
+            depth, lines = interpenetration_lines(self.tables.capsules, state)
+            found.append(((0.5 * scale**2) * depth.square().sum(-1), scale * depth, scale * lines))
         return found
 
-    def _landmark_lines(self, placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
-        count = placed.points.shape[-1]
-        scaled = (2.0**0.5 * weight) * centred.weights
-        axes = torch.eye(3, dtype=scaled.dtype, device=scaled.device)[:, :, None] * scaled[:, None, None]
-        lines = pull(self.tables.landmarks, placed, axes).unflatten(-1, (3, count))
-        lines = remove_place_and_scale(lines, centred).flatten(2)
-        residuals = remove_place_and_scale(placed.points * scaled[:, None], centred).flatten(1)
+    def _landmark_lines(self, placed: Placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
+        scale = 2.0**0.5 * weight
+        axes = torch.eye(3, dtype=centred.weights.dtype, device=centred.weights.device)[:, :, None]
+        lines = pull(self.tables.landmarks, placed, axes * centred.weights[:, None, None])
+        lines = scale * landmark_derivatives(lines, placed.points, centred)
+        residuals = scale * landmark_residuals(placed.points, centred).flatten(1)
         return 0.5 * residuals.square().sum(-1), residuals, lines
 
     def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""SPIN's first-order fitter in plain form: Adam on the full mesh, by autograd. The oracle in tests and the benchmark's anchor.
+"""SPIN's first-order fitter in plain form: Adam on the full mesh, by autograd. The anchor of tests and benchmarks.
 
 After the description of SMPLify inside SPIN (Kolotouros et al. 2019): 100 steps on orientation and translation over the
 torso, then 100 on pose, shape and orientation with the camera fixed. Needs the ``smplx`` package, which poses the mesh.
@@ -40,7 +40,7 @@ class ReferenceConfig:
     """Of Adam, betas (0.9, 0.999)."""
     robust_scale: float = 100.0
     """Geman-McClure scale, in pixels of the 224-pixel crop."""
-    weights: StageConfig = StageConfig()
+    weights: StageConfig = StageConfig(pose_prior=4.78, angle_prior=15.2, shape_prior=5.0)
     """Pose, angle and shape prior; the defaults are SPIN's."""
     depth_weight: float = 100.0
     """Per metre that the camera stage changes the depth."""

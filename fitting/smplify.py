@@ -12,13 +12,17 @@ from body.params import NUM_JOINTS
 from fitting.camera import TORSO, least_squares_translation, torso_translation
 from fitting.config import FitConfig, StageConfig
 from fitting.evidence import Usable, check_inputs, make_evidence, usable_keypoints
+from fitting.interpenetration import make_capsule_tables
 from fitting.landmark_tables import make_tables
-from fitting.landmarks import TRANSL, pack, place, unpack
+from fitting.landmarks import BETAS, TRANSL, pack, place, unpack
 from fitting.prior import PosePrior, load_pose_prior
 from fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
-from fitting.solver import Status, minimize
-from fitting.starts import make_starts
+from fitting.solver import Minimum, Status, minimize
+from fitting.starts import flip_limb, make_starts
 from geometry import TensorRecord
+
+NEAREST = 0.3
+"""Metres: a start whose observed landmarks come nearer than this is moved back."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +89,11 @@ class Fitter:
         self.mean_pose = self.prior.mean.to(**place_it)
 
     def _prepare(self, stage: StageConfig) -> StageTables:
-        landmarks = make_tables(
-            self.kinematics, self._free_joints(stage), "transl" in stage.free, "betas" in stage.free
-        )
-        return make_stage_tables(stage, landmarks, self.prior, self.config.robust_scale)
+        free = (self._free_joints(stage), "transl" in stage.free, "betas" in stage.free)
+        landmarks = make_tables(self.kinematics, *free)
+        capsules = make_capsule_tables(self.body, *free) if stage.interpenetration > 0 else None
+        scale = stage.robust_scale or self.config.robust_scale
+        return make_stage_tables(stage, landmarks, self.prior, scale, capsules)
 
     def _free_joints(self, stage: StageConfig) -> tuple[int, ...]:
         """Joints that turn at least one landmark: the others would follow the prior alone, so they stay as they are."""
@@ -109,27 +114,41 @@ class Fitter:
     def fit(self, detections: Detections, init: BodyEstimate) -> Fit:
         """`fit` for checked, flat batches of the body's dtype."""
         evidence, _ = make_evidence(detections, init, self.usable)
-        rows, starts = len(evidence.focal), len(self.config.starts)
         given = pack(init.params)
-        states = make_starts(given, self.config.starts, self.mean_pose)
-        every = torch.arange(rows, device=given.device).repeat(starts)
+        # A start that is not a number is no start: the mean pose takes its place.
+        sound = torch.isfinite(given).all(-1, keepdim=True)
+        given = torch.where(sound, given, make_starts(torch.zeros_like(given), ("mean",), self.mean_pose))
         status = self._judge(evidence)
-        usable = (status < 0).repeat(starts).nonzero()[:, 0]
-        packed, energy, ended, steps = self._run(states[usable], evidence.take(every[usable]))
-        shape = (starts, rows)
-        energies = given.new_full(shape, torch.inf).flatten()
-        energies[usable] = energy
-        best = energies.view(shape).argmin(0)
-        chosen = best * rows + torch.arange(rows, device=given.device)
-        final = given.repeat(starts, 1)
-        codes, taken = status.repeat(starts), torch.zeros_like(status).repeat(starts)
-        final[usable], codes[usable], taken[usable] = packed, ended, steps
-        unfit = (status >= 0).nonzero()[:, 0]
-        if len(unfit):
-            energies[chosen[unfit]] = self._energy(given[unfit], evidence.take(unfit))
-        params = unpack(final[chosen])
+        fittable = (status < 0).nonzero()[:, 0]
+        start, steps = torch.zeros_like(status), torch.zeros_like(status)
+        if len(fittable) == len(status):
+            state, energy, status, start, steps = self._compete(given, evidence)
+        else:
+            state, energy = given.clone(), self._energy(given, evidence)
+            found = self._compete(given[fittable], evidence.take(fittable))
+            for whole, part in zip((state, energy, status, start, steps), found, strict=True):
+                whole[fittable] = part
+        params = unpack(state)
         params = replace(params, global_orient=_orthonormal(params.global_orient))
-        return Fit(replace(init, params=params), energies[chosen], codes[chosen], best, taken[chosen])
+        return Fit(replace(init, params=params), energy, status, start, steps)
+
+    def _compete(self, given: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Run every start side by side; the lowest energy of each row wins."""
+        rows, starts = len(given), len(self.config.starts)
+        every = torch.arange(rows, device=given.device)
+        states = self._place_camera(
+            make_starts(given, self.config.starts, self.mean_pose), evidence.take(every.repeat(starts))
+        )
+        found = self._run(self.stages, states, evidence.take(every.repeat(starts)))
+        best = found.energy.view(starts, rows).argmin(0)
+        found = Minimum(*(field[best * rows + every] for field in found))
+        for limb in self.config.limb_flips:
+            flipped = flip_limb(found.state, limb, self.body.rest_joints(found.state[:, BETAS]))
+            other = self._run(self.stages[-1:], flipped, evidence)
+            better = other.energy < found.energy
+            pairs = zip(other, found, strict=True)
+            found = Minimum(*(torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
+        return found.state, found.energy, found.status, best, found.steps
 
     def _judge(self, evidence: Evidence) -> Int[Tensor, "batch"]:
         """Flag rows whose evidence cannot place a body; -1 for the others."""
@@ -137,26 +156,24 @@ class Fitter:
         count = seen.sum(-1)
         weight = seen / count.clamp_min(1)[:, None]
         centred = evidence.observed - (weight[:, None] * evidence.observed).sum(-1, keepdim=True)
-        spread = torch.linalg.eigvalsh((weight[:, None] * centred) @ centred.mT).clamp_min(0.0).sqrt()
+        (xx, xy), (_, yy) = (row.unbind(1) for row in ((weight[:, None] * centred) @ centred.mT).unbind(1))
+        across = 0.5 * (xx + yy) - (0.25 * (xx - yy).square() + xy.square()).sqrt()
         status = torch.full_like(count, -1)
-        # Coinciding points, or points on a line, fix neither size nor turn: under half a pixel across, in the crop.
-        status[spread[:, 0] < 0.5] = int(Status.DEGENERATE)
-        status[count < self.config.min_keypoints] = int(Status.NOT_ENOUGH_EVIDENCE)
-        return status
+        # Coinciding points, or points on a line, fix neither size nor turn: less than half a pixel across, in the crop.
+        status = torch.where(across < (0.25 + 1e-6 * (xx + yy)), int(Status.DEGENERATE), status)
+        return torch.where(count < self.config.min_keypoints, int(Status.NOT_ENOUGH_EVIDENCE), status)
 
-    def _run(self, states: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        states = self._place_camera(states, evidence)
-        steps = torch.zeros(len(states), dtype=torch.long, device=states.device)
-        energy = states.new_zeros(len(states))
-        status = steps
-        for tables in self.stages:
+    def _run(self, stages: list[StageTables], states: Tensor, evidence: Evidence) -> Minimum:
+        steps = 0
+        found = Minimum(states, states[:, 0], *[torch.zeros(len(states), dtype=torch.long, device=states.device)] * 2)
+        for tables in stages:
             looked = evidence
             if tables.stage.keypoints == "torso":
                 looked = replace(evidence, confidence=self._torso_confidence(evidence))
-            problem = BodyProblem(tables, looked, states)
-            states, energy, status, taken = minimize(problem, states, tables.stage.solver)
-            steps = steps + taken
-        return states, energy, status, steps
+            problem = BodyProblem(tables, looked, found.state)
+            found = minimize(problem, found.state, tables.stage.solver)
+            steps = steps + found.steps
+        return found._replace(steps=steps)
 
     def _torso_confidence(self, evidence: Evidence) -> Tensor:
         """Confidence of the torso alone; of everything where less than three torso points were seen."""
@@ -164,18 +181,21 @@ class Fitter:
         return torch.where(((torso > 0).sum(-1) >= 3)[:, None], torso, evidence.confidence)
 
     def _place_camera(self, states: Tensor, evidence: Evidence) -> Tensor:
-        if self.config.camera_init == "none":
-            return states
         states = states.clone()
-        states[:, TRANSL] = 0.0
+        if self.config.camera_init != "none":
+            states[:, TRANSL] = 0.0
         points = place(self.stages[0].landmarks, states).points
         if self.config.camera_init == "torso":
             confidence = self._torso_confidence(evidence)
-            states[:, TRANSL] = torso_translation(points, evidence.observed, confidence, evidence.focal)
+            shift = torso_translation(points, evidence.observed, confidence, evidence.focal)
+        elif self.config.camera_init == "least_squares":
+            shift = least_squares_translation(points, evidence.observed, evidence.confidence, evidence.focal)
         else:
-            states[:, TRANSL] = least_squares_translation(
-                points, evidence.observed, evidence.confidence, evidence.focal
-            )
+            shift = torch.zeros_like(states[:, TRANSL])
+        # Whatever is seen lies in front of the camera.
+        nearest = torch.where(evidence.confidence > 0, points[:, 2], torch.inf).amin(-1) + shift[:, 2]
+        shift[:, 2] += (NEAREST - nearest).clamp_min(0.0)
+        states[:, TRANSL] += shift
         return states
 
     def _energy(self, states: Tensor, evidence: Evidence) -> Tensor:

@@ -1,13 +1,16 @@
 """Other places to start from: what a single view cannot tell apart."""
 
+from dataclasses import replace
 from math import pi
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fitting.config import Start
-from fitting.landmarks import ORIENT, POSE
+from body.model import forward_kinematics
+from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitting.config import Limb, Start
+from fitting.landmarks import ORIENT, POSE, exponential, pack, unpack
 
 
 def make_starts(
@@ -53,3 +56,44 @@ def _mean(given: Tensor, mean_pose: Tensor, angle: float) -> Tensor:
     mean[:, ORIENT] = (facing @ _yaw(angle, given)).flatten()
     mean[:, POSE] = mean_pose
     return mean
+
+
+LIMBS: dict[Limb, tuple[str, str, str]] = {
+    "left_arm": ("left_shoulder", "left_elbow", "left_wrist"),
+    "right_arm": ("right_shoulder", "right_elbow", "right_wrist"),
+    "left_leg": ("left_hip", "left_knee", "left_ankle"),
+    "right_leg": ("right_hip", "right_knee", "right_ankle"),
+}
+
+
+def flip_limb(
+    state: Float[Tensor, "batch numbers"], limb: Limb, rest: Float[Tensor, "batch joints 3"]
+) -> Float[Tensor, "batch numbers"]:
+    """Mirror a limb's two bones in depth: the other pose that looks the same from where the camera stands.
+
+    Each bone is turned by the smallest rotation that negates its component along z; what hangs on it turns along.
+
+    Args:
+        state: Packed bodies.
+        limb: Which limb.
+        rest: Joints of the T-pose, metres.
+    """
+    params = unpack(state)
+    rotations = params.rotations.clone()
+    world, places = forward_kinematics(rotations, rest)
+    joints = [JOINT_NAMES.index(name) for name in LIMBS[limb]]
+    above = world[:, JOINT_PARENTS[joints[0]]]
+    for joint, child in zip(joints[:2], joints[1:], strict=True):
+        bone = torch.nn.functional.normalize(places[:, child] - places[:, joint], dim=-1)
+        turned = _smallest_turn(bone, bone * bone.new_tensor([1.0, 1.0, -1.0])) @ world[:, joint]
+        rotations[:, joint] = above.mT @ turned
+        above = turned
+    return pack(replace(params, body_pose=rotations[:, 1:]))
+
+
+def _smallest_turn(start: Tensor, end: Tensor) -> Tensor:
+    """Rotation that takes one unit vector to another about their common normal."""
+    cross = torch.linalg.cross(start, end)
+    sine = cross.norm(dim=-1, keepdim=True)
+    angle = torch.atan2(sine, (start * end).sum(-1, keepdim=True))
+    return exponential(cross / sine.clamp_min(1e-9) * angle)[0]

@@ -77,14 +77,16 @@ def reprojection_lines(
 
 
 class Centred(NamedTuple):
-    """A weighted cloud without its mean: unit weights and unit shape, flattened for `landmark_lines`."""
+    """Observed 3D landmarks without their place: confidence-weighted, centred, split into size and shape."""
 
     weights: Float[Tensor, "batch landmarks"]
     """Confidences."""
     mean_axis: Float[Tensor, "batch landmarks"]
     """Confidences as a unit vector (0 where all are 0)."""
     shape: Float[Tensor, "batch 3 landmarks"]
-    """The observed cloud, centred, weighted, as a unit vector."""
+    """Unit length over all numbers."""
+    size: Float[Tensor, "batch"]
+    """Metres."""
 
 
 def centre_landmarks(
@@ -92,26 +94,55 @@ def centre_landmarks(
 ) -> Centred:
     """Prepare observed 3D landmarks of unknown place and size."""
     axis = confidence / confidence.norm(dim=-1, keepdim=True).clamp_min(1e-9)
-    weighted = landmarks * confidence[:, None]
-    weighted = weighted - (weighted * axis[:, None]).sum(-1, keepdim=True) * axis[:, None]
-    norm = weighted.flatten(1).norm(dim=-1).clamp_min(1e-9)
-    return Centred(confidence, axis, weighted / norm[:, None, None])
+    weighted = _without_mean(landmarks * confidence[:, None], axis)
+    size = weighted.flatten(1).norm(dim=-1)
+    return Centred(confidence, axis, weighted / size.clamp_min(1e-9)[:, None, None], size)
 
 
-def remove_place_and_scale(lines: Float[Tensor, "batch *any 3 landmarks"], centred: Centred) -> Tensor:
-    """Project weighted values per landmark onto what neither a shift nor a scaling of the observed cloud explains.
-
-    The best scale and shift are linear in the landmarks, so eliminating them is this one constant projection.
-    """
-    spread = (slice(None),) + (None,) * (lines.ndim - 3)
-    axis, shape = centred.mean_axis[spread][..., None, :], centred.shape[spread]
-    lines = lines - (lines * axis).sum(-1, keepdim=True) * axis
-    return lines - (lines * shape).sum((-2, -1), keepdim=True) * shape
+def _without_mean(lines: Tensor, axis: Tensor) -> Tensor:
+    return lines - (lines * axis[:, None]).sum(-1, keepdim=True) * axis[:, None]
 
 
 def landmarks_3d(points: Float[Tensor, "batch 3 landmarks"], centred: Centred) -> Float[Tensor, "batch"]:
-    """Squared distance (m^2, confidence-weighted) to observed 3D landmarks after the best shift and scale of them."""
-    return remove_place_and_scale(points * centred.weights[:, None], centred).square().sum((-2, -1))
+    """Squared distance (m^2, confidence-weighted) between observed 3D landmarks and the body's, place and size removed.
+
+    Both clouds are centred and the body's is brought to the observed one's size. Only its best multiple is taken away:
+    what remains is the sine of the angle between two shapes, times the observed size. Scaling the observed cloud to the
+    body instead would reward small bodies.
+    """
+    return landmark_residuals(points, centred).square().sum((1, 2))
+
+
+def landmark_residuals(
+    points: Float[Tensor, "batch 3 landmarks"], centred: Centred
+) -> Float[Tensor, "batch 3 landmarks"]:
+    """Residuals of `landmarks_3d`, metres."""
+    cloud = _without_mean(points * centred.weights[:, None], centred.mean_axis)
+    unit = cloud / cloud.flatten(1).norm(dim=-1).clamp_min(1e-9)[:, None, None]
+    along = (unit * centred.shape).sum((1, 2))
+    return centred.size[:, None, None] * (unit - along[:, None, None] * centred.shape)
+
+
+def landmark_derivatives(
+    lines: Float[Tensor, "batch unknowns axes_landmarks"],
+    points: Float[Tensor, "batch 3 landmarks"],
+    centred: Centred,
+) -> Float[Tensor, "batch unknowns axes_landmarks"]:
+    """Derivatives of `landmark_residuals` from those of the confidence-weighted landmarks.
+
+    The projections off the mean, off the body's own shape (its size is divided out) and off the observed shape are
+    symmetric, so they act on the lines in turn, each in one rank-one update.
+    """
+    count = points.shape[-1]
+    cloud = _without_mean(points * centred.weights[:, None], centred.mean_axis).flatten(1)
+    length = cloud.norm(dim=-1).clamp_min(1e-9)
+    unit, shape = (cloud / length[:, None])[:, None], centred.shape.flatten(1)[:, None]
+    lines = lines.unflatten(-1, (3, count))
+    axis = centred.mean_axis[:, None, None]
+    lines = (lines - (lines * axis).sum(-1, keepdim=True) * axis).flatten(2)
+    lines = lines - (lines * unit).sum(-1, keepdim=True) * unit
+    lines = lines - (lines * shape).sum(-1, keepdim=True) * shape
+    return lines * (centred.size / length)[:, None, None]
 
 
 def angle_prior(pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch"]:

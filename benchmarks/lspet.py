@@ -1,0 +1,78 @@
+"""Given 2D joints of people in gymnastics and parkour (LSP Extended): how near do fits from the mean pose come?
+
+    python -m benchmarks lspet --data DIR --mocap FILE
+
+``DIR`` holds ``joints.npz`` (joints (people, 14, 3): x, y, visible). Errors are distances of the visible joints over
+the longer side of the box around them. The prior's energy counts from its lowest value, and is compared with that of
+held-out motion capture.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.metrics import Metric
+from body import Body, BodyEstimate, Detections, KeypointKinematics, convention_named, upright
+from data.mocap import full_pose, load_mocap
+from fitting import FitConfig, fit, load_pose_prior
+from fitting.terms import pose_prior
+from geometry import camera_of, project, rotmat_to_rotvec, rotvec_to_rotmat
+
+CONVENTION = "lsp14"
+
+
+def load_people(folder: Path) -> tuple[Detections, BodyEstimate]:
+    """Read the annotated joints; the start is the prior's mean pose, facing the camera, named ``open-1``."""
+    with np.load(folder / "joints.npz", allow_pickle=False) as file:
+        joints = torch.from_numpy(file["joints"].astype(np.float32))
+    visible = joints[..., 2] > 0
+    low = torch.where(visible[..., None], joints[..., :2], torch.inf).amin(-2)
+    high = torch.where(visible[..., None], joints[..., :2], -torch.inf).amax(-2)
+    boxes = torch.nan_to_num(torch.cat([low, high], -1), posinf=0.0, neginf=0.0)
+    detections = Detections(joints[..., :2], visible.float(), boxes, CONVENTION)
+    # The photos are crops of unknown cameras around people about 120 px tall.
+    width = float(torch.quantile(high[:, 0], 0.99))
+    height = float(torch.quantile(high[:, 1], 0.99))
+    return detections, mean_start(len(joints), width, height)
+
+
+def mean_start(count: int, width: float, height: float) -> BodyEstimate:
+    """The prior's mean pose in front of the default camera of a photo."""
+    camera = camera_of(int(width), int(height))
+    pose = load_pose_prior().mean.to(torch.float32).view(-1, 3)
+    start = replace(upright(count), body_pose=rotvec_to_rotmat(pose).expand(count, -1, 3, 3))
+    camera = camera.map(lambda tensor: tensor.expand(count, *tensor.shape).clone())
+    return BodyEstimate(replace(start, transl=start.transl + torch.tensor([0.0, 0.0, 5.0])), camera)
+
+
+def joint_errors(body: Body, estimate: BodyEstimate, detections: Detections) -> Tensor:
+    """Mean distance of each person's observed keypoints over the longer side of the box; NaN where none is seen."""
+    names = tuple(str(name) for name in convention_named(detections.convention).landmarks)
+    pixels = project(KeypointKinematics(body, names)(estimate.params), estimate.camera)
+    seen = detections.confidence > 0
+    distance = torch.where(seen, (pixels - detections.keypoints).norm(dim=-1), 0.0).sum(-1) / seen.sum(-1)
+    return distance / (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1)
+
+
+def run(body: Body, folder: Path, mocap: Path, config: FitConfig = FitConfig(), quick: bool = False) -> list[Metric]:
+    """Fit everyone from the mean pose."""
+    detections, init = load_people(folder)
+    init = replace(init, body=body.name)
+    if quick:
+        detections, init = detections[:200], init[:200]
+    result = fit(body, detections, init, config)
+    errors = joint_errors(body, result.estimate, detections)
+    prior = load_pose_prior()
+    poses = rotmat_to_rotvec(result.estimate.params.body_pose).flatten(1).double()
+    held_out = full_pose(load_mocap(mocap).held_out().sample(4000, torch.Generator().manual_seed(0)))
+    mocap_energy = pose_prior(held_out[:, 1:].flatten(1).double(), prior)
+    return [
+        Metric("lspet.joint_error", 100.0 * float(errors.nanmean()), "% of box side", "lower"),
+        Metric("lspet.joint_error.median", 100.0 * float(errors.nanmedian()), "% of box side", "lower"),
+        Metric("lspet.prior_energy.median", float(pose_prior(poses, prior).median()), "nats", "lower"),
+        Metric("lspet.prior_energy.mocap", float(mocap_energy.median()), "nats", "none"),
+        Metric("lspet.converged", 100.0 * float(result.converged.float().mean()), "%", "higher"),
+    ]
