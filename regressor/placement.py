@@ -11,6 +11,8 @@ from geometry import Camera, project
 
 MIN_KEYPOINTS = 3
 """Fewer observed keypoints than this do not place a body."""
+MAX_CHANGE = 2.0
+"""How many times further or nearer than first guessed a body may be put."""
 
 
 def place_body(
@@ -23,8 +25,8 @@ def place_body(
     """Replace ``transl`` by the weighted least-squares solution, reweighted so that outliers lose their say.
 
     A point q (relative to the translation t) lands on pixel u when f (q_xy + t_xy) = (u - c)(q_z + t_z), which is
-    linear in t. Reweighting is Geman-McClure's with a scale of three times the median error. People with fewer than
-    three keypoints, or whose solution lies behind the camera, keep the translation they have.
+    linear in t. Reweighting is Geman-McClure's with a scale of three times the median error. The distance changes
+    at most by `MAX_CHANGE`. People with fewer than three keypoints keep the translation they have.
 
     Args:
         params: Pose, shape and a first guess of the place.
@@ -35,11 +37,17 @@ def place_body(
     """
     points = kinematics(replace(params, transl=torch.zeros_like(params.transl)))
     rays = (keypoints - camera.principal_point[:, None]) / camera.focal[:, None, None]
+    middle = points[..., 2].mean(1)
+    guess = (params.transl[:, 2] + middle).clamp_min(0.1)
     weight = confidence.square()
     transl = params.transl
     for _ in range(5):
-        solved = _solve(points, rays, weight)
-        transl = torch.where((solved[:, 2:] + points[..., 2].mean(1, keepdim=True)) > 0.1, solved, transl)
+        # A pose that does not fit, upside down for one, is best explained by a body at the lens or far away.
+        depth = _solve(points, rays, weight)[:, 2] + middle
+        depth = torch.minimum(torch.maximum(depth, guess / MAX_CHANGE), guess * MAX_CHANGE) - middle
+        wanted = rays * (points[..., 2:] + depth[:, None, None]) - points[..., :2]
+        share = weight / weight.sum(-1, keepdim=True).clamp_min(1e-9)
+        transl = torch.cat([(share[..., None] * wanted).sum(1), depth[:, None]], -1)
         error = (project(points + transl[:, None], camera) - keypoints).norm(dim=-1)
         weight = confidence.square() * _robust(error, confidence)
     enough = (confidence > 0).sum(-1, keepdim=True) >= MIN_KEYPOINTS

@@ -18,7 +18,7 @@ def evidence(*batch: int, seed: int = 0):
 
 
 def lost(params):
-    return replace(params, transl=torch.tensor([0.5, -0.4, 9.0]).expand_as(params.transl))
+    return replace(params, transl=torch.tensor([0.5, -0.4, 6.0]).expand_as(params.transl))
 
 
 def test_a_body_is_put_where_its_keypoints_say():
@@ -57,3 +57,14 @@ def test_a_batch_gives_what_single_people_give():
     together = place_body(lost(params), kinematics, keypoints, confidence, camera)
     alone = place_body(lost(params)[1:2], kinematics, keypoints[1:2], confidence[1:2], camera[1:2])
     torch.testing.assert_close(together.transl[1:2], alone.transl)
+
+
+def test_a_body_upside_down_stays_about_as_far_as_guessed():
+    params, kinematics, keypoints, confidence, camera = evidence(4)
+    flip = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
+    wrong = replace(params, global_orient=flip @ params.global_orient)
+    placed = place_body(wrong, kinematics, keypoints, confidence, camera)
+    ratio = placed.transl[:, 2] / params.transl[:, 2]
+    assert bool((ratio > 0.4).all()) and bool((ratio < 2.2).all())
+    middle = project(kinematics(placed), camera).mean(1)
+    assert float((middle - keypoints.mean(1)).norm(dim=-1).max()) < 200.0
