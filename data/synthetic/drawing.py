@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from data.synthetic import kernels
 from data.synthetic.figures import Figure
 from data.synthetic.lighting import Light
 from data.synthetic.textures import TexturePool
@@ -73,6 +72,8 @@ class Stage:
 
 def set_stage(figures: list[Figure], pool: TexturePool, view: View) -> Stage:
     """Join figures; each texture at the level that fits its size on the screen."""
+    from data.synthetic import kernels
+
     starts = np.cumsum([0, *(len(figure.vertices) for figure in figures)])
     first_slot = np.cumsum([0, *(len(figure.layers) for figure in figures)])
     tables = []
@@ -135,6 +136,8 @@ class Drawing:
 
 def draw(stage: Stage, view: View, pool: TexturePool) -> Drawing:
     """Find what each pixel sees."""
+    from data.synthetic import kernels
+
     screen = view.screen(stage.vertices, float(SUPERSAMPLING))
     window = _window(screen, view)
     top, bottom, left, right = (SUPERSAMPLING * edge for edge in window)
@@ -150,6 +153,8 @@ def draw(stage: Stage, view: View, pool: TexturePool) -> Drawing:
 
 
 def _window(screen: np.ndarray, view: View) -> tuple[int, int, int, int]:
+    from data.synthetic import kernels
+
     height, width = view.size
     near = screen[screen[:, 2] > kernels.NEAR] / SUPERSAMPLING
     if len(near) == 0:
@@ -172,6 +177,8 @@ def light_up(
         pool: Textures.
         light: In the camera frame.
     """
+    from data.synthetic import kernels
+
     top, _, left, _ = (SUPERSAMPLING * edge for edge in drawing.window)
     screen = view.screen(stage.vertices, float(SUPERSAMPLING)) - np.array([left, top, 0.0])
     sky = np.ones_like(drawing.depth)
@@ -200,6 +207,8 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 def _sunlit(drawing: Drawing, stage: Stage, view: View, light: Light) -> Float[np.ndarray, "rows columns"]:
     """1 where the sun reaches a pixel, 0 in a shadow that figures cast on themselves and on each other."""
+    from data.synthetic import kernels
+
     result = np.ones_like(drawing.depth)
     if light.sun.max() <= 0.02 * light.sky[0].max():
         return result

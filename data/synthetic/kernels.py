@@ -111,12 +111,9 @@ def draw_depth(screen, faces, depth):
 @compiled
 @no_type_check
 def add_normals(vertices, faces, normals):
-    """Unit normals of the vertices, outward for faces that are counter-clockwise seen from outside.
+    """Write unit normals of the vertices, outward for faces that are counter-clockwise seen from outside.
 
-    Args:
-        vertices: (vertices, 3) float32.
-        faces: (faces, 3).
-        normals: (vertices, 3) float32, 0 beforehand; written.
+    All arrays have three columns; ``normals`` is 0 beforehand.
     """
     for face in range(faces.shape[0]):
         i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]

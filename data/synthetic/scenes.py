@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from body import BodyParams
-from data.synthetic import kernels
 from data.synthetic.assets import Assets, Side
 from data.synthetic.config import SceneConfig
 from data.synthetic.drawing import Stage, View, draw, light_up, set_stage
@@ -158,6 +157,8 @@ def _draw_exactly(
     stage: Stage, view: View, pool: TexturePool, faces: np.ndarray | slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Face ids and depth at pixel centres, and the screen coordinates."""
+    from data.synthetic import kernels
+
     screen = view.screen(stage.vertices)
     face_ids, depth = np.full(view.size, -1, np.int32), np.full(view.size, np.inf, np.float32)
     kernels.draw_layers(
@@ -173,6 +174,8 @@ def _silhouette(stage: Stage, number: int, view: View, pool: TexturePool) -> np.
 
 
 def _map(stage: Stage, view: View, pool: TexturePool, people: int) -> Maps:
+    from data.synthetic import kernels
+
     face_ids, depth, screen = _draw_exactly(stage, view, pool, slice(None))
     seen = face_ids >= 0
     rows = np.where(seen, face_ids, 0)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import PIL.Image
 import pytest
@@ -6,9 +8,11 @@ import torch
 from body import BodyParams, load_body
 from evaluation.protocols import protocol_named
 from evaluation.truth import read_truth
+from pipelines.config import load_config
 from pipelines.synthesize import SynthesizeConfig, main
 from tests.small_assets import write_assets
 
+PRESETS = Path(__file__).parents[2] / "configs" / "synthesize"
 SMALL = ["--scene.height", "64", "--scene.width", "80", "--texture-side", "32"]
 
 
@@ -90,3 +94,8 @@ def test_wrong_options_are_refused(changes, told):
 def test_a_benchmark_of_unequal_grades_is_refused():
     with pytest.raises(ValueError, match="do not divide"):
         SynthesizeConfig(preset="open-bench", count=7)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_is_a_valid_config(preset):
+    assert load_config(preset, SynthesizeConfig).photos >= 60
