@@ -45,7 +45,21 @@ def edges(screen, corners, x, y):
 
 @compiled
 @no_type_check
-def draw_faces(screen, faces, first_row, limits, face_ids, depth):
+def _lines(screen, corners):
+    """`edges` as (a x + b y + c) for each corner, turned so that inside is positive, and the doubled area."""
+    i, j, k = corners
+    ax, ay, bx, by, cx, cy = screen[i, 0], screen[i, 1], screen[j, 0], screen[j, 1], screen[k, 0], screen[k, 1]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    turn = -1.0 if area < 0 else 1.0
+    u = (turn * (by - cy), turn * (cx - bx), turn * (bx * cy - by * cx))
+    v = (turn * (cy - ay), turn * (ax - cx), turn * (cx * ay - cy * ax))
+    w = (turn * (ay - by), turn * (bx - ax), turn * (ax * by - ay * bx))
+    return u, v, w, turn * area
+
+
+@compiled
+@no_type_check
+def draw_faces(screen, faces, first_row, limits, face_ids, nearness):
     """Keep the nearest face at each pixel centre of a band of rows.
 
     Args:
@@ -54,44 +68,48 @@ def draw_faces(screen, faces, first_row, limits, face_ids, depth):
         first_row: Row of the picture at which the band starts.
         limits: Least depth of a corner in metres, least doubled area in square pixels; faces below are left out.
         face_ids: (rows, columns) integers, written; -1 where there is no face.
-        depth: (rows, columns) float32, written; infinite where there is no face.
+        nearness: (rows, columns) float32, written: 1 / depth; 0 where there is no face.
     """
     rows, columns = face_ids.shape
     near, min_double_area = limits
     face_ids[:] = -1
-    depth[:] = math.inf
+    nearness[:] = 0.0
     for face in range(faces.shape[0]):
         i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
         top, bottom = span(screen[i, 1], screen[j, 1], screen[k, 1], first_row, rows)
         left, right = span(screen[i, 0], screen[j, 0], screen[k, 0], 0, columns)
         az, bz, cz = screen[i, 2], screen[j, 2], screen[k, 2]
-        if top > bottom or left > right or not (az >= near and bz >= near and cz >= near):
+        # Written so that a corner that is not a number fails it.
+        if top > bottom or left > right or not (az >= near and bz >= near and cz >= near and az + bz + cz < math.inf):
             continue
-        double_area = edges(screen, (i, j, k), screen[i, 0], screen[i, 1])[0]
-        if not (min_double_area <= abs(double_area) < math.inf):
+        u, v, w, double_area = _lines(screen, (i, j, k))
+        if not (min_double_area <= double_area < math.inf):
             continue
-        over_az, over_bz, over_cz = 1.0 / az, 1.0 / bz, 1.0 / cz
+        over_az, over_bz, over_cz = 1.0 / (az * double_area), 1.0 / (bz * double_area), 1.0 / (cz * double_area)
         for row in range(top, bottom + 1):
+            y = row + first_row + 0.5
+            u_row, v_row, w_row = u[1] * y + u[2], v[1] * y + v[2], w[1] * y + w[2]
             for column in range(left, right + 1):
-                u, v, w = edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
-                if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
-                    z = np.float32(double_area / (u * over_az + v * over_bz + w * over_cz))
-                    if z < depth[row, column]:
-                        depth[row, column] = z
+                x = column + 0.5
+                at_a, at_b, at_c = u[0] * x + u_row, v[0] * x + v_row, w[0] * x + w_row
+                if at_a >= 0 and at_b >= 0 and at_c >= 0:
+                    found = np.float32(at_a * over_az + at_b * over_bz + at_c * over_cz)
+                    if found > nearness[row, column]:
+                        nearness[row, column] = found
                         face_ids[row, column] = face
 
 
 @compiled
 @no_type_check
 def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
-    """Write the perspective-correct weights of each visible face's corners, and depth 0 where there is none.
+    """Write depth and the perspective-correct weights of each visible face's corners; depth 0 where there is none.
 
     Args:
         screen: As in `draw_faces`.
         faces: As in `draw_faces`.
         first_row: As in `draw_faces`.
         face_ids: (rows, columns), as `draw_faces` left it.
-        depth: (rows, columns) float32, written where there is no face.
+        depth: (rows, columns) float32, written, metres.
         barycentrics: (rows, columns, 3) float32, written where there is a face; 0 beforehand.
     """
     rows, columns = face_ids.shape
@@ -103,8 +121,10 @@ def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
                 continue
             i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
             u, v, w = edges(screen, (i, j, k), column + 0.5, row + first_row + 0.5)
+            area = u + v + w
             u, v, w = u / screen[i, 2], v / screen[j, 2], w / screen[k, 2]
-            scale = 1.0 / (u + v + w)
-            barycentrics[row, column, 0] = u * scale
-            barycentrics[row, column, 1] = v * scale
-            barycentrics[row, column, 2] = w * scale
+            total = u + v + w
+            depth[row, column] = area / total
+            barycentrics[row, column, 0] = u / total
+            barycentrics[row, column, 1] = v / total
+            barycentrics[row, column, 2] = w / total

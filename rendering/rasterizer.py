@@ -40,7 +40,7 @@ class Rasterizer(Protocol):
     """Finds the face that each pixel sees.
 
     Pixel column i and row j have their centre at (i + 0.5, j + 0.5). A face covers a pixel if the centre lies inside or
-    on its border; the nearest covering face wins, and among equally near ones (depth in float32) the one with the
+    on its border; the nearest covering face wins, and among equally near ones (1 / depth in float32) the one with the
     lowest index. Both sides of a face are seen. Left out are degenerate faces, faces with a corner that is not finite,
     and faces with a corner less than `NEAR` in front of the camera plane.
     """

@@ -9,7 +9,7 @@ from rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
 
 CHUNK = 1 << 22
 """Pairs of face and pixel looked at together; bounds the memory at about 0.5 GB."""
-_NOTHING = torch.iinfo(torch.int64).max
+_LAST = 0xFFFFFFFF
 
 
 class TorchRasterizer:
@@ -29,13 +29,13 @@ class TorchRasterizer:
         triangles = scene.screen[:, faces.to(scene.vertices.device).long()].flatten(0, 1)
         meshes, (height, width) = len(scene.vertices), size
         boxes = _pixel_boxes(triangles, height, width)
-        nearest = torch.full((meshes * height * width,), _NOTHING, dtype=torch.int64, device=triangles.device)
+        nearest = torch.zeros(meshes * height * width, dtype=torch.int64, device=triangles.device)
         for chosen in _chunks(boxes):
-            pixels, depth, owner = _covered_pixels(triangles[chosen], boxes[chosen])
+            pixels, nearness, owner = _covered_pixels(triangles[chosen], boxes[chosen])
             mesh, face = chosen[owner] // len(faces), chosen[owner] % len(faces)
-            # The bits of positive floats sort as integers: one minimum finds the nearest face, then the lowest index.
-            key = depth.float().view(torch.int32).long() << 32 | face
-            nearest.scatter_reduce_(0, (mesh * height + pixels[:, 1]) * width + pixels[:, 0], key, "amin")
+            # The bits of positive floats sort as integers: one maximum finds the nearest face, then the lowest index.
+            key = nearness.float().view(torch.int32).long() << 32 | (_LAST - face)
+            nearest.scatter_reduce_(0, (mesh * height + pixels[:, 1]) * width + pixels[:, 0], key, "amax")
         face_ids, barycentrics, depth = _resolve(nearest, triangles, len(faces), size)
         shape = (meshes, height, width)
         return scene.fragments(face_ids.view(shape), barycentrics.view(*shape, 3), depth.view(shape))
@@ -47,7 +47,8 @@ def _pixel_boxes(triangles: Tensor, height: int, width: int) -> Tensor:
     limit = torch.tensor([width - 1, height - 1], dtype=triangles.dtype, device=triangles.device)
     high = torch.minimum((triangles[..., :2].amax(1) - 0.5).floor(), limit)
     double_area = _double_area(triangles).abs()
-    keep = (triangles[..., 2] >= NEAR).all(1) & (double_area >= MIN_DOUBLE_AREA) & double_area.isfinite()
+    in_front = (triangles[..., 2] >= NEAR) & triangles[..., 2].isfinite()
+    keep = in_front.all(1) & (double_area >= MIN_DOUBLE_AREA) & double_area.isfinite()
     keep = keep & (low <= high).all(1)
     boxes = torch.cat([low, high - low + 1], dim=1)
     return torch.where(keep[:, None], boxes, 0.0).long()
@@ -62,39 +63,59 @@ def _chunks(boxes: Tensor) -> list[Tensor]:
 
 
 def _covered_pixels(triangles: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(column, row), depth and triangle of each pixel centre inside a triangle."""
+    """(column, row), 1 / depth and triangle of each pixel centre inside a triangle."""
     counts = boxes[:, 2] * boxes[:, 3]
     owner = torch.repeat_interleave(counts)
     rank = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner]
     columns = boxes[owner, 2]
     pixels = boxes[owner, :2] + torch.stack([rank % columns, rank // columns], dim=1)
-    edges = _edges(triangles[owner], pixels)
-    inside = (edges >= 0).all(1) | (edges <= 0).all(1)
-    pixels, owner, edges = pixels[inside], owner[inside], edges[inside]
-    return pixels, _depth(edges, triangles[owner]), owner
+    lines, area = _lines(triangles)
+    x, y = (pixels + 0.5).unbind(1)
+    # Step by step as the compiled loop does, so that both round alike.
+    edges = [line[owner, 0] * x + (line[owner, 1] * y + line[owner, 2]) for line in lines]
+    inside = (edges[0] >= 0) & (edges[1] >= 0) & (edges[2] >= 0)
+    pixels, owner = pixels[inside], owner[inside]
+    over = 1.0 / (triangles[..., 2] * area[:, None])
+    first, second, third = (edge[inside] * over[owner, corner] for corner, edge in enumerate(edges))
+    return pixels, first + second + third, owner
 
 
 def _resolve(nearest: Tensor, triangles: Tensor, faces: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    place = (nearest != _NOTHING).nonzero()[:, 0]
-    face = nearest[place] & 0xFFFFFFFF
+    place = nearest.nonzero()[:, 0]
+    face = _LAST - (nearest[place] & _LAST)
     mesh = place // (size[0] * size[1])
     pixels = torch.stack([place % size[1], place // size[1] % size[0]], dim=1)
     seen = triangles[mesh * faces + face]
-    edges = _edges(seen, pixels)
-    weights = edges / seen[..., 2]
+    u, v, w = _edges(seen, pixels)
+    area = u + v + w
+    u, v, w = u / seen[:, 0, 2], v / seen[:, 1, 2], w / seen[:, 2, 2]
+    total = u + v + w
     face_ids = torch.full_like(nearest, -1)
     barycentrics = torch.zeros(len(nearest), 3, device=nearest.device)
     depth = torch.zeros(len(nearest), device=nearest.device)
     face_ids[place] = face
-    barycentrics[place] = (weights / weights.sum(1, keepdim=True)).float()
-    depth[place] = _depth(edges, seen).float()
+    barycentrics[place] = (torch.stack([u, v, w], dim=1) / total[:, None]).float()
+    depth[place] = (area / total).float()
     return face_ids, barycentrics, depth
 
 
-def _edges(triangles: Tensor, pixels: Tensor) -> Tensor:
+def _edges(triangles: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Doubled signed areas between each pixel centre and the edges facing the three corners."""
     a, b, c = (triangles[..., :2] - (pixels + 0.5)[:, None]).unbind(1)
-    return torch.stack([_cross(b, c), _cross(c, a), _cross(a, b)], dim=1)
+    return _cross(b, c), _cross(c, a), _cross(a, b)
+
+
+def _lines(triangles: Tensor) -> tuple[list[Tensor], Tensor]:
+    """`_edges` as (a, b, c) of a x + b y + c for each corner, turned so that inside is positive; the doubled areas."""
+    area = _double_area(triangles)
+    turn = torch.where(area < 0, -1.0, 1.0).to(area)
+    points = triangles[..., :2].unbind(1)
+    lines = []
+    for first, second in ((1, 2), (2, 0), (0, 1)):
+        p, q = points[first], points[second]
+        line = torch.stack([p[:, 1] - q[:, 1], q[:, 0] - p[:, 0], _cross(p, q)], dim=1)
+        lines.append(turn[:, None] * line)
+    return lines, turn * area
 
 
 def _double_area(triangles: Tensor) -> Tensor:
@@ -104,9 +125,3 @@ def _double_area(triangles: Tensor) -> Tensor:
 
 def _cross(first: Tensor, second: Tensor) -> Tensor:
     return first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
-
-
-def _depth(edges: Tensor, triangles: Tensor) -> Tensor:
-    # Step by step as the compiled loop does, so that both round alike.
-    u, v, w = (edges * (1.0 / triangles[..., 2])).unbind(1)
-    return _double_area(triangles) / (u + v + w)

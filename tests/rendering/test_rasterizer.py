@@ -114,11 +114,10 @@ def test_faces_near_or_behind_the_camera_are_left_out(rasterizer, make_camera):
 def test_degenerate_faces_and_corners_that_are_not_finite_change_nothing(rasterizer, make_soup, make_camera):
     vertices, faces = make_soup()
     clean = rasterizer(vertices, faces, make_camera(), SIZE)
-    odd = torch.tensor(
-        [[torch.nan, 0.0, 1.0], [torch.inf, 0.0, 1.0], [0.0, 0.0, torch.inf], [-0.1, 0.0, 1.0], [0.1, 0.0, 1.0]]
-    )
+    nan, inf = torch.nan, torch.inf
+    odd = torch.tensor([[nan, 0, 1], [inf, 0, 1], [0, 0.05, inf], [0, 0.05, nan], [-0.1, 0, 1], [0.1, 0, 1]])
     first = len(vertices)
-    bad = torch.tensor([[0, 1, 2], [0, 3, 4], [1, 3, 4], [2, 3, 4], [3, 4, 3], [3, 3, 3]]) + first
+    bad = torch.tensor([[0, 1, 2], [0, 4, 5], [1, 4, 5], [2, 4, 5], [3, 4, 5], [4, 5, 4], [4, 4, 4]]) + first
     fragments = rasterizer(torch.cat([vertices, odd]), torch.cat([faces, bad]), make_camera(), SIZE)
     assert torch.equal(fragments.face_ids, clean.face_ids)
     assert torch.equal(fragments.depth, clean.depth)
