@@ -93,6 +93,8 @@ class EvaluateConfig(BodyFiles):
     """Score only this stage of the results."""
     label: str | None = None
     """What to call the results in tables."""
+    others: tuple[str, ...] = ()
+    """Further results to score beside them, each as LABEL=PATH, such as another run or another system."""
     weights: str | None = None
     """Which weights made them; taken from the run's own file where it says so."""
     convention: str | None = None
@@ -126,13 +128,33 @@ def evaluate(config: EvaluateConfig) -> tuple[Protocol, People, list[Entry]]:
     """
     protocol = protocol_named(config.protocol)
     truth = read_truth(protocol, config.truth)
-    results = _choose(read_results(config.results, protocol, truth, config.convention), config.stage)
+    bodies = config.load()
     options = ScoreOptions(config.missing, config.unit, config.trust)
-    tables = score(protocol, truth, results, config.load(), options, MaskSource(config.masks, config.part_order))
-    return protocol, truth, [Entry(_label(config.label, table.stage), table) for table in tables]
+    masks = MaskSource(config.masks, config.part_order)
+    entries = []
+    for label, path in [(config.label, config.results), *labelled_paths(config.others)]:
+        results = read_results(path, protocol, truth, config.convention)
+        results = _choose(results, config.stage) if path == config.results else results
+        tables = score(protocol, truth, results, bodies, options, masks)
+        entries += [Entry(stage_label(label, table.stage), table) for table in tables]
+    return protocol, truth, entries
 
 
-def _label(label: str | None, stage: str) -> str:
+def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Take LABEL=PATH apart.
+
+    Raises:
+        ValueError: If a word is not of this form.
+    """
+    pairs = [word.partition("=") for word in words]
+    wrong = [word for word, pair in zip(words, pairs, strict=True) if not all(pair)]
+    if wrong:
+        raise ValueError(f"--others expects LABEL=PATH, got {wrong[0]!r}.")
+    return [(label, Path(path)) for label, _, path in pairs]
+
+
+def stage_label(label: str | None, stage: str) -> str:
+    """What readers call a stage of some results."""
     if label is None:
         return STAGE_LABELS[stage]
     return label if stage == "result" else f"{label}, {STAGE_LABELS[stage]}"

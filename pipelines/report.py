@@ -33,7 +33,7 @@ from evaluation.silhouettes import MaskSource
 from evaluation.tables import Table
 from evaluation.truth import read_truth
 from pipelines.command_line import parse, stop
-from pipelines.evaluate import STAGE_LABELS, BodyFiles, provenance, weights_of
+from pipelines.evaluate import BodyFiles, labelled_paths, provenance, stage_label, weights_of
 
 COLORS = {"regressed": 0, "fitted": 1, "refined": 2, LANDMARKS: 3}
 
@@ -88,16 +88,14 @@ def make_report(config: ReportConfig, arguments: list[str]) -> ReportData:
     protocol, truth = _truth(config)
     bodies = config.load()
     shown: list[Shown] = []
-    for label, path in [("", config.results), *_others(config)]:
+    for label, path in [(None, config.results), *labelled_paths(config.others)]:
         results = read_results(path, protocol, truth)
         options = ScoreOptions(missing="skip", trust=config.trust)
         for table in score(protocol, truth, results, bodies, options, MaskSource(config.masks)):
             if protocol is EVIDENCE and table.stage == LANDMARKS:
                 continue
             color = 4 + len(shown) % 4 if label else COLORS.get(table.stage, 5)
-            title = STAGE_LABELS[table.stage] if not label else f"{label}: {STAGE_LABELS[table.stage]}"
-            title = label if label and table.stage == "result" else title
-            shown.append(Shown(Entry(title, table), color, _bodies(results, table, truth)))
+            shown.append(Shown(Entry(stage_label(label, table.stage), table), color, _bodies(results, table, truth)))
     made_with = provenance(config.weights or weights_of(config.results), ["report", *arguments])
     card = scorecard(protocol, truth, [item.entry for item in shown], made_with, config.seed)
     return ReportData(
@@ -125,16 +123,6 @@ def _truth(config: ReportConfig) -> tuple[Protocol, People]:
     if evidence.keypoints is None:
         raise ValueError(f"{config.results} holds no keypoints to compare with: give --protocol and --truth.")
     return EVIDENCE, replace(evidence, params=None, camera=None, body=None, labels={}, joints=None)
-
-
-def _others(config: ReportConfig) -> list[tuple[str, Path]]:
-    pairs = [word.partition("=") for word in config.others]
-    wrong = [
-        word for word, (label, sign, path) in zip(config.others, pairs, strict=True) if not (label and sign and path)
-    ]
-    if wrong:
-        raise ValueError(f"--others expects LABEL=PATH, got {wrong[0]!r}.")
-    return [(label, Path(path)) for label, _, path in pairs]
 
 
 def _bodies(results: Results, table: Table, truth: People) -> Callable[[Sequence[int]], People] | None:
