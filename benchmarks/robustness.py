@@ -51,26 +51,21 @@ def _spoil(
     kind: str, keypoints: Tensor, confidence: Tensor, boxes: Tensor, transl: Tensor, generator: torch.Generator
 ) -> None:
     """Turn one random problem, in place, into one of its kind."""
-    match kind:
-        case "missing":
-            confidence *= torch.rand(len(confidence), generator=generator) < 0.4
-        case "collinear":
-            keypoints.copy_(300.0 + keypoints[:, :1] * torch.tensor([1.0, 0.5]))
-        case "behind":
-            transl[2] *= -1.0
-        case "identical":
-            keypoints.copy_(keypoints[:1].clone())
-        case "unseen":
-            confidence.zero_()
-        case "huge":
-            keypoints *= 1e6
-        case "not_finite":
-            keypoints[::2] = torch.nan
-            keypoints[1::4] = torch.inf
-        case "box":
-            boxes.copy_(torch.tensor([100.0, 100.0, 100.0, 0.0]))
-        case "two":
-            confidence[2:] = 0.0
+    kept = {"missing": 0.4, "unseen": 0.0}
+    confidence *= torch.rand(len(confidence), generator=generator) < kept.get(kind, 1.0)
+    transl[2] *= -1.0 if kind == "behind" else 1.0
+    keypoints *= 1e6 if kind == "huge" else 1.0
+    if kind == "two":
+        confidence[2:] = 0.0
+    if kind == "identical":
+        keypoints.copy_(keypoints[:1].clone())
+    if kind == "collinear":
+        keypoints.copy_(300.0 + keypoints[:, :1] * torch.tensor([1.0, 0.5]))
+    if kind == "not_finite":
+        keypoints[::2] = torch.nan
+        keypoints[1::4] = torch.inf
+    if kind == "box":
+        boxes.copy_(torch.tensor([100.0, 100.0, 100.0, 0.0]))
 
 
 def finite(result: Fit) -> Tensor:

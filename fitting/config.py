@@ -34,7 +34,9 @@ class StageConfig:
     interpenetration: float = 0.0
     """Per metre that the capsules of two limbs overlap."""
     start_prior: float = 0.0
-    """Per radian and unit of shape away from the start."""
+    """Per radian that the root or a joint turns away from the start, and per unit of shape."""
+    place_prior: float = 0.0
+    """Per metre away from the start."""
     solver: SolverConfig = SolverConfig(max_steps=20, tolerance=3e-3, damping=0.1)
 
     def __post_init__(self) -> None:
@@ -48,6 +50,7 @@ class StageConfig:
             "depth_prior",
             "landmarks",
             "start_prior",
+            "place_prior",
             "interpenetration",
         ):
             if not getattr(self, name) >= 0:

@@ -1,6 +1,7 @@
 """SMPLify's energy as a problem for the solver: the visible sum of weighted terms."""
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -9,7 +10,7 @@ from torch import Tensor
 from body.params import NUM_JOINTS
 from fitting.config import StageConfig
 from fitting.interpenetration import CapsuleTables, interpenetration_lines
-from fitting.landmarks import BETAS, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
+from fitting.landmarks import BETAS, ORIENT, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
 from fitting.prior import PosePrior
 from fitting.solver import Quadratic
 from fitting.terms import (
@@ -20,6 +21,7 @@ from fitting.terms import (
     landmark_residuals,
     reprojection_lines,
 )
+from geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -102,7 +104,9 @@ def make_stage_tables(
     if landmarks.betas:
         diagonal[:, -betas:] += 2.0 * (stage.shape_prior**2 + stage.start_prior**2)
     if landmarks.transl:
-        diagonal[:, root + len(columns) + 2] += 2.0 * stage.depth_prior**2
+        place_unknowns = slice(root + len(columns), root + len(columns) + 3)
+        diagonal[:, place_unknowns] += 2.0 * stage.place_prior**2
+        diagonal[:, place_unknowns.stop - 1] += 2.0 * stage.depth_prior**2
     diagonal[:, pose] += 2.0 * stage.start_prior**2
     bending = [k for k, column in enumerate(ANGLE_COLUMNS) if column in columns.tolist()]
     unknowns = [root + columns.tolist().index(ANGLE_COLUMNS[k]) for k in bending]
@@ -193,25 +197,53 @@ class BodyProblem:
         chosen = component[:, None, None].expand(-1, 1, POSE_SIZE)
         by_pose = stage.pose_prior**2 * pulls.gather(1, chosen)[:, 0]
         by_betas = 2.0 * stage.shape_prior**2 * betas
-        by_transl = torch.zeros_like(state[:, :3])
-        if stage.start_prior > 0:
-            held = stage.start_prior**2
-            offset = state - self.anchor
-            energy = energy + held * (offset[:, POSE].square().sum(-1) + offset[:, BETAS].square().sum(-1))
-            by_pose = by_pose + 2.0 * held * offset[:, POSE]
-            by_betas = by_betas + 2.0 * held * offset[:, BETAS]
-        if stage.depth_prior > 0:
-            depth = (state - self.anchor)[:, TRANSL][:, 2]
-            energy = energy + stage.depth_prior**2 * depth.square()
-            by_transl[:, 2] = 2.0 * stage.depth_prior**2 * depth
-        blocks = [state.new_zeros(len(state), tables.root), by_pose.index_select(1, tables.pose_columns)]
+        held = self._anchored(state)
+        energy = energy + held.energy
+        by_pose, by_betas, by_transl = by_pose + held.pose, by_betas + held.betas, held.transl
+        blocks = [held.root[:, : tables.root], by_pose.index_select(1, tables.pose_columns)]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)
         hessian = tables.curvature.index_select(0, component)
+        if tables.root:
+            hessian[:, :3, :3] += held.root_curvature
         if len(tables.angle_free):
             curve = (2.0 * stage.angle_prior**2) * bent.index_select(1, tables.angle_free)
             gradient.index_add_(1, tables.angle_unknowns, curve * tables.angle_signs.index_select(0, tables.angle_free))
             # exp(2 s a) is convex: its exact curvature costs no more than the Gauss-Newton half of it.
             hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian
+
+    def _anchored(self, state: Tensor) -> "Held":
+        """What holds a body to its anchor."""
+        stage = self.tables.stage
+        blank = torch.zeros_like(state[:, :3])
+        if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
+            return Held(0.0, 0.0, 0.0, blank, blank, 0.0)
+        turn, place_weight = stage.start_prior**2, stage.place_prior**2
+        offset = state - self.anchor
+        pose, betas, shift = offset[:, POSE], offset[:, BETAS], offset[:, TRANSL]
+        anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
+        angle = rotmat_to_rotvec(anchor.mT @ orient)
+        by_root = right_jacobian_inverse(angle)
+        weights = state.new_tensor([place_weight, place_weight, place_weight + stage.depth_prior**2])
+        square = pose.square().sum(-1) + betas.square().sum(-1) + angle.square().sum(-1)
+        return Held(
+            turn * square + (weights * shift.square()).sum(-1),
+            2.0 * turn * pose,
+            2.0 * turn * betas,
+            2.0 * weights * shift,
+            2.0 * turn * (by_root.mT @ angle[..., None])[..., 0],
+            2.0 * turn * by_root.mT @ by_root,
+        )
+
+
+class Held(NamedTuple):
+    """Energy, gradient and the root's curvature of what holds a body to its anchor; numbers 0 where nothing does."""
+
+    energy: Tensor | float
+    pose: Tensor | float
+    betas: Tensor | float
+    transl: Tensor
+    root: Tensor
+    root_curvature: Tensor | float

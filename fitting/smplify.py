@@ -85,10 +85,11 @@ class Fitter:
         self.kinematics = KeypointKinematics(body, self.usable.landmarks)
         place_it = {"device": body.template.device, "dtype": body.template.dtype}
         self.torso = torch.tensor([float(name in TORSO) for name in self.usable.landmarks], **place_it)
-        self.stages = [self._prepare(stage) for stage in config.stages]
+        self.stages = [self.prepare(stage) for stage in config.stages]
         self.mean_pose = self.prior.mean.to(**place_it)
 
-    def _prepare(self, stage: StageConfig) -> StageTables:
+    def prepare(self, stage: StageConfig) -> StageTables:
+        """Gather the constants of a stage."""
         free = (self._free_joints(stage), "transl" in stage.free, "betas" in stage.free)
         landmarks = make_tables(self.kinematics, *free)
         capsules = make_capsule_tables(self.body, *free) if stage.interpenetration > 0 else None
@@ -128,6 +129,8 @@ class Fitter:
             found = self._compete(given[fittable], evidence.take(fittable))
             for whole, part in zip((state, energy, status, start, steps), found, strict=True):
                 whole[fittable] = part
+        # A start behind the camera has infinite energy; the largest number there is compares the same and is a number.
+        energy = energy.clamp_max(torch.finfo(energy.dtype).max)
         params = unpack(state)
         params = replace(params, global_orient=_orthonormal(params.global_orient))
         return Fit(replace(init, params=params), energy, status, start, steps)

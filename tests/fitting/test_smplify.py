@@ -2,11 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from toy import random_params, stick_body, toy_camera
+from fitting_scenes import estimate_of, see, start_near
+from toy import random_params, stick_body
 
-from body import BodyEstimate, Detections, KeypointKinematics, convention_named
 from fitting import FitConfig, SolverConfig, StageConfig, Status, fit
-from geometry import project
 
 DATA_ONLY = FitConfig(
     stages=(
@@ -21,34 +20,6 @@ DATA_ONLY = FitConfig(
 @pytest.fixture(scope="module")
 def body():
     return stick_body()
-
-
-def estimate_of(params, body):
-    return BodyEstimate(params, toy_camera(*params.transl.shape[:-1]), body.name)
-
-
-def see(body, estimate, convention="coco17"):
-    """What a perfect detector would report."""
-    table = convention_named(convention)
-    points = KeypointKinematics(body, tuple(str(name) for name in table.landmarks))(estimate.params)
-    keypoints = project(points, estimate.camera)
-    boxes = torch.cat([keypoints.amin(-2), keypoints.amax(-2)], dim=-1)
-    return Detections(keypoints, torch.ones_like(keypoints[..., 0]), boxes, convention)
-
-
-def start_near(params, seed=9, spread=0.15):
-    from geometry import rotvec_to_rotmat
-
-    generator = torch.Generator().manual_seed(seed)
-    turns = rotvec_to_rotmat(spread * torch.randn(*params.rotations.shape[:-1], generator=generator))
-    rotations = params.rotations @ turns
-    return replace(
-        params,
-        global_orient=rotations[..., 0, :, :],
-        body_pose=rotations[..., 1:, :, :],
-        transl=params.transl + 0.1 * torch.randn(params.transl.shape, generator=generator),
-        betas=torch.zeros_like(params.betas),
-    )
 
 
 @pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
