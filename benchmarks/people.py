@@ -2,8 +2,8 @@
 
 Noise is that of a good detector on people of middling size, counted in sides of the person's box: Gaussian, 2 %, at
 wrists, ankles, hands and toes 4 %. Each keypoint is missed with 10 % and lies anywhere in the box with 3 %. In 3 % of
-the people the arms are swapped below the shoulders, in 3 % the legs below the hips. Confidences fall with the noise that
-was drawn, imperfectly.
+the people the arms are swapped below the shoulders, in 3 % the legs below the hips. Confidences fall with the noise
+that was drawn, imperfectly.
 """
 
 from dataclasses import dataclass, replace

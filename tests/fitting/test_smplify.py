@@ -5,7 +5,9 @@ import torch
 from fitting_scenes import estimate_of, see, start_near
 from toy import random_params, stick_body
 
+from body import KeypointKinematics, convention_named
 from fitting import FitConfig, SolverConfig, StageConfig, Status, fit
+from fitting.config import SMPLIFY_STAGES, SPIN_STAGES
 
 DATA_ONLY = FitConfig(
     stages=(
@@ -125,3 +127,89 @@ def test_mismatches_are_refused_naming_both_sides(body):
         fit(body, replace(detections, convention="mine"), truth)
     with pytest.raises(ValueError, match="no keypoint 'tail'"):
         fit(body, detections, truth, FitConfig(ignored=("tail",)))
+
+
+def limbs(detections, *parts):
+    names = convention_named(detections.convention).keypoints
+    return [k for k, name in enumerate(names) if any(part in name for part in parts)]
+
+
+@pytest.mark.parametrize("parts", [("knee", "ankle", "hip"), ("left_elbow", "left_wrist")])
+def test_what_is_not_seen_neither_collapses_nor_flies_away(body, parts):
+    truth = estimate_of(random_params(4, seed=2, spread=0.2), body)
+    full = see(body, truth)
+    confidence = full.confidence.clone()
+    confidence[:, limbs(full, *parts)] = 0.0
+    init = estimate_of(start_near(truth.params), body)
+    result = fit(body, replace(full, confidence=confidence), init)
+    params = result.estimate.params
+    assert result.converged.all()
+    assert (params.betas.abs() < 3.0).all()
+    assert ((params.transl - truth.params.transl).norm(dim=-1) < 0.25 * truth.params.transl[:, 2]).all()
+    seen = confidence > 0
+    error = (see(body, result.estimate).keypoints - full.keypoints).norm(dim=-1)
+    side = (full.boxes[:, 2:] - full.boxes[:, :2]).amax(-1)
+    assert ((error * seen).sum(-1) / seen.sum(-1) < 0.05 * side).all()
+    assert (error.amax(-1) < 0.6 * side).all()
+
+
+def test_a_body_behind_the_camera_is_brought_before_it(body):
+    truth = estimate_of(random_params(2, seed=0), body)
+    behind = replace(truth.params, transl=-truth.params.transl)
+    for camera_init in ("none", "torso", "least_squares"):
+        result = fit(body, see(body, truth), estimate_of(behind, body), FitConfig(camera_init=camera_init))
+        assert (result.estimate.params.transl[:, 2] > 0).all()
+        assert torch.isfinite(result.energy).all()
+
+
+def test_a_start_that_is_not_a_number_is_replaced_by_the_mean_pose(body):
+    truth = estimate_of(random_params(2, seed=0, spread=0.1), body)
+    broken = replace(truth.params, betas=torch.full_like(truth.params.betas, torch.nan))
+    result = fit(body, see(body, truth), estimate_of(broken, body))
+    assert torch.isfinite(result.estimate.params.rotations).all()
+    assert result.converged.all()
+
+
+def test_limb_flips_never_raise_the_energy(body):
+    truth = estimate_of(random_params(4, seed=3, spread=0.5), body)
+    init = estimate_of(start_near(truth.params, spread=0.5), body)
+    plain = fit(body, see(body, truth), init)
+    flipped = fit(
+        body, see(body, truth), init, FitConfig(limb_flips=("left_arm", "right_arm", "left_leg", "right_leg"))
+    )
+    assert (flipped.energy <= plain.energy).all()
+
+
+@pytest.mark.parametrize("stages", [SMPLIFY_STAGES, SPIN_STAGES], ids=["smplify", "spin"])
+def test_the_schedules_of_the_papers_run_and_lower_the_energy(body, stages):
+    truth = estimate_of(random_params(3, seed=0, spread=0.3), body)
+    init = estimate_of(start_near(truth.params, spread=0.4), body)
+    config = FitConfig(stages=stages, robust_scale=100.0, camera_init="torso")
+    idle = tuple(replace(stage, solver=SolverConfig(max_steps=0)) for stage in stages)
+    before = fit(body, see(body, truth), init, replace(config, stages=idle))
+    after = fit(body, see(body, truth), init, config)
+    assert (after.energy < 0.5 * before.energy).all()
+
+
+def test_the_detector_s_3d_landmarks_decide_what_one_view_cannot(body):
+    truth = estimate_of(random_params(6, seed=5, spread=0.5), body)
+    detections = see(body, truth)
+    names = tuple(str(name) for name in convention_named("coco17").landmarks)
+    points = KeypointKinematics(body, names)(truth.params)
+    informed = replace(detections, landmarks=points - points[:, 11:13].mean(1, keepdim=True))
+    init = estimate_of(start_near(truth.params, spread=0.5), body)
+
+    def error(result):
+        found = KeypointKinematics(body, names)(result.estimate.params)
+        return ((found - found[:, :1]) - (points - points[:, :1])).norm(dim=-1).mean()
+
+    assert error(fit(body, informed, init)) < 0.6 * error(fit(body, detections, init))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"robust_scale": 0.0}, {"stages": ()}, {"starts": ()}],
+)
+def test_configurations_that_make_no_sense_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        FitConfig(**change)
