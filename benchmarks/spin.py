@@ -96,7 +96,9 @@ class Compare:
     out: Path
     epochs: int = 10
     batch_size: int = 50
-    learning_rate: float = 2e-4
+    learning_rate: float = 5e-5
+    regressor: str = "keypoints"
+    """Where all of them start."""
     seeds: tuple[int, ...] = (0,)
     modes: tuple[str, ...] = MODES
     threads: int = 1
@@ -115,6 +117,7 @@ class Compare:
                     epochs=self.epochs,
                     batch_size=self.batch_size,
                     learning_rate=self.learning_rate,
+                    regressor=self.regressor,
                     seed=seed,
                     threads=self.threads,
                     held_out_people=100000,

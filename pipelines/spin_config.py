@@ -167,6 +167,11 @@ class SpinConfig:
             raise ValueError(f"margin is a share in [0, 1), got {self.margin}.")
 
     @property
+    def longest_gradient(self) -> float:
+        """`clip`, which SPIN does not know."""
+        return math.inf if self.spin_compat else self.clip
+
+    @property
     def odd(self) -> Quirks:
         """The quirks that apply."""
         return SPIN_QUIRKS if self.spin_compat else self.quirks

@@ -64,7 +64,8 @@ class SpinLoop:
         self.fit_config = spin_fit_config(config.fit, convention) if config.spin_compat else config.fit
         self.fit: Callable[[Detections, BodyEstimate], Fit] = partial(_fit_fast, body, self.fit_config)
         if config.fitter == "reference":
-            self.fit = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.spin_compat)).fit
+            fitter = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.spin_compat))
+            self.fit = torch.enable_grad()(fitter.fit)
         self.gate = Gate(body, convention, config.gate, self.fit_config)
         self.reprojection = Reprojection(body, convention, self.fit_config, config.odd.mean_over_unseen)
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}

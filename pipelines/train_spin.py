@@ -141,7 +141,7 @@ def _step(run: Run, model: nn.Module) -> None:
             drawn = draw(len(rows), photos, config.augmentation, seed)
             loss = run.loop.step(model, rows, run.crowd.samples[rows], drawn)
             (loss / len(owned)).backward()
-    length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
+    length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.longest_gradient)
     if not bool(torch.isfinite(length)):
         raise TrainingStopped(
             f"The gradient of step {state.step} (epoch {epoch + 1}) is not finite. The checkpoint in {config.out} is "
