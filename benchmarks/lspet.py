@@ -1,4 +1,4 @@
-"""Given 2D joints of people in gymnastics and parkour (LSP Extended): how near do fits from the mean pose come?
+"""Given 2D joints of people in gymnastics and parkour (LSP Extended): how near do fits come?
 
     python -m benchmarks lspet --data DIR --mocap FILE
 
@@ -18,8 +18,10 @@ from benchmarks.metrics import Metric
 from body import Body, BodyEstimate, Detections, KeypointKinematics, convention_named, upright
 from data.mocap import full_pose, load_mocap
 from fitting import FitConfig, fit, load_pose_prior
+from fitting.config import Limb
 from fitting.terms import pose_prior
 from geometry import camera_of, project, rotmat_to_rotvec, rotvec_to_rotmat
+from regressor import load_regressor
 
 CONVENTION = "lsp14"
 
@@ -57,22 +59,38 @@ def joint_errors(body: Body, estimate: BodyEstimate, detections: Detections) -> 
     return distance / (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1)
 
 
-def run(body: Body, folder: Path, mocap: Path, config: FitConfig = FitConfig(), quick: bool = False) -> list[Metric]:
-    """Fit everyone from the mean pose."""
+ALL_LIMBS: tuple[Limb, ...] = ("left_arm", "right_arm", "left_leg", "right_leg")
+TOURNAMENT = FitConfig(starts=("mean", "yaw90", "back", "yaw270"), limb_flips=ALL_LIMBS)
+
+
+def run(body: Body, folder: Path, mocap: Path, quick: bool = False) -> list[Metric]:
+    """Fit everyone from the mean pose, from four turns of it with limb flips, and from the regressor's guess."""
     detections, init = load_people(folder)
     init = replace(init, body=body.name)
     if quick:
         detections, init = detections[:200], init[:200]
-    result = fit(body, detections, init, config)
-    errors = joint_errors(body, result.estimate, detections)
-    prior = load_pose_prior()
-    poses = rotmat_to_rotvec(result.estimate.params.body_pose).flatten(1).double()
     held_out = full_pose(load_mocap(mocap).held_out().sample(4000, torch.Generator().manual_seed(0)))
-    mocap_energy = pose_prior(held_out[:, 1:].flatten(1).double(), prior)
+    mocap_energy = pose_prior(held_out[:, 1:].flatten(1).double(), load_pose_prior())
+    guess = load_regressor("keypoints", body)(None, detections, init.camera)
     return [
-        Metric("lspet.joint_error", 100.0 * float(errors.nanmean()), "% of box side", "lower"),
-        Metric("lspet.joint_error.median", 100.0 * float(errors.nanmedian()), "% of box side", "lower"),
-        Metric("lspet.prior_energy.median", float(pose_prior(poses, prior).median()), "nats", "lower"),
-        Metric("lspet.prior_energy.mocap", float(mocap_energy.median()), "nats", "none"),
-        Metric("lspet.converged", 100.0 * float(result.converged.float().mean()), "%", "higher"),
+        *_measure("lspet.mean_start", body, detections, init, FitConfig()),
+        *_measure("lspet.tournament", body, detections, init, TOURNAMENT),
+        *_measure("lspet.regressor_start", body, detections, guess, FitConfig()),
+        *_measure("lspet.regressor_flips", body, detections, guess, FitConfig(limb_flips=ALL_LIMBS)),
+        Metric("lspet.mocap.prior_energy.median", float(mocap_energy.median()), "nats", "none"),
+    ]
+
+
+def _measure(key: str, body: Body, detections: Detections, init: BodyEstimate, config: FitConfig) -> list[Metric]:
+    result = fit(body, detections, init, config)
+    errors = 100.0 * joint_errors(body, result.estimate, detections)
+    poses = rotmat_to_rotvec(result.estimate.params.body_pose).flatten(1).double()
+    energy = pose_prior(poses, load_pose_prior()).median()
+    spread = result.estimate.params.betas.square().mean().sqrt()
+    return [
+        Metric(f"{key}.joint_error", float(errors.nanmean()), "% of box side, mean", "lower", 0.1),
+        Metric(f"{key}.joint_error.median", float(errors.nanmedian()), "% of box side, median", "lower", 0.1),
+        Metric(f"{key}.prior_energy.median", float(energy), "nats", "lower", 0.1),
+        Metric(f"{key}.betas", float(spread), "standard deviations, rms", "lower", 0.2),
+        Metric(f"{key}.converged", 100.0 * float(result.converged.float().mean()), "%", "higher", 0.1),
     ]

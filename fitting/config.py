@@ -19,12 +19,12 @@ class StageConfig:
     """What may move."""
     keypoints: Literal["all", "torso"] = "all"
     """Which keypoints count: SMPLify's camera stage looks at hips and shoulders only."""
-    pose_prior: float = 8.0
+    pose_prior: float = 8.5
     """Of the Gaussian mixture over poses (SPIN: 4.78)."""
-    angle_prior: float = 15.2
-    """Of elbows and knees bending the wrong way."""
-    shape_prior: float = 2.5
-    """Of the shape coefficients."""
+    angle_prior: float = 3.0
+    """Of elbows and knees bending the wrong way (SPIN: 15.2)."""
+    shape_prior: float = 2.25
+    """Of the shape coefficients (SPIN: 5)."""
     robust_scale: float | None = None
     """Geman-McClure scale of this stage; None: that of `FitConfig`."""
     depth_prior: float = 0.0
