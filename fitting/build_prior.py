@@ -1,24 +1,16 @@
-"""Rebuild the shipped pose prior from motion capture: ``python -m fitting.build_prior --mocap cmu_poses.npz``.
+"""Fit the pose prior that is shipped; the program is ``pipelines/build_prior.py``.
 
-Held-out subjects are never used. Clips count equally, half the poses are mirrored. What the capture cannot tell is
-widened afterwards: joints that its rigs lack or disagree on get the standard deviations below.
+What motion capture cannot tell is widened afterwards: joints that its rigs lack or disagree on get the standard
+deviations below.
 """
 
 import hashlib
 import json
-import logging
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-import torch
-import tyro
 
 from body.params import JOINT_NAMES
-from fitting.prior import ASSETS
-
-logger = logging.getLogger(__name__)
 
 CREDIT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "
@@ -28,22 +20,7 @@ WIDENED = {"wrist": 0.35, "hand": 0.3, "foot": 0.15, "ankle": 0.1, "collar": 0.1
 """Standard deviation in radians that is added (in variance) to joints whose capture is noisy or absent."""
 FLOOR = 0.06
 """Standard deviation in radians that is added to every axis: soft tissue and errors of the capture."""
-
-
-@dataclass(frozen=True)
-class BuildPriorConfig:
-    """Fit the pose prior that is shipped."""
-
-    mocap: Path
-    """The file cmu_poses.npz."""
-    out: Path = ASSETS
-    """Where pose_prior.npz and manifest.json go."""
-    components: int = 8
-    """Gaussians in the mixture, as in SMPLify."""
-    samples: int = 40000
-    """Poses drawn, clips equally likely."""
-    seed: int = 0
-    """Of the draw and of the mixture's start."""
+COMMAND = "python pipelines/build_prior.py --mocap cmu_poses.npz"
 
 
 def added_variance() -> np.ndarray:
@@ -69,29 +46,24 @@ def fit_mixture(poses: np.ndarray, components: int, seed: int) -> dict[str, np.n
     return {"means": np.asarray(mixture.means_), "covars": covariances, "weights": np.asarray(mixture.weights_)}
 
 
-def build(config: BuildPriorConfig) -> Path:
-    """Fit the prior and write it with its manifest; return the path of the prior."""
-    # The mocap reader lies in a sibling package; only this build program, never the library, reaches over.
-    mocap = import_module("data.mocap")
-    training = mocap.load_mocap(config.mocap).training()
-    drawn = training.sample(config.samples, torch.Generator().manual_seed(config.seed))
-    poses = mocap.full_pose(drawn)[:, 1:].flatten(1).double().numpy()
-    config.out.mkdir(parents=True, exist_ok=True)
-    path = config.out / "pose_prior.npz"
-    np.savez_compressed(path, **fit_mixture(poses, config.components, config.seed))
+def write_prior(mixture: dict[str, np.ndarray], folder: Path, source: Path) -> Path:
+    """Write a mixture as ``pose_prior.npz`` with its manifest; return its path.
+
+    Args:
+        mixture: From `fit_mixture`.
+        folder: Made if missing.
+        source: The file of poses, named by its checksum.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "pose_prior.npz"
+    np.savez_compressed(path, **mixture)
     entry = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "what": f"{config.components}-component Gaussian mixture over the axis-angle vectors of SMPL's 23 body joints",
+        "what": f"{len(mixture['weights'])}-component Gaussian mixture over axis-angle poses of SMPL's 23 body joints",
         "licence": "Apache-2.0; derived from motion capture that is free to use, also commercially",
         "credit": CREDIT,
-        "command": "python -m fitting.build_prior --mocap cmu_poses.npz",
-        "source_sha256": hashlib.sha256(config.mocap.read_bytes()).hexdigest(),
+        "command": COMMAND,
+        "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
     }
-    (config.out / "manifest.json").write_text(json.dumps({"files": {path.name: entry}}, indent=2) + "\n")
-    logger.info("Wrote %s.", path)
+    (folder / "manifest.json").write_text(json.dumps({"files": {path.name: entry}}, indent=2) + "\n")
     return path
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    build(tyro.cli(BuildPriorConfig))
