@@ -186,8 +186,10 @@ def weights_of(results: Path) -> str:
     if not told.is_file():
         return "not stated"
     config = json.loads(told.read_text(encoding="utf-8")).get("config", {})
-    parts = [f"{key} {config[key]}" for key in ("detector", "regressor") if config.get(key)]
-    return ", ".join(parts) or "not stated"
+    given = config.get("keypoints")
+    parts = [f"keypoints of {Path(given).name}"] if given else [f"detector {config.get('detector')}"]
+    parts += [f"regressor {config['regressor']}"] if config.get("regressor") else []
+    return ", ".join(parts)
 
 
 def provenance(weights: str, arguments: list[str]) -> Provenance:
