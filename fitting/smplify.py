@@ -19,8 +19,10 @@ from fitting.prior import PosePrior, load_pose_prior
 from fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitting.solver import Minimum, Status, minimize
 from fitting.starts import flip_limb, make_starts
-from geometry import TensorRecord
+from geometry import TensorRecord, concatenate
 
+CPU_ROWS = 256
+"""Bodies that a CPU works on at a time; more only miss its caches."""
 NEAREST = 0.3
 """Metres: a start whose observed landmarks come nearer than this is moved back."""
 
@@ -70,7 +72,9 @@ def fit(body: Body, detections: Detections, init: BodyEstimate, config: FitConfi
         flat = init.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         seen = detections.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         dtype = body.template.dtype
-        result = fitter_of(body, detections.convention, config).fit(seen.to(dtype), flat.to(dtype))
+        fitter = fitter_of(body, detections.convention, config)
+        seen, flat = seen.to(dtype), flat.to(dtype)
+        result = concatenate([fitter.fit(seen[rows], flat[rows]) for rows in fitter.shares(flat.params.transl)])
         return result.map(lambda tensor: tensor.reshape(batch + tensor.shape[1:])).to(init.params.transl.dtype)
 
 
@@ -112,6 +116,11 @@ class Fitter:
         active = ((deeper > 0) | (own > 1e-4)).any(0).tolist()
         return root + tuple(joint for joint in range(1, NUM_JOINTS) if active[joint])
 
+    def shares(self, rows: Float[Tensor, "batch 3"]) -> tuple[Tensor, ...]:
+        """Row numbers in shares whose working memory stays near a CPU's caches; everything at once elsewhere."""
+        size = max(32, CPU_ROWS // len(self.config.starts)) if rows.device.type == "cpu" else max(1, len(rows))
+        return torch.arange(len(rows), device=rows.device).split(size)
+
     def fit(self, detections: Detections, init: BodyEstimate) -> Fit:
         """`fit` for checked, flat batches of the body's dtype."""
         evidence, _ = make_evidence(detections, init, self.usable)
@@ -122,12 +131,14 @@ class Fitter:
         status = self._judge(evidence)
         fittable = (status < 0).nonzero()[:, 0]
         start, steps = torch.zeros_like(status), torch.zeros_like(status)
-        if len(fittable) == len(status):
+        if len(status) == 0:
+            state, energy = given, given.new_zeros(0)
+        elif len(fittable) == len(status):
             state, energy, status, start, steps = self._compete(given, evidence)
         else:
             state, energy = given.clone(), self._energy(given, evidence)
-            found = self._compete(given[fittable], evidence.take(fittable))
-            for whole, part in zip((state, energy, status, start, steps), found, strict=True):
+            found = self._compete(given[fittable], evidence.take(fittable)) if len(fittable) else ()
+            for whole, part in zip((state, energy, status, start, steps), found, strict=False):
                 whole[fittable] = part
         # A start behind the camera has infinite energy; the largest number there is compares the same and is a number.
         energy = energy.clamp_max(torch.finfo(energy.dtype).max)

@@ -213,3 +213,21 @@ def test_the_detector_s_3d_landmarks_decide_what_one_view_cannot(body):
 def test_configurations_that_make_no_sense_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         FitConfig(**change)
+
+
+def test_nobody_and_people_without_any_evidence_are_no_error(body):
+    truth = estimate_of(random_params(3, seed=0), body)
+    detections = see(body, truth)
+    assert fit(body, detections[:0], truth[:0]).energy.shape == (0,)
+    unseen = replace(detections, confidence=torch.zeros_like(detections.confidence))
+    for rows in (slice(0, 3), slice(0, 1)):
+        result = fit(body, unseen[rows], truth[rows])
+        assert (result.status == Status.NOT_ENOUGH_EVIDENCE).all()
+        torch.testing.assert_close(result.estimate.params.transl, truth.params.transl[rows])
+
+
+def test_large_batches_worked_on_in_shares_give_the_same(body):
+    truth = estimate_of(random_params(300, seed=0, spread=0.2), body)
+    detections, init = see(body, truth), estimate_of(start_near(truth.params), body)
+    together, last = fit(body, detections, init), fit(body, detections[256:], init[256:])
+    assert torch.equal(together.energy[256:], last.energy)
