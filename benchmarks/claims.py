@@ -21,7 +21,7 @@ from torch import Tensor
 from body import load_body
 from data.detector_noise import NoiseConfig
 from data.keypoint_samples import KeypointSampling, mocap_poses
-from data.mocap import load_mocap
+from data.mocap import NUM_MOCAP_JOINTS, load_mocap
 from geometry.rotations import geodesic_angle, project_to_rotation
 from pipelines.command_line import parse
 from pipelines.config import config_to_tree
@@ -48,6 +48,9 @@ LIMBS_2D = [
     for side in ("left", "right")
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 ]
+
+_BODY_JOINTS = slice(1, NUM_MOCAP_JOINTS)
+"""Without the root, which may turn anyhow, and the hands, which the mocap holds still."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +161,7 @@ class Examination:
         batches, generator = KeypointBatches(body, mocap.held_out(), sampling), torch.Generator().manual_seed(11)
         self.batches: list[Batch] = [batches(config.people, generator)]
         self.criterion = Criterion(body, KEYPOINT_NAMES, LossConfig())
-        poses = mocap_poses(mocap.training())(20000, torch.Generator().manual_seed(0))[:, 1:]
+        poses = mocap_poses(mocap.training())(20000, torch.Generator().manual_seed(0))[:, _BODY_JOINTS]
         self.mean = project_to_rotation(poses.mean(0))
         self.limit = geodesic_angle(poses, self.mean.expand_as(poses)).quantile(0.999, dim=0)
 
@@ -173,7 +176,7 @@ class Examination:
         truth = batch.truth.points_2d
         head = truth[:, KEYPOINT_NAMES.index("head_top")] - truth[:, KEYPOINT_NAMES.index("neck_lsp")]
         near = distance[:, LIMBS_2D] < 0.5 * head.norm(dim=-1, keepdim=True)
-        body_pose = output.rotations[:, 1:]
+        body_pose = output.rotations[:, _BODY_JOINTS]
         turned = geodesic_angle(body_pose, self.mean.expand_as(body_pose)) > self.limit
         return {
             "mpjpe": errors["mpjpe"],
