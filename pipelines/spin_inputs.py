@@ -80,12 +80,12 @@ def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple
         ValueError: If the encoder reads pixels and a photo is missing or no folder was given.
     """
     known = keypoints_of(samples.evidence)
+    changes = drawn.changes.to(samples.has_truth.device)
     if network.encoder == "keypoints":
-        changes = replace(drawn.changes, scale=torch.ones_like(drawn.changes.scale))
+        changes = replace(changes, scale=torch.ones_like(changes.scale))
         look = keypoint_looks(known, samples.camera, changes)
         inputs = keypoint_inputs_of(known, samples.camera, look)
         return look, inputs if drawn.config is None else _disturbed(inputs, drawn.config, drawn.generator)
-    changes = drawn.changes
     if network.encoder == "proxy":
         # The detector's silhouettes lie on upright grids.
         changes = replace(changes, angle=torch.zeros_like(changes.angle))

@@ -77,6 +77,11 @@ class SpinLoop:
         self.hips = [placed.index(SPIN_24.index(f"{side}_hip")) for side in ("left", "right")]
         self.tally = Tally()
 
+    @property
+    def device(self) -> torch.device:
+        """Where bodies and network are; the store is on the CPU."""
+        return self.body.template.device
+
     def step(self, model: nn.Module, rows: Int[Tensor, "people"], samples: Samples, drawn: Drawn) -> Tensor:
         """One step on some people: the loss to go downhill on, with the store brought up to date.
 
@@ -107,7 +112,7 @@ class SpinLoop:
 
     def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> BestFits:
         """The best body of each person after the network had its say."""
-        best = self.store.read(rows)
+        best = self.store.read(rows).to(self.device)
         self.tally.add("people", float(len(rows)))
         if self.config.mode != "loop":
             return best
@@ -117,10 +122,10 @@ class SpinLoop:
         if self.config.odd.compare_reprojection_only:
             best, found = compare_as_spin(best, found, samples, self.reprojection, self.config.odd)
             self.store.write(rows, best)
-        kept, better = self.store.keep_better(rows, found, allowed, self.config.margin)
+        kept, better = self.store.keep_better(rows, found.to("cpu"), allowed.cpu(), self.config.margin)
         self.tally.add("updated", float(better.sum()))
-        self.tally.add("not_better", float((allowed & ~better).sum()))
-        return kept
+        self.tally.add("not_better", float((allowed.cpu() & ~better).sum()))
+        return kept.to(self.device)
 
     def _judge(self, proposal: Fit, evidence: Detections) -> Bool[Tensor, "people"]:
         allowed = torch.ones_like(proposal.energy, dtype=torch.bool)
@@ -137,8 +142,8 @@ class SpinLoop:
         """Fit once from an estimate and keep what is believed."""
         proposal = self.fit(samples.evidence, estimate)
         self.tally.add("people", float(len(rows)))
-        found = replace(proposal_of(proposal), source=torch.full_like(rows, int(Source.STATIC)))
-        self.store.keep_better(rows, found, self._judge(proposal, samples.evidence))
+        found = replace(proposal_of(proposal).to("cpu"), source=torch.full_like(rows, int(Source.STATIC)))
+        self.store.keep_better(rows, found, self._judge(proposal, samples.evidence).cpu())
 
     def _valid(self, target: BestFits, samples: Samples) -> Float[Tensor, "people"]:
         """Whose fit teaches: 1 where it is good enough, 0 elsewhere."""
@@ -239,5 +244,6 @@ def placed_and_judged(loop: SpinLoop, fits: BestFits, samples: Samples) -> BestF
     """Place fits of unknown camera by least squares and give them the energy that later fits are compared by."""
     judging = replace(loop.fit_config.stages[-1], solver=SolverConfig(max_steps=0))
     config = replace(loop.fit_config, stages=(judging,), starts=("init",), camera_init="least_squares")
-    judged = fit(loop.body, samples.evidence, BodyEstimate(fits.params, samples.camera, loop.body.name), config)
+    start = BodyEstimate(fits.params, samples.camera, loop.body.name).to(loop.device)
+    judged = fit(loop.body, samples.evidence.to(loop.device), start, config).to("cpu")
     return replace(fits, params=judged.estimate.params, energy=judged.energy)

@@ -73,7 +73,7 @@ def network_errors(model: nn.Module, samples: Samples, photos: Photos, loop: Spi
     try:
         parts = []
         for start in range(0, len(samples), CHUNK):
-            chunk = samples[slice(start, start + CHUNK)]
+            chunk = samples[slice(start, start + CHUNK)].to(loop.device)
             estimate = estimate_all(model, loop, chunk, photos[start : start + CHUNK])
             parts.append(errors_of(estimate.params, chunk, loop))
     finally:
@@ -83,8 +83,8 @@ def network_errors(model: nn.Module, samples: Samples, photos: Photos, loop: Spi
 
 def store_errors(rows: Tensor, samples: Samples, loop: SpinLoop) -> Errors:
     """Measure the stored fits of some rows; NaN where nothing is stored."""
-    best = loop.store.read(rows)
-    errors = errors_of(best.params, samples, loop)
+    best = loop.store.read(rows).to(loop.device)
+    errors = errors_of(best.params, samples.to(loop.device), loop)
     known = best.source != int(Source.NONE)
     return errors.map(lambda tensor: torch.where(known, tensor, torch.nan))
 

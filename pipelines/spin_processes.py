@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 import torch.distributed as distributed
 from torch import nn
 
@@ -31,6 +32,10 @@ class Processes:
         if shards % self.count:
             raise ValueError(f"{shards} shards cannot be dealt to {self.count} processes; set --shards to a multiple.")
         return tuple(range(self.rank, shards, self.count))
+
+    def device(self, asked: str) -> torch.device:
+        """Where this process computes: its own GPU if GPUs are asked for without a number."""
+        return torch.device("cuda", self.local_rank) if asked == "cuda" else torch.device(asked)
 
     def wait(self) -> None:
         """Wait until all processes are here."""

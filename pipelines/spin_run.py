@@ -76,7 +76,9 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
         processes: This one among all.
     """
     torch.manual_seed(config.seed)
-    weights = load_start(config.regressor, body)
+    device = processes.device(config.device)
+    weights, body = load_start(config.regressor, body), body.to(device)
+    weights.model.to(device)
     if processes.first:
         config.out.mkdir(parents=True, exist_ok=True)
         save_config(config, config.out / "config.yaml")
@@ -92,6 +94,7 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     last = config.out / LAST
     if last.is_file():
         state.load(last)
+        state.average.tensors = {name: tensor.to(device) for name, tensor in state.average.tensors.items()}
         epochs, tally = _read_progress(config.out / PROGRESS, state.step)
         loop.tally = tally if processes.first else Tally()
         _logger.info("Going on from step %d of %s.", state.step, last)

@@ -92,7 +92,7 @@ def _before_training(run: Run, model: nn.Module) -> None:
     elif config.mode == "static":
         run.state.model.eval()
         for rows in run.loop.store.all_rows().split(CHUNK):
-            samples = run.crowd.samples[rows]
+            samples = run.crowd.samples[rows].to(loop.device)
             photos = tuple(run.crowd.photos[row] for row in rows.tolist())
             loop.static_fits(rows, samples, estimate_all(run.state.model, loop, samples, photos))
         _set_training(run, model)
@@ -139,7 +139,7 @@ def _step(run: Run, model: nn.Module) -> None:
         torch.manual_seed(seed + 1)
         with gradients_kept_back(model, number + 1 < len(owned)):
             drawn = draw(len(rows), photos, config.augmentation, seed)
-            loss = run.loop.step(model, rows, run.crowd.samples[rows], drawn)
+            loss = run.loop.step(model, rows, run.crowd.samples[rows].to(run.loop.device), drawn)
             (loss / len(owned)).backward()
     length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.longest_gradient)
     if not bool(torch.isfinite(length)):
