@@ -169,7 +169,9 @@ def _check(path: Path, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     parents = arrays["kintree_table"][0].astype(np.int64)[1:]
     if tuple(parents) != JOINT_PARENTS[1:]:
         raise ValueError(f"{path} has another joint tree than SMPL's: parents {parents.tolist()}.")
-    fields = {key: np.ascontiguousarray(arrays[key], dtype=np.float32) for key in _SHAPES if key != "f"}
+    fields: dict[str, np.ndarray] = {
+        key: np.ascontiguousarray(arrays[key], dtype=np.float32) for key in _SHAPES if key != "f"
+    }
     fields["shapedirs"] = np.ascontiguousarray(fields["shapedirs"][..., :NUM_BETAS])
     fields["f"] = np.ascontiguousarray(arrays["f"], dtype=np.int64)
     bad = [key for key, value in fields.items() if not np.isfinite(value).all()]

@@ -75,4 +75,6 @@ def geodesic_angle(first: Float[Tensor, "*batch 3 3"], second: Float[Tensor, "*b
 
 def project_to_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Nearest rotation in the Frobenius norm (special Procrustes)."""
-    return roma.special_procrustes(matrix)
+    rotation = roma.special_procrustes(matrix)
+    assert isinstance(rotation, Tensor)
+    return rotation
