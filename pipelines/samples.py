@@ -1,4 +1,4 @@
-"""Sample photos: people rendered by the project, and two free photographs that scikit-image carries."""
+"""Sample photos: people rendered by the project, and a free photograph that scikit-image carries."""
 
 import shutil
 import sys
@@ -11,8 +11,8 @@ from body.files import whole_file
 from pipelines.command_line import parse
 
 RENDERED = Path(__file__).parent.parent / "samples"
-PHOTOGRAPHS = ("astronaut", "camera")
-"""Eileen Collins, NASA, public domain; a cameraman, CC0."""
+PHOTOGRAPHS = ("camera",)
+"""A cameraman, CC0."""
 
 
 @dataclass(frozen=True, kw_only=True)
