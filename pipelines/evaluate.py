@@ -136,7 +136,7 @@ def evaluate(config: EvaluateConfig) -> tuple[Protocol, People, list[Entry]]:
         results = read_results(path, protocol, truth, config.convention)
         results = _choose(results, config.stage) if path == config.results else results
         tables = score(protocol, truth, results, bodies, options, masks)
-        entries += [Entry(stage_label(label, table.stage), table) for table in tables]
+        entries += [Entry(stage_label(label, table.stage, len(tables) > 1), table) for table in tables]
     return protocol, truth, entries
 
 
@@ -153,11 +153,11 @@ def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
     return [(label, Path(path)) for label, _, path in pairs]
 
 
-def stage_label(label: str | None, stage: str) -> str:
-    """What readers call a stage of some results."""
+def stage_label(label: str | None, stage: str, several: bool = True) -> str:
+    """What readers call a stage of some results; one of ``several`` says which it is."""
     if label is None:
         return STAGE_LABELS[stage]
-    return label if stage == "result" else f"{label}, {STAGE_LABELS[stage]}"
+    return f"{label}, {STAGE_LABELS[stage]}" if several else label
 
 
 class _OneStage:

@@ -91,11 +91,18 @@ def make_report(config: ReportConfig, arguments: list[str]) -> ReportData:
     for label, path in [(None, config.results), *labelled_paths(config.others)]:
         results = read_results(path, protocol, truth)
         options = ScoreOptions(missing="skip", trust=config.trust)
-        for table in score(protocol, truth, results, bodies, options, MaskSource(config.masks)):
+        tables = score(protocol, truth, results, bodies, options, MaskSource(config.masks))
+        for table in tables:
             if protocol is EVIDENCE and table.stage == LANDMARKS:
                 continue
             color = 4 + len(shown) % 4 if label else COLORS.get(table.stage, 5)
-            shown.append(Shown(Entry(stage_label(label, table.stage), table), color, _bodies(results, table, truth)))
+            shown.append(
+                Shown(
+                    Entry(stage_label(label, table.stage, len(tables) > 1), table),
+                    color,
+                    _bodies(results, table, truth),
+                )
+            )
     made_with = provenance(config.weights or weights_of(config.results), ["report", *arguments])
     card = scorecard(protocol, truth, [item.entry for item in shown], made_with, config.seed)
     return ReportData(

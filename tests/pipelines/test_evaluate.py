@@ -47,8 +47,17 @@ def test_a_run_is_scored_into_json_and_csv(bench, capsys):
 def test_one_stage_can_be_chosen(bench):
     assert evaluate(bench, "--stage", "fitted", "--label", "ours") == 0
     card = json.loads((bench / "scores.json").read_text())
-    assert [entry["label"] for entry in card["entries"]] == ["ours, fitted (SMPLify)"]
+    assert [entry["label"] for entry in card["entries"]] == ["ours"]
     assert evaluate(bench, "--stage", "refined") == 2
+
+
+def test_another_run_is_scored_beside_the_first(bench, capsys):
+    assert evaluate(bench, "--others", f"again={bench / 'out'}") == 0
+    card = json.loads((bench / "scores.json").read_text())
+    labels = [entry["label"] for entry in card["entries"]]
+    assert labels[1] == "fitted (SMPLify)" and labels[4] == "again, fitted (SMPLify)" and len(labels) == 6
+    assert evaluate(bench, "--others", "again") == 2
+    assert "expects LABEL=PATH" in capsys.readouterr().err
 
 
 def test_missing_people_are_counted_when_they_may_be_skipped(bench, capsys):
