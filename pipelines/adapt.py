@@ -7,7 +7,7 @@ fitloop run --images photos/ --regressor adapted/final.safetensors
 import hashlib
 import logging
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from pipelines.evidence import choose_detector
 from pipelines.progress import Progress
 from pipelines.run_config import StagesConfig
 from pipelines.spin_config import AugmentationConfig, GateConfig, SpinConfig
+from pipelines.spin_gate import GRID
 from pipelines.spin_report import Epoch
 from pipelines.spin_run import open_run_of
 from pipelines.spin_samples import Crowd, Samples
@@ -159,7 +160,28 @@ def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -
 
 def _crowd(name: str, found: list[tuple[Path, Samples]]) -> Crowd:
     photos = tuple(path for path, samples in found for _ in range(len(samples)))
-    return Crowd(concatenate([samples for _, samples in found]), photos, (name,), (len(photos),))
+    conventions = sorted({samples.evidence.convention for _, samples in found})
+    if len(conventions) > 1:
+        raise ValueError(
+            f"The keypoints are of several conventions, {', '.join(conventions)}; give one kind at a time."
+        )
+    parts = [replace(samples, evidence=complete(samples.evidence)) for _, samples in found]
+    return Crowd(concatenate(parts), photos, (name,), (len(photos),))
+
+
+def complete(evidence: Detections) -> Detections:
+    """Give detections everything a detector may give, marked as not observed where it did not."""
+    people, like = len(evidence.boxes), evidence.keypoints
+    landmarks, sure = evidence.landmarks, evidence.landmark_confidence
+    if landmarks is None:
+        landmarks, sure = like.new_zeros(*like.shape[:2], 3), torch.zeros_like(evidence.confidence)
+    grids, boxes = evidence.silhouettes, evidence.silhouette_boxes
+    if grids is None or boxes is None:
+        grids, boxes = like.new_zeros(people, GRID, GRID), evidence.boxes
+    elif grids.shape[1:] != (GRID, GRID):
+        grids = torch.nn.functional.interpolate(grids[:, None], (GRID, GRID), mode="bilinear", antialias=True)[:, 0]
+    known = evidence.confidence if sure is None else sure
+    return replace(evidence, landmarks=landmarks, landmark_confidence=known, silhouettes=grids, silhouette_boxes=boxes)
 
 
 _TOLD = {

@@ -9,8 +9,9 @@ from PIL import Image
 
 from body import Detections
 from detection import DetectionReport
+from geometry import concatenate
 from pipelines import adapt as program
-from pipelines.adapt import AdaptConfig, before_and_after, gather
+from pipelines.adapt import AdaptConfig, before_and_after, complete, gather
 from pipelines.spin_report import Epoch
 
 spec = importlib.util.spec_from_file_location("spin_toy", Path(__file__).with_name("spin_toy.py"))
@@ -58,6 +59,20 @@ def test_people_are_gathered_and_a_share_of_the_photos_kept_apart(photos, caplog
     assert (len(crowd), len(apart)) == (9, 3)
     assert not set(crowd.photos) & set(apart.photos)
     assert (crowd.samples.camera.focal == 800.0).all() and "broken.jpg" in caplog.text
+
+
+def test_people_with_and_without_landmarks_and_silhouettes_go_together():
+    plain = toy.people(3, 1, "toy").detections(with_openpose=False)
+    rich = dataclasses.replace(
+        plain,
+        landmarks=torch.ones(3, 24, 3),
+        landmark_confidence=torch.full((3, 24), 0.5),
+        silhouettes=torch.ones(3, 128, 128),
+        silhouette_boxes=plain.boxes,
+    )
+    both = concatenate([complete(plain), complete(rich)])
+    assert both.landmark_confidence[:, 0].tolist() == [0.0] * 3 + [0.5] * 3
+    assert both.silhouettes.flatten(1).amax(1).tolist() == [0.0] * 3 + [1.0] * 3
 
 
 def test_a_folder_with_too_few_people_is_refused(photos):
