@@ -11,7 +11,6 @@ from body import BodyParams
 from evaluation.archives import check_rows, read_arrays, words
 from evaluation.people import Joints3D, Keypoints2D, People, clean_points
 from geometry import Camera
-from geometry.records import concatenate
 
 PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
 """How the arrays of each stage begin."""
@@ -20,6 +19,8 @@ LANDMARKS = "landmarks"
 NOT_FITTED = "not_fitted"
 _UNUSED = ("joints_3d", "joints_2d", "silhouettes", "silhouette_boxes", "notices")
 """Arrays that scores do not need: the joints follow from the parameters."""
+Files = list[tuple[str, dict[str, np.ndarray]]]
+"""Photo and arrays of each results file."""
 
 
 class OwnResults:
@@ -74,13 +75,13 @@ class OwnResults:
         return {stage: _join(files, stage) for stage in self.stages}
 
 
-def _join(files: list[tuple[str, dict[str, np.ndarray]]], stage: str) -> People:
+def _join(files: Files, stage: str) -> People:
     photos = tuple(photo for photo, arrays in files for _ in range(len(arrays["boxes"])))
     count = len(photos)
     if count == 0:
         return People((), (), 0)
     persons = tuple(str(row) for _, arrays in files for row in range(len(arrays["boxes"])))
-    boxes = torch.from_numpy(np.concatenate([np.asarray(arrays["boxes"], np.float32) for _, arrays in files]))
+    boxes = torch.from_numpy(np.asarray(_stack(files, "boxes"), np.float32))
     sizes = [np.tile(a.get("image_size", np.zeros(2)), (len(a["boxes"]), 1)) for _, a in files]
     values = {"image_size": np.concatenate(sizes)}
     params = camera = joints = None
@@ -105,11 +106,11 @@ def _join(files: list[tuple[str, dict[str, np.ndarray]]], stage: str) -> People:
     )
 
 
-def _statuses(files: list[tuple[str, dict[str, np.ndarray]]], key: str) -> tuple[str, ...]:
+def _statuses(files: Files, key: str) -> tuple[str, ...]:
     return tuple(word for _, arrays in files for word in words(arrays.get(key, np.full(len(arrays["boxes"]), ""))))
 
 
-def _only(files: list[tuple[str, dict[str, np.ndarray]]], key: str) -> str:
+def _only(files: Files, key: str) -> str:
     found = sorted({str(arrays[key]) for _, arrays in files if key in arrays})
     if len(found) != 1:
         told = ", ".join(found) or "none"
@@ -117,34 +118,38 @@ def _only(files: list[tuple[str, dict[str, np.ndarray]]], key: str) -> str:
     return found[0]
 
 
-def _bodies(files: list[tuple[str, dict[str, np.ndarray]]], prefix: str) -> tuple[BodyParams, Camera]:
+def _bodies(files: Files, prefix: str) -> tuple[BodyParams, Camera]:
     keys = ("global_orient", "body_pose", "betas", "transl", "focal", "principal_point")
-    bodies, cameras = [], []
-    for photo, arrays in files:
-        missing = [prefix + key for key in keys if prefix + key not in arrays]
-        if missing:
-            raise ValueError(f"The results of {photo!r} lack {', '.join(missing)}.")
-        tensors = [torch.from_numpy(np.asarray(arrays[prefix + key], np.float32)) for key in keys]
-        bodies.append(BodyParams(*tensors[:4]))
-        cameras.append(Camera(*tensors[4:]))
-    return concatenate(bodies), concatenate(cameras)
+    tensors = [torch.from_numpy(np.asarray(_stack(files, prefix + key), np.float32)) for key in keys]
+    return BodyParams(*tensors[:4]), Camera(*tensors[4:])
 
 
-def _landmarks(files: list[tuple[str, dict[str, np.ndarray]]]) -> Joints3D:
-    points, confidence = zip(*(clean_points(arrays[LANDMARKS], 3) for _, arrays in files), strict=True)
-    return Joints3D(torch.cat(points), torch.cat(confidence), _only(files, "convention"))
+def _landmarks(files: Files) -> Joints3D:
+    return Joints3D(*clean_points(_stack(files, LANDMARKS), 3), _only(files, "convention"))
 
 
-def _keypoints(files: list[tuple[str, dict[str, np.ndarray]]]) -> Keypoints2D | None:
+def _keypoints(files: Files) -> Keypoints2D | None:
     if any("keypoints" not in arrays or "convention" not in arrays for _, arrays in files):
         return None
-    points, confidence = zip(*(clean_points(arrays["keypoints"], 2) for _, arrays in files), strict=True)
-    return Keypoints2D(torch.cat(points), torch.cat(confidence), _only(files, "convention"))
+    return Keypoints2D(*clean_points(_stack(files, "keypoints"), 2), _only(files, "convention"))
 
 
-def _numbers(files: list[tuple[str, dict[str, np.ndarray]]], prefix: str) -> dict[str, np.ndarray]:
+def _numbers(files: Files, prefix: str) -> dict[str, np.ndarray]:
     """Energies of a stage: ``energy`` and any ``energy_<term>``, one number per person."""
     first = files[0][1]
     names = [key for key in first if key.startswith(f"{prefix}energy") and first[key].ndim == 1]
     shared = [name for name in names if all(name in arrays for _, arrays in files)]
-    return {name.removeprefix(prefix): np.concatenate([arrays[name] for _, arrays in files]) for name in shared}
+    return {name.removeprefix(prefix): _stack(files, name) for name in shared}
+
+
+def _stack(files: Files, key: str) -> np.ndarray:
+    """Rows of all photos; one row per person in each."""
+    for photo, arrays in files:
+        if key not in arrays:
+            raise ValueError(f"The results of {photo!r} lack {key}.")
+        if arrays[key].shape[:1] != arrays["boxes"].shape[:1]:
+            raise ValueError(f"The results of {photo!r} hold {len(arrays['boxes'])} people, but {key} does not.")
+    shapes = {arrays[key].shape[1:] for _, arrays in files}
+    if len(shapes) > 1:
+        raise ValueError(f"The results differ in the shape of {key}: {sorted(shapes)}; score one run at a time.")
+    return np.concatenate([arrays[key] for _, arrays in files])

@@ -12,6 +12,7 @@ from body import Body, BodyParams, KeypointKinematics, convention_named
 from body.keypoints import CONVENTIONS, DERIVED_LANDMARKS
 from evaluation.people import People
 from evaluation.protocols import Protocol
+from evaluation.surfaces import Surface, surface_of
 from geometry import project
 
 H36M_TO_3DHP = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9)
@@ -28,6 +29,7 @@ class Bodies:
     h36m_regressor: Float[Tensor, "17 vertices"] | None = None
     """``J_regressor_h36m`` of the user; named landmarks stand in for it where it is not given."""
     kinematics: dict[tuple[str, tuple[str, ...]], KeypointKinematics] = field(default_factory=dict)
+    surfaces: dict[str, Surface] = field(default_factory=dict)
 
     def body(self, name: str) -> Body:
         """Look up a body.
@@ -49,6 +51,12 @@ class Bodies:
         if key not in self.kinematics:
             self.kinematics[key] = KeypointKinematics(self.body(name), landmarks)
         return self.kinematics[key]
+
+    def surface(self, name: str) -> Surface:
+        """A body's mesh, prepared for comparing, made once."""
+        if name not in self.surfaces:
+            self.surfaces[name] = surface_of(self.body(name))
+        return self.surfaces[name]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from body.files import whole_file
 from evaluation.people import People
 from evaluation.protocols import METRICS, Protocol
-from evaluation.statistics import summarize
+from evaluation.statistics import summarize_columns
 from evaluation.tables import Table
 
 FORMAT = 1
@@ -83,11 +83,10 @@ def _entry(entry: Entry, protocol: Protocol, truth: People, seed: int) -> dict[s
 
 def _summaries(table: Table, rows: np.ndarray, seed: int) -> dict[str, Any]:
     found = {}
-    for name, column in table.columns.items():
-        summary = summarize(column[rows], seed)
-        if summary is not None:
-            told = asdict(summary)
-            found[name] = {"unit": METRICS[name].unit, **told.pop("percentiles"), **told}
+    chosen = {name: column[rows] for name, column in table.columns.items()}
+    for name, summary in summarize_columns(chosen, seed).items():
+        told = asdict(summary)
+        found[name] = {"unit": METRICS[name].unit, **told.pop("percentiles"), **told}
     return found
 
 

@@ -7,18 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import JOINT_NAMES, Body, BodyParams
+from body import Body, BodyParams
 from body.keypoints import CONVENTIONS
-from evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors, pve, pve_t_sc
+from body.model import forward_kinematics
+from evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors
 from evaluation.keypoints import box_side, head_length, keypoint_distances, pck_2d, torso_diameter
 from evaluation.people import People
 from evaluation.placing import Bodies, Placed, body_rows, place, root_of
 from evaluation.protocols import Protocol
 from evaluation.rotations import quaternion_errors, rotation_errors
+from evaluation.surfaces import SURFACE_METRICS, surface_errors
 
-MESHES = 32
-"""People whose meshes are made at once."""
-BODY_METRICS = {"mpjpe_24", "pve", "pve_t", "pve_t_sc", "rotation", "quaternion"}
+BODY_METRICS = {"mpjpe_24", "rotation", "quaternion", *SURFACE_METRICS}
 """Those that need parameters on both sides."""
 
 
@@ -34,42 +34,19 @@ class Scores:
 
 @dataclass(frozen=True)
 class Goal:
-    """People of the truth and what is computed of them once for all stages."""
+    """People of the truth, and where their joints are."""
 
     people: People
     placed: Placed
-    vertices: Float[Tensor, "people vertices 3"] | None
-    """Posed mesh, relative to the protocol's root; None where the protocol compares no bodies."""
-    joints: Float[Tensor, "people all_joints 3"] | None
-    """The body's 24 joints, relative to the pelvis."""
 
     def take(self, rows: np.ndarray) -> "Goal":
         """Choose people."""
-        index = torch.from_numpy(rows)
-        meshes = (None if value is None else value[index] for value in (self.vertices, self.joints))
-        return Goal(self.people.take(rows), self.placed.take(rows), *meshes)
+        return Goal(self.people.take(rows), self.placed.take(rows))
 
 
 def goal_of(people: People, protocol: Protocol, bodies: Bodies) -> Goal:
-    """Prepare people of the truth."""
-    placed = place(people, protocol, bodies)
-    if not BODY_METRICS & set(protocol.metrics) or people.params is None:
-        return Goal(people, placed, None, None)
-    vertices = joints = None
-    for name, rows in body_rows(people):
-        for part in rows.split(MESHES):
-            found, pelvis = _posed(people.params[part], name, protocol, bodies)
-            if vertices is None or joints is None:
-                vertices = found.new_empty(len(people), *found.shape[1:])
-                joints = pelvis.new_empty(len(people), *pelvis.shape[1:])
-            vertices[part], joints[part] = found, pelvis
-    return Goal(people, placed, vertices, joints)
-
-
-def _posed(params: BodyParams, name: str, protocol: Protocol, bodies: Bodies) -> tuple[Tensor, Tensor]:
-    mesh = bodies.body(name)(params)
-    root = root_of(params, name, protocol, bodies)[:, None]
-    return mesh.vertices - root, mesh.joints - mesh.joints[:, :1]
+    """Prepare people of the truth, once for all stages."""
+    return Goal(people, place(people, protocol, bodies))
 
 
 def score_people(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodies) -> tuple[Scores, Placed]:
@@ -95,7 +72,7 @@ def score_people(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodie
     distances = keypoint_distances(placed.pixels, placed_truth.pixels)
     if pixel_weights.any():
         columns |= _pixel_metrics(truth, placed_truth, protocol, distances, pixel_weights)
-    columns |= _body_metrics(goal, estimate, protocol, bodies)
+    columns |= _body_metrics(truth, estimate, protocol, bodies)
     if weights.any():
         shown, known = errors, weights
     else:
@@ -142,16 +119,15 @@ def _in_convention(placed: Placed, protocol: Protocol) -> tuple[Tensor, Tensor]:
     return target, observed
 
 
-def _body_metrics(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
+def _body_metrics(truth: People, estimate: People, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
     wanted = BODY_METRICS & set(protocol.metrics)
-    if goal.vertices is None or estimate.params is None or not _comparable(goal.people, estimate, bodies):
+    if not wanted or truth.params is None or estimate.params is None or not _comparable(truth, estimate, bodies):
         return {}
     columns = {name: torch.full((len(estimate),), torch.nan) for name in wanted}
-    for name, rows in body_rows(goal.people):
-        for part in rows.split(MESHES):
-            found = _score_bodies(goal, estimate, part, name, protocol, bodies)
-            for key in wanted:
-                columns[key][part] = found[key].to(torch.float32)
+    for name, rows in body_rows(truth):
+        found = _score_bodies(truth.params[rows], name, estimate.params[rows], estimate.body or "", protocol, bodies)
+        for key in wanted:
+            columns[key][rows] = found[key]
     return columns
 
 
@@ -167,26 +143,22 @@ def _same_mesh(first: Body, second: Body) -> bool:
 
 
 def _score_bodies(
-    goal: Goal, estimate: People, rows: Tensor, name: str, protocol: Protocol, bodies: Bodies
+    target: BodyParams, name: str, params: BodyParams, own: str, protocol: Protocol, bodies: Bodies
 ) -> dict[str, Tensor]:
-    assert goal.people.params is not None and estimate.params is not None
-    assert goal.vertices is not None and goal.joints is not None
-    target, params, own = goal.people.params[rows], estimate.params[rows], estimate.body or ""
-    vertices, joints = _posed(params, own, protocol, bodies)
-    rest_goal, rest = _rest_mesh(bodies.body(name), target.betas), _rest_mesh(bodies.body(own), params.betas)
-    return {
-        "pve": pve(vertices, goal.vertices[rows]),
-        "mpjpe_24": mpjpe(joints, goal.joints[rows]),
-        "pve_t": pve(rest, rest_goal),
-        "pve_t_sc": pve_t_sc(rest, rest_goal),
+    joints, theirs = (_about_pelvis(bodies.body(who), of) for who, of in ((own, params), (name, target)))
+    found = {
+        "mpjpe_24": mpjpe(joints, theirs),
         "rotation": rotation_errors(params.rotations, target.rotations).mean(-1),
         "quaternion": quaternion_errors(params.rotations, target.rotations).mean(-1),
     }
+    if set(SURFACE_METRICS) & set(protocol.metrics):
+        sides = [
+            (bodies.surface(who), of, root_of(of, who, protocol, bodies)) for who, of in ((own, params), (name, target))
+        ]
+        found |= surface_errors(*sides)
+    return found
 
 
-def _rest_mesh(body: Body, betas: Tensor) -> Tensor:
-    """T-posed vertices, relative to the middle of the hips."""
-    joints = body.rest_joints(betas)
-    hips = [JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip")]
-    vertices = body.template + torch.einsum("vcb,nb->nvc", body.shapedirs, betas)
-    return vertices - joints[:, hips].mean(1, keepdim=True)
+def _about_pelvis(body: Body, params: BodyParams) -> Tensor:
+    joints = forward_kinematics(params.rotations, body.rest_joints(params.betas))[1]
+    return joints - joints[:, :1]

@@ -1,6 +1,6 @@
 """Numbers that stand for many: means, percentiles, bootstrap confidence intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,15 +26,15 @@ class Summary:
 
 
 def bootstrap_mean(
-    values: Float[np.ndarray, "people"],
+    values: Float[np.ndarray, "people metrics"],
     resamples: int = 1000,
     level: float = 0.95,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> tuple[Float[np.ndarray, "metrics"], Float[np.ndarray, "metrics"]]:
     """Percentile bootstrap interval of the mean (Efron and Tibshirani 1993, chapter 13).
 
     Args:
-        values: One per person, finite.
+        values: Finite; people are drawn once for all metrics.
         resamples: How many sets of people are drawn with replacement.
         level: Share of the resampled means inside the interval.
         seed: The same seed gives the same interval.
@@ -42,28 +42,50 @@ def bootstrap_mean(
     Raises:
         ValueError: If there are no values or ``level`` is not between 0 and 1.
     """
-    if len(values) == 0:
+    people = len(values)
+    if people == 0:
         raise ValueError("A confidence interval needs at least one value, got none.")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level must lie between 0 and 1, got {level}.")
     generator = np.random.default_rng(seed)
-    means = np.empty(resamples)
+    means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, _CHUNK):
         rows = min(_CHUNK, resamples - start)
-        means[start : start + rows] = values[generator.integers(0, len(values), (rows, len(values)))].mean(-1)
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return float(low), float(high)
+        drawn = generator.integers(0, people, (rows, people)) + people * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * people).reshape(rows, people)
+        means[start : start + rows] = counts.astype(np.float64) @ values / people
+    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
+    return low, high
 
 
 def summarize(values: Float[np.ndarray, "people"], seed: int = 0) -> Summary | None:
     """Mean with its 95 % bootstrap interval, and percentiles; leaves out what is not finite; None if all is."""
-    finite = np.asarray(values, np.float64)[np.isfinite(values)]
-    if len(finite) == 0:
-        return None
-    low, high = bootstrap_mean(finite, seed=seed)
-    quantiles = np.percentile(finite, PERCENTILES)
-    named = {f"p{percent}": float(value) for percent, value in zip(PERCENTILES, quantiles, strict=True)}
-    return Summary(len(finite), float(finite.mean()), low, high, named)
+    return summarize_columns({"": values}, seed).get("")
+
+
+def summarize_columns(columns: Mapping[str, Float[np.ndarray, "people"]], seed: int = 0) -> dict[str, Summary]:
+    """`summarize` of several metrics of the same people; those without any finite value are absent."""
+    groups: dict[bytes, list[str]] = {}
+    for name, column in columns.items():
+        groups.setdefault(np.isfinite(column).tobytes(), []).append(name)
+    found = {}
+    for names in groups.values():
+        finite = np.isfinite(columns[names[0]])
+        if finite.any():
+            table = np.stack([np.asarray(columns[name], np.float64)[finite] for name in names], -1)
+            found |= dict(zip(names, _summaries(table, seed), strict=True))
+    return {name: found[name] for name in columns if name in found}
+
+
+def _summaries(table: Float[np.ndarray, "people metrics"], seed: int) -> list[Summary]:
+    low, high = bootstrap_mean(table, seed=seed)
+    quantiles = np.percentile(table, PERCENTILES, axis=0)
+    names = [f"p{percent}" for percent in PERCENTILES]
+    found = []
+    for number, mean in enumerate(table.mean(0)):
+        named = dict(zip(names, map(float, quantiles[:, number]), strict=True))
+        found.append(Summary(len(table), float(mean), float(low[number]), float(high[number]), named))
+    return found
 
 
 def at_percentiles(values: Float[np.ndarray, "people"], percents: Sequence[int | float]) -> list[int]:

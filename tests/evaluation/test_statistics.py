@@ -2,31 +2,36 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from evaluation.statistics import at_percentiles, bootstrap_mean, summarize
+from evaluation.statistics import at_percentiles, bootstrap_mean, summarize, summarize_columns
 
 
 def make_values(count=300, seed=0):
     return np.random.default_rng(seed).gamma(4.0, 20.0, count)
 
 
+def interval(values, **options):
+    low, high = bootstrap_mean(np.asarray(values)[:, None], **options)
+    return float(low[0]), float(high[0])
+
+
 def test_the_interval_agrees_with_scipys_percentile_bootstrap():
     values = make_values()
     expected = scipy.stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1)
-    low, high = bootstrap_mean(values, resamples=4000)
+    low, high = interval(values, resamples=4000)
     assert low == pytest.approx(expected.confidence_interval.low, rel=0.01)
     assert high == pytest.approx(expected.confidence_interval.high, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_does_not():
     values = make_values()
-    assert bootstrap_mean(values, seed=3) == bootstrap_mean(values, seed=3)
-    assert bootstrap_mean(values, seed=3) != bootstrap_mean(values, seed=4)
+    assert interval(values, seed=3) == interval(values, seed=3)
+    assert interval(values, seed=3) != interval(values, seed=4)
 
 
 def test_the_interval_holds_the_true_mean_as_often_as_it_says():
     hits = 0
     for seed in range(200):
-        low, high = bootstrap_mean(make_values(100, seed), resamples=300, seed=seed)
+        low, high = interval(make_values(100, seed), resamples=300, seed=seed)
         hits += low <= 80.0 <= high
     assert 180 <= hits <= 199
 
@@ -47,11 +52,24 @@ def test_one_person_has_an_interval_of_no_width_and_nobody_has_none():
     assert summarize(np.array([np.nan])) is None
 
 
+def test_metrics_summarized_together_are_what_each_is_alone():
+    first, second = make_values(seed=1), make_values(seed=2)
+    second[7] = np.nan
+    together = summarize_columns({"a": first, "b": second, "none": np.full(300, np.nan), "c": 2.0 * first}, seed=5)
+    assert list(together) == ["a", "b", "c"]
+    for name, values in (("a", first), ("b", second)):
+        alone = summarize(values, seed=5)
+        assert alone is not None and together[name].count == alone.count
+        assert (together[name].mean, together[name].low) == pytest.approx((alone.mean, alone.low))
+        assert together[name].percentiles == pytest.approx(alone.percentiles)
+    assert together["c"].high == pytest.approx(2.0 * together["a"].high)
+
+
 def test_bad_arguments_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="at least one value"):
-        bootstrap_mean(np.array([]))
+        interval([])
     with pytest.raises(ValueError, match="between 0 and 1"):
-        bootstrap_mean(np.array([1.0]), level=95.0)
+        interval([1.0], level=95.0)
 
 
 def test_rows_at_percentiles_are_the_nearest_ranks():
