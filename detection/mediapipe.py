@@ -30,12 +30,12 @@ class MediapipeConfig:
     """Share of a tile that its neighbour sees too."""
     person_threshold: float = 0.25
     """Candidates of the person detector below this probability are dropped."""
-    pose_threshold: float = 0.5
+    pose_threshold: float = 0.8
     """Candidates that the landmark network gives less than this probability are dropped."""
-    quality_threshold: float = 0.3
+    quality_threshold: float = 0.28
     """Bodies below this quality (see `detection.overlap.quality`) are dropped: less finds more people, and more that
     are none."""
-    same_person: float = 0.4
+    same_person: float = 0.45
     """Bodies whose masks have this share of the smaller one in common are one person."""
     silhouette_size: int = 128
     """Rows and columns of the silhouette grid."""
@@ -84,12 +84,17 @@ class MediapipeDetector:
         height, width = image.pixels.shape[:2]
         tiles = tiles_of(width, height, self.config.scales, self.config.tile_overlap)
         candidates = self._people(photo, tiles, self.config.person_threshold)
-        looks: list[tuple[Pose, Pose]] = []
-        for points in candidates.points:
-            look = self._closer_look(photo, place_of(*points[:2]), [direct for direct, _ in looks])
-            looks += [] if look is None else [look]
-        found = [together(direct, mirrored, quality(direct, mirrored)) for direct, mirrored in looks]
-        good = [pose for pose in found if pose.score >= self.config.quality_threshold]
+        known: list[Pose] = []
+        good: list[Pose] = []
+        for points, probability in zip(candidates.points, candidates.scores, strict=True):
+            look = self._closer_look(photo, place_of(*points[:2]), known)
+            if look is None:
+                continue
+            known.append(look[0])
+            share = quality(*look)
+            if share >= self.config.quality_threshold:
+                # Of several views of one person that stand the test, the person detector says which frames it best.
+                good.append(together(*look, share * float(np.sqrt(probability))))
         return distinct(good, width, height, self.config.same_person)
 
     def _closer_look(self, photo: PhotoPieces, place: Place, known: list[Pose]) -> tuple[Pose, Pose] | None:

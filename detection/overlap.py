@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from body.keypoints import MEDIAPIPE_33
 from detection.landmarks import Pose
@@ -33,14 +33,25 @@ def agreement(first: Pose, second: Pose, tolerance: float = 0.05) -> float:
 
 
 def quality(direct: Pose, mirrored: Pose) -> float:
-    """How much speaks for a body, in [0, 1]: the product of four shares, none of them fitted to data.
+    """How much speaks for a body, in [0, 1]: the product of five shares, none of them fitted to data.
 
     Agreement of the pose with the mirrored view of it (textures that look like people lose it), the torso's presence
-    in the square, the mean visibility, and how decided the mask is.
+    in the square, the mean visibility, how decided the mask is, and the mask's mean at shoulders and hips.
     """
     decided = ((direct.mask > 0.8).sum() + 1.0) / ((direct.mask > 0.2).sum() + 1.0)
     present = direct.presence[_TORSO].mean()
-    return float(agreement(direct, mirrored) * present * direct.visibility.mean() * decided)
+    covered = _mask_at(direct, direct.keypoints[_TORSO]).mean()
+    return float(agreement(direct, mirrored) * present * direct.visibility.mean() * decided * covered)
+
+
+def _mask_at(pose: Pose, points: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points"]:
+    """The mask where points of the photo lie, in full-image pixels; 0 outside its square."""
+    cos, sin = np.cos(pose.place.angle), np.sin(pose.place.angle)
+    in_square = (points - pose.place.center) @ np.array([[cos, -sin], [sin, cos]]) / pose.place.side + 0.5
+    size = len(pose.mask)
+    column, row = np.moveaxis(np.floor(in_square * size).astype(int), -1, 0)
+    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
+    return pose.mask[row.clip(0, size - 1), column.clip(0, size - 1)] * inside
 
 
 def together(direct: Pose, mirrored: Pose, score: float) -> Pose:
@@ -59,13 +70,7 @@ def mask_in_photo(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "rows
     """Where the person is, in cells of which the photo's longer side has 192."""
     cell = max(width, height) / _GRID
     y, x = np.meshgrid(np.arange(0.5, height / cell), np.arange(0.5, width / cell), indexing="ij")
-    offset = np.stack([x * cell, y * cell], -1) - pose.place.center
-    cos, sin = np.cos(pose.place.angle), np.sin(pose.place.angle)
-    in_square = offset @ np.array([[cos, -sin], [sin, cos]]) / pose.place.side + 0.5
-    size = len(pose.mask)
-    column, row = np.moveaxis(np.floor(in_square * size).astype(int), -1, 0)
-    inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
-    return inside & (pose.mask[row.clip(0, size - 1), column.clip(0, size - 1)] > 0.5)
+    return _mask_at(pose, np.stack([x * cell, y * cell], -1)) > 0.5
 
 
 def distinct(poses: list[Pose], width: int, height: int, limit: float) -> list[Pose]:
