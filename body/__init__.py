@@ -13,3 +13,4 @@ from body.records import BodyEstimate as BodyEstimate
 from body.records import BodyMesh as BodyMesh
 from body.records import Detections as Detections
 from body.records import Image as Image
+from body.records import SurfaceEvidence as SurfaceEvidence

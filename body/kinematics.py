@@ -42,23 +42,32 @@ class KeypointKinematics:
         body: Name of the body they belong to.
     """
 
-    def __init__(self, body: Body, landmarks: tuple[str, ...]) -> None:
-        """Precompute the moments of ``landmarks``.
+    def __init__(self, body: Body, landmarks: tuple[str, ...], vertices: tuple[int, ...] = ()) -> None:
+        """Precompute the moments of ``landmarks`` and ``vertices``.
 
         Args:
             body: Any skinned body.
             landmarks: Names of joints, derived points or surface landmarks of the body.
+            vertices: Single vertices, placed after the landmarks.
 
         Raises:
             ValueError: If the body cannot place one of them.
         """
-        self.landmarks = landmarks
+        count = len(body.template)
+        if any(not 0 <= vertex < count for vertex in vertices):
+            raise ValueError(
+                f"Body {body.name!r} has vertices 0 to {count - 1}, got {min(vertices)} to {max(vertices)}."
+            )
+        self.landmarks = landmarks + tuple(f"vertex {vertex}" for vertex in vertices)
         self.body = body.name
         self.joint_template = body.joint_regressor @ body.template
         self.joint_dirs = torch.einsum("jv,vcb->jcb", body.joint_regressor, body.shapedirs)
         rows: list[tuple[int, int, Tensor, Tensor, Tensor, Tensor | None]] = []
         for number, name in enumerate(landmarks):
             rows += [(number, *moment) for moment in self._moments(body, name)]
+        for number, vertex in enumerate(vertices, start=len(landmarks)):
+            only = torch.tensor([vertex], device=body.template.device)
+            rows += [(number, *moment) for moment in _averaged(body, only, torch.ones_like(body.template[:1, 0]))]
         device = body.template.device
         self.pair_landmark = torch.tensor([row[0] for row in rows], device=device)
         self.pair_joint = torch.tensor([row[1] for row in rows], device=device)
@@ -68,7 +77,7 @@ class KeypointKinematics:
         correctives = [row[5] for row in rows if row[5] is not None]
         self.pair_correctives = torch.stack(correctives) if correctives else None
         dtype = body.template.dtype
-        self.gather = torch.zeros(len(landmarks), len(rows), dtype=dtype, device=device)
+        self.gather = torch.zeros(len(self.landmarks), len(rows), dtype=dtype, device=device)
         self.gather[self.pair_landmark, torch.arange(len(rows), device=device)] = 1.0
         self.moved_by = _ancestry(dtype, device)[self.pair_joint]
         self.subtree_mass = torch.einsum("kp,p,pi->ki", self.gather, self.pair_mass, self.moved_by)
@@ -77,14 +86,7 @@ class KeypointKinematics:
         if name in body.landmark_names:
             weights = body.landmark_weights[body.landmark_names.index(name)]
             used = weights.nonzero()[:, 0]
-            shares = weights[used, None] * body.lbs_weights[used]
-            found = []
-            for joint in (shares.sum(0) > 1e-6).nonzero()[:, 0].tolist():
-                share = shares[:, joint]
-                correctives = None if body.posedirs is None else torch.einsum("v,vcp->cp", share, body.posedirs[used])
-                dirs = torch.einsum("v,vcb->cb", share, body.shapedirs[used])
-                found.append((joint, share.sum(), share @ body.template[used], dirs, correctives))
-            return found
+            return _averaged(body, used, weights[used])
         joints = DERIVED_LANDMARKS.get(name, (name,))
         unknown = [joint for joint in joints if joint not in body.joint_names]
         if unknown:
@@ -152,6 +154,18 @@ class KeypointKinematics:
         body_part = torch.einsum("kp,...pdje->...kdje", self.gather, camera)
         root = torch.zeros_like(body_part[..., :1, :])
         return torch.cat([root, body_part], dim=-2)
+
+
+def _averaged(body: Body, used: Tensor, weights: Tensor) -> list[tuple[int, Tensor, Tensor, Tensor, Tensor | None]]:
+    """Moments of a weighted average of vertices: per joint its number, mass, point, shape and pose directions."""
+    shares = weights[:, None] * body.lbs_weights[used]
+    found = []
+    for joint in (shares.sum(0) > 1e-6).nonzero()[:, 0].tolist():
+        share = shares[:, joint]
+        correctives = None if body.posedirs is None else torch.einsum("v,vcp->cp", share, body.posedirs[used])
+        dirs = torch.einsum("v,vcb->cb", share, body.shapedirs[used])
+        found.append((joint, share.sum(), share @ body.template[used], dirs, correctives))
+    return found
 
 
 def _ancestry(dtype: torch.dtype, device: torch.device) -> Tensor:

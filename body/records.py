@@ -46,6 +46,18 @@ class Detections(TensorRecord):
 
 
 @dataclass(frozen=True)
+class SurfaceEvidence(TensorRecord):
+    """Where points of the surface were seen in the photo; the same vertices for all people."""
+
+    vertices: tuple[int, ...]
+    """Indices into the body's vertices."""
+    targets: Float[Tensor, "*batch vertices 2"]
+    """Full-image pixels."""
+    confidence: Float[Tensor, "*batch vertices"]
+    """In [0, 1]; 0 means "not observed", and the pixels are then meaningless."""
+
+
+@dataclass(frozen=True)
 class BodyEstimate(TensorRecord):
     """Bodies and the camera they are seen with."""
 

@@ -31,6 +31,10 @@ class StageConfig:
     """Per metre that the depth departs from the stage's start: 100 in SMPLify's camera stage."""
     landmarks: float = 30.0
     """Per metre of distance to the detector's 3D landmarks, where it gave any."""
+    surface: float = 0.35
+    """Of the distance between vertices and where they were seen, where the caller says where."""
+    surface_scale: float = 12.0
+    """Geman-McClure scale of that distance, in pixels of the 224-pixel crop."""
     interpenetration: float = 0.0
     """Per metre that the capsules of two limbs overlap."""
     start_prior: float = 0.0
@@ -52,9 +56,12 @@ class StageConfig:
             "start_prior",
             "place_prior",
             "interpenetration",
+            "surface",
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
+        if not self.surface_scale > 0:
+            raise ValueError(f"surface_scale must be positive, got {self.surface_scale}.")
 
 
 SMPLIFY_STAGES = (

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections, convention_named
+from body import Body, BodyEstimate, Detections, SurfaceEvidence, convention_named
 from body.keypoints import DERIVED_LANDMARKS
-from fitting.problem import Evidence
+from fitting.problem import Evidence, SeenSurface
 from fitting.terms import centre_landmarks
 from geometry import crop_of_box
 
@@ -47,6 +47,17 @@ def usable_keypoints(body: Body, convention: str, ignored: tuple[str, ...] = ())
             f"Body {body.name!r} can place none of the keypoints of {convention!r}; nothing can be fitted."
         )
     return Usable(tuple(k for k, _ in pairs), tuple(str(name) for _, name in pairs))
+
+
+def check_surface(surface: SurfaceEvidence, init: BodyEstimate) -> None:
+    """Raise a `ValueError` that names both sides where seen vertices and start do not belong together."""
+    expected = (*init.params.transl.shape[:-1], len(surface.vertices))
+    for name, found in (("targets", surface.targets.shape[:-1]), ("confidence", surface.confidence.shape)):
+        if tuple(found) != expected:
+            raise ValueError(
+                f"surface.{name} has shape {tuple(found)}, expected {expected}: "
+                "one row per body and one column per vertex."
+            )
 
 
 def check_inputs(body: Body, detections: Detections, init: BodyEstimate) -> None:
@@ -89,20 +100,31 @@ def crop_scale(detections: Detections, seen: Bool[Tensor, "batch keypoints"]) ->
     return CROP / crop_of_box(torch.where(valid[:, None], boxes, around)).side
 
 
-def make_evidence(detections: Detections, init: BodyEstimate, usable: Usable) -> tuple[Evidence, Tensor]:
+def make_evidence(
+    detections: Detections, init: BodyEstimate, usable: Usable, surface: SurfaceEvidence | None = None
+) -> tuple[Evidence, Tensor]:
     """Prepare the evidence of flat batches, and the crop's scale per row.
 
-    A keypoint whose coordinates or confidence are not finite counts as not observed.
+    What has coordinates or a confidence that is not finite counts as not observed.
     """
     finite = torch.isfinite(detections.keypoints).all(-1) & torch.isfinite(detections.confidence)
     confidence = torch.where(finite, detections.confidence, 0.0).clamp(0.0, 1.0)
     scale = crop_scale(detections, confidence > 0)
     columns = torch.tensor(usable.keypoints, device=confidence.device)
     confidence = confidence[:, columns]
-    pixels = detections.keypoints[:, columns]
+    offset = _from_middle(detections.keypoints[:, columns], confidence, init, scale)
+    seen = None
+    if surface is not None:
+        finite = torch.isfinite(surface.targets).all(-1) & torch.isfinite(surface.confidence)
+        weight = torch.where(finite, surface.confidence, 0.0).clamp(0.0, 1.0)
+        seen = SeenSurface(_from_middle(surface.targets, weight, init, scale), weight)
+    return Evidence(offset, confidence, init.camera.focal * scale, _centred(detections, columns), seen), scale
+
+
+def _from_middle(pixels: Tensor, confidence: Tensor, init: BodyEstimate, scale: Tensor) -> Tensor:
+    """Crop pixels from the principal point, (batch, 2, points); 0 where nothing was observed."""
     offset = (pixels - init.camera.principal_point[:, None]) * scale[:, None, None]
-    offset = torch.where((confidence > 0)[..., None], offset, 0.0).clamp(-FARTHEST, FARTHEST)
-    return Evidence(offset.mT, confidence, init.camera.focal * scale, _centred(detections, columns)), scale
+    return torch.where((confidence > 0)[..., None], offset, 0.0).clamp(-FARTHEST, FARTHEST).mT
 
 
 def _centred(detections: Detections, columns: Tensor):

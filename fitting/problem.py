@@ -28,6 +28,13 @@ MIN_DEPTH = 0.1
 """Metres: an observed landmark nearer than this, or behind the camera, makes the energy infinite."""
 
 
+class SeenSurface(NamedTuple):
+    """Where vertices were seen, in the pixels of `Evidence`."""
+
+    observed: Float[Tensor, "batch 2 vertices"]
+    confidence: Float[Tensor, "batch vertices"]
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What one batch row sees, in pixels of a 224-pixel crop around the person, from the principal point."""
@@ -37,11 +44,14 @@ class Evidence:
     focal: Float[Tensor, "batch"]
     centred: Centred | None
     """The detector's 3D landmarks, if any."""
+    surface: SeenSurface | None = None
+    """Where single vertices were seen, if known."""
 
     def take(self, rows: Tensor) -> "Evidence":
         """Keep only some rows."""
         centred = None if self.centred is None else Centred(*(value[rows] for value in self.centred))
-        return Evidence(self.observed[rows], self.confidence[rows], self.focal[rows], centred)
+        surface = None if self.surface is None else SeenSurface(*(value[rows] for value in self.surface))
+        return Evidence(self.observed[rows], self.confidence[rows], self.focal[rows], centred, surface)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,8 @@ class StageTables:
     """None where interpenetration does not count."""
     root: int
     """Unknowns of the root: 3 or 0."""
+    surface: LandmarkTables | None = None
+    """Of the vertices that were seen, with the same joints free; None where there are none."""
 
 
 def make_stage_tables(
@@ -165,6 +177,8 @@ class BodyProblem:
         behind = ((placed.points[:, 2] < MIN_DEPTH) & (evidence.confidence > 0)).any(-1)
         energy = torch.where(behind, torch.inf, seen.energy)
         found = [(energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors))]
+        if evidence.surface is not None and self.tables.surface is not None and self.tables.stage.surface > 0:
+            found.append(self._surface_lines(state, evidence.surface, self.tables.surface))
         weight = self.tables.stage.landmarks
         if evidence.centred is not None and weight > 0:
             found.append(self._landmark_lines(placed, evidence.centred, weight))
@@ -173,6 +187,18 @@ class BodyProblem:
             depth, lines = interpenetration_lines(self.tables.capsules, state)
             found.append(((0.5 * scale**2) * depth.square().sum(-1), scale * depth, scale * lines))
         return found
+
+    def _surface_lines(
+        self, state: Tensor, surface: SeenSurface, tables: LandmarkTables
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Robust distance of vertices to where they were seen: `terms.reprojection` with its own scale and weight."""
+        placed = place(tables, state)
+        weight = self.tables.stage.surface * surface.confidence
+        scale = self.tables.stage.surface_scale
+        seen = reprojection_lines(placed.points, surface.observed, weight, self.evidence.focal, scale)
+        behind = ((placed.points[:, 2] < MIN_DEPTH) & (weight > 0)).any(-1)
+        energy = torch.where(behind, torch.inf, seen.energy)
+        return energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors)
 
     def _landmark_lines(self, placed: Placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
         scale = 2.0**0.5 * weight

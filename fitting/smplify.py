@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections, KeypointKinematics
+from body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
 from body.params import NUM_JOINTS
 from fitting.camera import TORSO, least_squares_translation, torso_translation
 from fitting.config import FitConfig, StageConfig
-from fitting.evidence import Usable, check_inputs, make_evidence, usable_keypoints
+from fitting.evidence import Usable, check_inputs, check_surface, make_evidence, usable_keypoints
 from fitting.interpenetration import make_capsule_tables
 from fitting.landmark_tables import make_tables
 from fitting.landmarks import BETAS, TRANSL, pack, place, unpack
@@ -48,7 +48,13 @@ class Fit(TensorRecord):
         return self.status == int(Status.CONVERGED)
 
 
-def fit(body: Body, detections: Detections, init: BodyEstimate, config: FitConfig = FitConfig()) -> Fit:
+def fit(
+    body: Body,
+    detections: Detections,
+    init: BodyEstimate,
+    config: FitConfig = FitConfig(),
+    surface: SurfaceEvidence | None = None,
+) -> Fit:
     """Move ``init`` towards ``detections``, stage by stage, and keep the best of the starts.
 
     Everything is in the camera frame and full-image pixels. Inputs are left untouched, and no gradient flows back to
@@ -59,6 +65,7 @@ def fit(body: Body, detections: Detections, init: BodyEstimate, config: FitConfi
         detections: 2D evidence, any convention; keypoints of confidence 0 and those without landmark are ignored.
         init: Where to start, one row per person, usually the regressor's output.
         config: Stages, weights, starts.
+        surface: Where single vertices were seen, one row per person, if that is known.
 
     Returns:
         The fit, with the same batch shape as ``init``. Rows with too little evidence keep their start and say so.
@@ -67,26 +74,35 @@ def fit(body: Body, detections: Detections, init: BodyEstimate, config: FitConfi
         ValueError: If body, convention, batch shapes or devices do not match.
     """
     check_inputs(body, detections, init)
+    if surface is not None:
+        check_surface(surface, init)
     batch = init.params.transl.shape[:-1]
     with torch.no_grad():
         flat = init.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         seen = detections.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         dtype = body.template.dtype
-        fitter = fitter_of(body, detections.convention, config)
+        fitter = fitter_of(body, detections.convention, config, () if surface is None else surface.vertices)
         seen, flat = seen.to(dtype), flat.to(dtype)
-        result = concatenate([fitter.fit(seen[rows], flat[rows]) for rows in fitter.shares(flat.params.transl)])
+        if surface is not None:
+            surface = surface.detach().to(dtype)
+            surface = surface.map(lambda tensor: tensor.reshape(len(seen.boxes), *tensor.shape[len(batch) :]))
+        found = []
+        for rows in fitter.shares(flat.params.transl):
+            found.append(fitter.fit(seen[rows], flat[rows], None if surface is None else surface[rows]))
+        result = concatenate(found)
         return result.map(lambda tensor: tensor.reshape(batch + tensor.shape[1:])).to(init.params.transl.dtype)
 
 
 class Fitter:
     """What `fit` prepares once for a body, a convention and a config."""
 
-    def __init__(self, body: Body, convention: str, config: FitConfig) -> None:
+    def __init__(self, body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...] = ()) -> None:
         """Gather the constants; see `fit` for the arguments."""
         self.body, self.config = body, config
         self.usable: Usable = usable_keypoints(body, convention, config.ignored)
         self.prior: PosePrior = load_pose_prior(config.pose_prior)
         self.kinematics = KeypointKinematics(body, self.usable.landmarks)
+        self.surface = KeypointKinematics(body, (), vertices) if vertices else None
         place_it = {"device": body.template.device, "dtype": body.template.dtype}
         self.torso = torch.tensor([float(name in TORSO) for name in self.usable.landmarks], **place_it)
         self.stages = [self.prepare(stage) for stage in config.stages]
@@ -98,22 +114,17 @@ class Fitter:
         landmarks = make_tables(self.kinematics, *free)
         capsules = make_capsule_tables(self.body, *free) if stage.interpenetration > 0 else None
         scale = stage.robust_scale or self.config.robust_scale
-        return make_stage_tables(stage, landmarks, self.prior, scale, capsules)
+        tables = make_stage_tables(stage, landmarks, self.prior, scale, capsules)
+        return tables if self.surface is None else replace(tables, surface=make_tables(self.surface, *free))
 
     def _free_joints(self, stage: StageConfig) -> tuple[int, ...]:
         """Joints that turn at least one landmark: the others would follow the prior alone, so they stay as they are."""
         root = (0,) if "global_orient" in stage.free else ()
         if "body_pose" not in stage.free:
             return root
-        kinematics = self.kinematics
-        turns = torch.einsum("kp,pi->ki", kinematics.gather, kinematics.moved_by)
-        own = torch.zeros_like(turns)
-        own[kinematics.pair_landmark, kinematics.pair_joint] = (
-            kinematics.pair_point - kinematics.pair_mass[:, None] * kinematics.joint_template[kinematics.pair_joint]
-        ).norm(dim=-1)
-        deeper = turns.clone()
-        deeper[kinematics.pair_landmark, kinematics.pair_joint] = 0.0
-        active = ((deeper > 0) | (own > 1e-4)).any(0).tolist()
+        turned = _turned_by(self.kinematics)
+        turned = turned if self.surface is None else turned | _turned_by(self.surface)
+        active = turned.tolist()
         return root + tuple(joint for joint in range(1, NUM_JOINTS) if active[joint])
 
     def shares(self, rows: Float[Tensor, "batch 3"]) -> tuple[Tensor, ...]:
@@ -121,9 +132,9 @@ class Fitter:
         size = max(32, CPU_ROWS // len(self.config.starts)) if rows.device.type == "cpu" else max(1, len(rows))
         return torch.arange(len(rows), device=rows.device).split(size)
 
-    def fit(self, detections: Detections, init: BodyEstimate) -> Fit:
+    def fit(self, detections: Detections, init: BodyEstimate, surface: SurfaceEvidence | None = None) -> Fit:
         """`fit` for checked, flat batches of the body's dtype."""
-        evidence, _ = make_evidence(detections, init, self.usable)
+        evidence, _ = make_evidence(detections, init, self.usable, surface)
         given = pack(init.params)
         # A start that is not a number is no start: the mean pose takes its place.
         sound = torch.isfinite(given).all(-1, keepdim=True)
@@ -216,6 +227,18 @@ class Fitter:
         return BodyProblem(self.stages[-1], evidence, states).evaluate(states).energy
 
 
+def _turned_by(kinematics: KeypointKinematics) -> Bool[Tensor, "joints"]:
+    """Which joints turn at least one landmark."""
+    turns = torch.einsum("kp,pi->ki", kinematics.gather, kinematics.moved_by)
+    own = torch.zeros_like(turns)
+    own[kinematics.pair_landmark, kinematics.pair_joint] = (
+        kinematics.pair_point - kinematics.pair_mass[:, None] * kinematics.joint_template[kinematics.pair_joint]
+    ).norm(dim=-1)
+    deeper = turns.clone()
+    deeper[kinematics.pair_landmark, kinematics.pair_joint] = 0.0
+    return ((deeper > 0) | (own > 1e-4)).any(0)
+
+
 def _orthonormal(rotations: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
     """Remove the rounding that products of rotations gather."""
     first = torch.nn.functional.normalize(rotations[..., 0], dim=-1)
@@ -237,11 +260,11 @@ class _Identity:
         return isinstance(other, _Identity) and self.body is other.body
 
 
-def fitter_of(body: Body, convention: str, config: FitConfig) -> Fitter:
+def fitter_of(body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...] = ()) -> Fitter:
     """The prepared fitter; prepared once and kept for the few used last."""
-    return _cached(_Identity(body), convention, config)
+    return _cached(_Identity(body), convention, config, vertices)
 
 
 @lru_cache(maxsize=8)
-def _cached(key: _Identity, convention: str, config: FitConfig) -> Fitter:
-    return Fitter(key.body, convention, config)
+def _cached(key: _Identity, convention: str, config: FitConfig, vertices: tuple[int, ...]) -> Fitter:
+    return Fitter(key.body, convention, config, vertices)
