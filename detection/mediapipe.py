@@ -94,7 +94,7 @@ class MediapipeDetector:
             share = quality(*look)
             if share >= self.config.quality_threshold:
                 # Of several views of one person that stand the test, the person detector says which frames it best.
-                good.append(together(*look, share * float(np.sqrt(probability))))
+                good.append(together(*look, share * float(probability)))
         return distinct(good, width, height, self.config.same_person)
 
     def _closer_look(self, photo: PhotoPieces, place: Place, known: list[Pose]) -> tuple[Pose, Pose] | None:
