@@ -172,10 +172,20 @@ class KeypointSampler:
         view = torch.deg2rad(_between((count,), self.config.field_of_view, generator))
         focal = diagonal / (2.0 * torch.tan(view / 2.0))
         camera = Camera(focal, torch.stack([width, height], -1) / 2.0)
-        params = self._people(count, camera, height, generator)
+        return self.detect(self._people(count, camera, height, generator), camera, generator)
+
+    def detect(self, params: BodyParams, camera: Camera, generator: torch.Generator) -> KeypointSamples:
+        """What a detector would make of people.
+
+        Args:
+            params: The truth, camera frame.
+            camera: One per person; its principal point is the middle of the photo.
+            generator: Source of all randomness, on the CPU.
+        """
+        count = len(params.betas)
         points = self.kinematics(params)
         truth = project(points, camera)
-        tall = 1.7 * focal / self._middle(points)[:, 0, 2].clamp_min(0.3)
+        tall = 1.7 * camera.focal / self._middle(points)[:, 0, 2].clamp_min(0.3)
         keypoints, confidence = self.noise.pixels(truth, tall, generator)
         seen = self.noise.seen(truth, generator) & self._inside(truth, camera, points[..., 2], generator)
         number = torch.multinomial(self.convention_weights, count, replacement=True, generator=generator)

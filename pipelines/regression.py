@@ -5,9 +5,7 @@ from body.transfer import transfer
 from geometry import Camera
 from pipelines.run_config import StagesConfig
 from regressor import Regressor, load_regressor
-
-SHIPPED = ("keypoints",)
-"""Regressors that come with the project; they know the open body."""
+from regressor.regressor import SHIPPED
 
 
 class TransferredRegressor:

@@ -27,7 +27,7 @@ from pipelines.spin_views import (
 from regressor import HMRConfig
 from regressor.crops import cut_crops, cut_silhouettes
 from regressor.keypoint_encoder import KeypointInputs, to_known_landmarks
-from regressor.proxy import make_proxy, mirror_proxy
+from regressor.proxy import ProxyInputs, make_proxy, mirror_proxy
 from regressor.resnet import normalize_rgb
 
 
@@ -87,17 +87,26 @@ def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple
         inputs = keypoint_inputs_of(known, samples.camera, look)
         return look, inputs if drawn.config is None else _disturbed(inputs, drawn.config, drawn.generator)
     if network.encoder == "proxy":
-        # The detector's silhouettes lie on upright grids.
-        changes = replace(changes, angle=torch.zeros_like(changes.angle))
+        return _look_and_proxies(known, samples, drawn, network.image_size)
     look = look_at(known.boxes, samples.camera, changes)
     usual = crop_of_box(known.boxes)
     crop = Crop(usual.center, usual.side * look.scale, look.angle)
-    if network.encoder == "proxy":
-        inputs = _proxies(known, crop, drawn, network.image_size)
-    else:
-        inputs = normalize_rgb(_noisy(_crops(drawn, crop, network.image_size), drawn))
-    mirror = mirror_proxy(inputs) if network.encoder == "proxy" else inputs.flip(-1)
-    return look, torch.where(look.flipped[:, None, None, None], mirror, inputs)
+    inputs = normalize_rgb(_noisy(_crops(drawn, crop, network.image_size), drawn))
+    return look, torch.where(look.flipped[:, None, None, None], inputs.flip(-1), inputs)
+
+
+def _look_and_proxies(known: Detections, samples: Samples, drawn: Drawn, size: int) -> tuple[Look, ProxyInputs]:
+    # The detector's silhouettes lie on upright grids, so nothing is turned.
+    changes = drawn.changes.to(samples.has_truth.device)
+    changes = replace(changes, angle=torch.zeros_like(changes.angle))
+    usual = crop_of_box(known.boxes)
+    maps = _proxies(known, Crop(usual.center, usual.side * changes.scale, changes.angle), drawn, size)
+    maps = torch.where(changes.flipped[:, None, None, None], mirror_proxy(maps), maps)
+    look = keypoint_looks(known, samples.camera, replace(changes, scale=torch.ones_like(changes.scale)))
+    keypoints = keypoint_inputs_of(known, samples.camera, look)
+    if drawn.config is not None:
+        keypoints = _disturbed(keypoints, drawn.config, drawn.generator)
+    return look, ProxyInputs(maps, keypoints)
 
 
 def _disturbed(inputs: KeypointInputs, config: AugmentationConfig, generator: torch.Generator) -> KeypointInputs:

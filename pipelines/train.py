@@ -22,11 +22,12 @@ from pipelines.train_batches import Batch, KeypointBatches, joint_errors, mean_p
 from pipelines.train_config import TrainConfig, learning_rate
 from pipelines.train_images import ImageBatches
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
-from regressor import HMROutput, Weights, build_hmr, save_weights
-from regressor.checkpoints import load_backbone
+from regressor import HMR, HMROutput, Weights, build_hmr, load_weights, save_weights
+from regressor.checkpoints import load_backbone, start_from_keypoints
 from regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 from regressor.losses import Criterion
+from regressor.regressor import weights_path
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "best.safetensors"
@@ -99,7 +100,7 @@ def _prepare(config: TrainConfig) -> _Run:
         load_backbone(model, config.backbone)
     discriminator = Discriminator(num_betas=body.num_betas).to(device)
     optimizers: dict[str, torch.optim.Optimizer] = {
-        "model": torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay),
+        "model": torch.optim.AdamW(_groups(model, config, body), betas=(0.9, 0.99), weight_decay=config.weight_decay),
         "discriminator": torch.optim.AdamW(discriminator.parameters(), config.discriminator_rate),
     }
     state = TrainingState(model, optimizers, Average(model, config.average), {"discriminator": discriminator})
@@ -110,6 +111,18 @@ def _prepare(config: TrainConfig) -> _Run:
     save_config(config, config.out / "config.yaml")
     criterion = Criterion(body.to(device), KEYPOINT_NAMES, config.loss)
     return _Run(config, body.name, batches, test_batches, criterion, discriminator, state, device)
+
+
+def _groups(model: HMR, config: TrainConfig, body: Body) -> list[dict]:
+    """Parameters by the share of the learning rate that they get; those of an older network learn slower."""
+    if config.start is None:
+        return [{"params": list(model.parameters()), "share": 1.0}]
+    older_weights = load_weights(weights_path(config.start))
+    older_weights.check_body(body)
+    started = start_from_keypoints(model, older_weights)
+    older = {id(parameter) for parameter in started}
+    fresh = [parameter for parameter in model.parameters() if id(parameter) not in older]
+    return [{"params": fresh, "share": 1.0}, {"params": started, "share": config.start_rate}]
 
 
 def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) -> tuple[Batches, Batches]:
@@ -140,7 +153,7 @@ def _step(run: _Run) -> dict[str, Tensor]:
 
     optimizer = state.optimizers["model"]
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, state.step)
+        group["lr"] = group.get("share", 1.0) * learning_rate(config, state.step)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)

@@ -30,6 +30,10 @@ class TrainConfig:
     """Photos to train the encoders of images on."""
     backbone: Path | None = None
     """Weights to start an encoder of images from: torchvision's, or others with its names."""
+    start: str | None = None
+    """For `proxy`: what its keypoints half and its head start from, `keypoints` for the shipped weights or a path."""
+    start_rate: float = 0.1
+    """Learning rate of what started from `start`, relative to that of the rest."""
     supervised: float = 1.0
     """Share of the people whose 3D joints and parameters are known; the others teach by their 2D keypoints alone."""
     balanced: bool = True
@@ -73,20 +77,28 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        if self.model.encoder != "keypoints" and self.images.assets is None:
-            raise ValueError(
-                f"The encoder {self.model.encoder!r} learns from photos: give images.assets, their folder."
-            )
-        if self.model.encoder != "keypoints" and self.supervised < 1:
-            raise ValueError("supervised below 1 is for the encoder of keypoints.")
-        if self.backbone is not None and self.model.encoder == "keypoints":
-            raise ValueError("backbone is for encoders of images; the encoder of keypoints starts from nothing.")
+        self._check_encoder()
         if self.precision not in ("bfloat16", "float32"):
             raise ValueError(f"precision must be 'bfloat16' or 'float32', got {self.precision!r}.")
         if min(self.steps, self.batch_size, self.evaluate_every, self.save_every, self.patience) < 1:
             raise ValueError("steps, batch_size, evaluate_every, save_every and patience must be at least 1.")
         if not (self.learning_rate > 0 and 0 <= self.flat <= 1 and 0 <= self.average < 1 and 0 <= self.supervised <= 1):
             raise ValueError("learning_rate must be positive, flat and supervised in [0, 1] and average in [0, 1).")
+        if self.start_rate < 0:
+            raise ValueError(f"start_rate must not be negative, got {self.start_rate}.")
+
+    def _check_encoder(self) -> None:
+        encoder = self.model.encoder
+        if self.start is not None and encoder != "proxy":
+            raise ValueError("start is for the encoder 'proxy', which holds an encoder of keypoints.")
+        if encoder == "keypoints":
+            if self.backbone is not None:
+                raise ValueError("backbone is for encoders of images; the encoder of keypoints starts from nothing.")
+            return
+        if self.images.assets is None:
+            raise ValueError(f"The encoder {encoder!r} learns from photos: give images.assets, their folder.")
+        if self.supervised < 1:
+            raise ValueError("supervised below 1 is for the encoder of keypoints.")
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

@@ -208,3 +208,29 @@ def load_backbone(model: HMR, path: Path) -> None:
     loaded = read_torch_file(path)
     tensors = {name: value for name, value in loaded.items() if not str(name).startswith("fc.")}
     load_strictly(model.encoder, tensors, str(path))
+
+
+def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter]:
+    """Give the keypoints half and the head of a ``proxy`` network the weights of a ``keypoints`` network.
+
+    Args:
+        model: Its encoder is ``proxy``.
+        source: Its encoder is ``keypoints``.
+
+    Returns:
+        The parameters that are no longer fresh.
+
+    Raises:
+        ValueError: If the networks differ in width, blocks or head; names what.
+    """
+    if source.config.encoder != "keypoints":
+        raise ValueError(f"A proxy network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
+    known = source.model.state_dict()
+    started = {name.replace("encoder.", "encoder.keypoints."): tensor for name, tensor in known.items()}
+    fresh = {name: tensor for name, tensor in model.state_dict().items() if _is_of_maps(name)}
+    load_strictly(model, {**fresh, **started}, "The keypoints network to start from")
+    return [parameter for name, parameter in model.named_parameters() if not _is_of_maps(name)]
+
+
+def _is_of_maps(name: str) -> bool:
+    return name.startswith(("encoder.maps.", "encoder.correct."))

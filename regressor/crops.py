@@ -7,8 +7,9 @@ from torch import Tensor
 from body import Detections, Image
 from geometry import Camera, Crop, crop_of_box
 from geometry.crops import sampling_grid, to_crop
+from regressor.keypoint_encoder import keypoint_inputs
 from regressor.models import HMRConfig
-from regressor.proxy import make_proxy
+from regressor.proxy import ProxyInputs, make_proxy
 from regressor.resnet import normalize_rgb
 from regressor.views import View, view_of_boxes
 
@@ -56,7 +57,7 @@ def cut_silhouettes(detections: Detections, crop: Crop, size: int) -> Float[Tens
 
 def crop_inputs(
     image: Image, detections: Detections, camera: Camera, config: HMRConfig
-) -> tuple[Float[Tensor, "people channels size size"], View]:
+) -> tuple[Float[Tensor, "people 3 size size"] | ProxyInputs, View]:
     """What an encoder of images reads: crops of 1.2 times the box, as SPIN cuts them.
 
     Args:
@@ -67,9 +68,11 @@ def crop_inputs(
     """
     crop = crop_of_box(detections.boxes)
     crops = cut_crops(image, crop, config.image_size)
-    view = view_of_boxes(detections.boxes, camera)
     if config.encoder != "proxy":
-        return normalize_rgb(crops), view
+        return normalize_rgb(crops), view_of_boxes(detections.boxes, camera)
     points = to_crop(detections.keypoints, crop)
     silhouettes = cut_silhouettes(detections, crop, config.image_size)
-    return make_proxy(crops, points, detections.confidence, silhouettes), view
+    maps = make_proxy(crops, points, detections.confidence, silhouettes)
+    # The view is that of the keypoints, whatever box the detector drew.
+    keypoints, view = keypoint_inputs(detections, camera)
+    return ProxyInputs(maps, keypoints), view

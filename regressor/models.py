@@ -7,7 +7,7 @@ from torch import nn
 
 from regressor.hmr import HMR, HeadConfig
 from regressor.keypoint_encoder import KeypointEncoder
-from regressor.proxy import NUM_PROXY_CHANNELS
+from regressor.proxy import ProxyEncoder
 from regressor.resnet import ResNet
 
 EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
@@ -19,11 +19,13 @@ class HMRConfig:
 
     encoder: EncoderKind = "keypoints"
     """``keypoints``: 2D keypoints and 3D landmarks; ``resnet50``, ``resnet18``: RGB crops; ``proxy``: edges, joint heat
-    maps and silhouette."""
+    maps and silhouette beside the keypoints."""
     width: int = 1024
     """Of the keypoints encoder's layers, or channels of the first stage of a ResNet (64 as published)."""
     blocks: int = 3
     """Residual blocks of the keypoints encoder."""
+    keypoints_width: int = 768
+    """Of the keypoints encoder inside ``proxy``."""
     image_size: int = 224
     """Side of the crop in pixels, for encoders of images."""
     head: HeadConfig = field(default_factory=HeadConfig)
@@ -33,10 +35,10 @@ class HMRConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
-        if self.width < 1 or self.blocks < 1 or self.image_size < 32:
+        if min(self.width, self.keypoints_width, self.blocks) < 1 or self.image_size < 32:
             raise ValueError(
-                "A network needs a width and blocks of at least 1 and an image_size of at least 32, "
-                f"got {self.width}, {self.blocks} and {self.image_size}."
+                "A network needs widths and blocks of at least 1 and an image_size of at least 32, "
+                f"got {self.width}, {self.keypoints_width}, {self.blocks} and {self.image_size}."
             )
 
 
@@ -54,4 +56,4 @@ def _encoder(config: HMRConfig) -> nn.Module:
         case "resnet18":
             return ResNet(18, 3, config.width)
         case "proxy":
-            return ResNet(18, NUM_PROXY_CHANNELS, config.width)
+            return ProxyEncoder(config.width, KeypointEncoder(config.keypoints_width, config.blocks))

@@ -4,12 +4,16 @@ After Sengupta et al. (STRAPS 2020: silhouette and heat maps; HierProb 2021: edg
 so a network trained on rendered people has little to unlearn on photographs.
 """
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from body.keypoints import mirrored
-from regressor.keypoint_encoder import KEYPOINT_NAMES
+from geometry import TensorRecord
+from regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder, KeypointInputs
+from regressor.resnet import ResNet
 
 PROXY_JOINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
@@ -27,31 +31,31 @@ def edge_map(crops: Float[Tensor, "people 3 height width"]) -> Float[Tensor, "pe
     Args:
         crops: RGB in [0, 1].
     """
-    grey = crops.mean(1, keepdim=True)
-    taps = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=crops.dtype, device=crops.device) / 16.0
-    padded = torch.nn.functional.pad(grey, (2, 2, 2, 2), mode="replicate")
-    smooth = torch.nn.functional.conv2d(padded, (taps[:, None] * taps)[None, None])
-    padded = torch.nn.functional.pad(smooth, (1, 1, 1, 1), mode="replicate")
-    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], dtype=crops.dtype, device=crops.device)
-    gradient = torch.nn.functional.conv2d(padded, torch.stack([slope, slope.mT])[:, None])
-    strength = gradient.norm(dim=1)
-    thin = strength * _is_ridge(gradient, strength)
+    grey = torch.nn.functional.pad(crops.mean(1, keepdim=True), (3, 3, 3, 3), mode="replicate")[:, 0]
+    smooth = _filter(_filter(grey, (1.0, 4.0, 6.0, 4.0, 1.0), -1), (1.0, 4.0, 6.0, 4.0, 1.0), -2) / 256.0
+    across = _filter(_filter(smooth, (-1.0, 0.0, 1.0), -1), (1.0, 2.0, 1.0), -2)
+    down = _filter(_filter(smooth, (1.0, 2.0, 1.0), -1), (-1.0, 0.0, 1.0), -2)
+    strength = (across.square() + down.square()).sqrt()
+    thin = strength * _is_ridge(across.abs() >= down.abs(), strength)
     # A crop's own 95th percentile, so that dim and bright photos give the same edges; flat crops give none.
-    level = torch.quantile(strength.flatten(1), 0.95, dim=1).clamp_min(0.04)
+    flat = strength.flatten(1)
+    level = flat.kthvalue(max(1, round(0.95 * flat.shape[1])), dim=1).values.clamp_min(0.04)
     return (thin / level[:, None, None]).clamp(0.0, 1.0)
 
 
-def _is_ridge(gradient: Tensor, strength: Tensor) -> Tensor:
+def _filter(values: Tensor, taps: tuple[float, ...], dim: int) -> Tensor:
+    """Correlate along one axis; what would need values beyond the border is left out."""
+    length = values.shape[dim] - len(taps) + 1
+    parts = [tap * values.narrow(dim, start, length) for start, tap in enumerate(taps) if tap]
+    return sum(parts[1:], parts[0])
+
+
+def _is_ridge(horizontal: Tensor, strength: Tensor) -> Tensor:
     """1 where the strength is no less than at both neighbours across the edge."""
     padded = torch.nn.functional.pad(strength, (1, 1, 1, 1))
-    height, width = strength.shape[-2:]
-    horizontal = gradient[:, 0].abs() >= gradient[:, 1].abs()
-    steps = torch.where(horizontal, 1, 0), torch.where(horizontal, 0, 1)
-    beside = [padded[:, 1 : height + 1, 2:], padded[:, 1 : height + 1, :width]]
-    below = [padded[:, 2:, 1 : width + 1], padded[:, :height, 1 : width + 1]]
-    first = torch.where(steps[0] == 1, beside[0], below[0])
-    second = torch.where(steps[0] == 1, beside[1], below[1])
-    return ((strength >= first) & (strength > second)).to(strength.dtype)
+    after = torch.where(horizontal, padded[:, 1:-1, 2:], padded[:, 2:, 1:-1])
+    before = torch.where(horizontal, padded[:, 1:-1, :-2], padded[:, :-2, 1:-1])
+    return ((strength >= after) & (strength > before)).to(strength.dtype)
 
 
 def heat_maps(
@@ -101,3 +105,41 @@ def mirror_proxy(proxy: Float[Tensor, "people channels size size"]) -> Float[Ten
     """The proxy of the mirrored photo: left and right exchange places and names."""
     order = [0, 1] + [2 + PROXY_JOINTS.index(mirrored(name)) for name in PROXY_JOINTS]
     return proxy[:, order].flip(-1)
+
+
+@dataclass(frozen=True)
+class ProxyInputs(TensorRecord):
+    """What the encoder reads of each person."""
+
+    maps: Float[Tensor, "people channels size size"]
+    """`make_proxy`."""
+    keypoints: KeypointInputs
+    """The same person for the keypoints encoder, in the view that the network answers in."""
+
+
+class ProxyEncoder(nn.Module):
+    """A ResNet-18 on the maps, whose features correct those of a keypoints encoder.
+
+    The correction starts at 0, so that a keypoints encoder and head trained before give what they gave; the maps then
+    have to teach only what keypoints do not say: what is in front, how stout, where undetected limbs are.
+    """
+
+    def __init__(self, width: int, keypoints: KeypointEncoder) -> None:
+        """Join the two.
+
+        Args:
+            width: Channels of the ResNet's first stage; 64 as published.
+            keypoints: Its width is that of the features.
+        """
+        super().__init__()
+        self.maps = ResNet(18, NUM_PROXY_CHANNELS, width)
+        self.keypoints = keypoints
+        self.out_features = keypoints.out_features
+        self.correct = nn.Linear(self.maps.out_features, self.out_features)
+        nn.init.zeros_(self.correct.weight)
+        nn.init.zeros_(self.correct.bias)
+
+    def forward(self, inputs: ProxyInputs) -> Float[Tensor, "people features"]:
+        """Encode people."""
+        maps = inputs.maps.contiguous(memory_format=torch.channels_last)
+        return self.keypoints(inputs.keypoints) + self.correct(self.maps(maps))

@@ -22,6 +22,8 @@ from regressor.placement import MIN_KEYPOINTS, place_body
 from regressor.views import View, rest_pelvis, turn_params, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
+SHIPPED = ("keypoints",)
+"""Weights that come with the project."""
 
 
 @runtime_checkable
@@ -58,9 +60,12 @@ def load_regressor(source: str | Path, body: Body) -> Regressor:
     """
     if str(source) == "mean":
         return mean_regressor(body)
-    shipped = str(source) == "keypoints"
-    weights = load_weights(asset_path("keypoints.safetensors", ASSETS) if shipped else Path(source))
-    return NetworkRegressor(str(source), weights, body)
+    return NetworkRegressor(str(source), load_weights(weights_path(source)), body)
+
+
+def weights_path(source: str | Path) -> Path:
+    """The file of shipped weights by their name, else the path itself."""
+    return asset_path(f"{source}.safetensors", ASSETS) if str(source) in SHIPPED else Path(source)
 
 
 class _Placer:

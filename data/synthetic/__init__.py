@@ -7,6 +7,7 @@ from data.synthetic.dataset import SyntheticPeople as SyntheticPeople
 from data.synthetic.dataset import SyntheticPeopleBatch as SyntheticPeopleBatch
 from data.synthetic.dataset import collate as collate
 from data.synthetic.scenes import render_person_scene as render_person_scene
+from data.synthetic.store import StoredPeople as StoredPeople
 from data.synthetic.truth import LANDMARKS as LANDMARKS
 from data.synthetic.truth import Maps as Maps
 from data.synthetic.truth import Person as Person

@@ -1,6 +1,7 @@
 """Dressed people as meshes: body and garments, shaped, posed, with their textures named."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -66,7 +67,11 @@ class Dressmaker:
 
     def is_feminine(self, betas: Float[np.ndarray, "betas"]) -> bool:
         """Whether the hips are wider, for these shoulders, than those of the mean shape."""
-        return self._hip_share(betas) > self._hip_share(np.zeros_like(betas))
+        return self._hip_share(betas) > self._mean_hip_share
+
+    @cached_property
+    def _mean_hip_share(self) -> float:
+        return self._hip_share(np.zeros(self.body.num_betas, np.float32))
 
     def _hip_share(self, betas: np.ndarray) -> float:
         base = self.shaped(betas)

@@ -113,11 +113,11 @@ def place_main(
     """Translation that puts the main person in the picture, on ground at a believable height below the camera."""
     cut = rng.random() < config.truncated
     height = config.height * np.array(config.person_height) * (1.3 if cut else 1.0)
+    low, high = person.vertices.min(0), person.vertices.max(0)
+    middle, extent = (low + high) / 2.0, high - low
     best, least = np.zeros(3), np.inf
     for _ in range(_TRIES):
         wanted = float(rng.uniform(*height))
-        middle = (person.vertices.min(0) + person.vertices.max(0)) / 2.0
-        extent = np.ptp(person.vertices, axis=0)
         depth = plan.view.focal * max(float(extent[1]), 0.6 * float(extent[0])) / wanted
         place = _aim(plan, rng, cut) * depth - middle
         if not plan.free:
