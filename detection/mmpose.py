@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from body.records import Detections, Image
-from detection.detector import DetectionReport
+from body.records import Image
 from detection.mediapipe import MediapipeConfig
-from detection.topdown import BoxSource, KeypointColumns, arranged, bgr, columns_of, empty
+from detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
 INSTALL = "detection/install_mmpose.sh"
 _logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class MmposeConfig:
     """Settings of the embedded detector."""
 
 
-class MmposeDetector:
+class MmposeDetector(TopDownDetector):
     """Runs ``init_model`` and ``inference_topdown`` of mmpose 1.x."""
 
     name = "mmpose"
@@ -60,45 +60,31 @@ class MmposeDetector:
         if not config.checkpoint or ("://" not in config.checkpoint and not Path(config.checkpoint).is_file()):
             raise ValueError(f"There is no checkpoint {config.checkpoint!r}; give the .pth file that fits the config.")
         self.config = config
-        self._boxes = BoxSource(config.boxes, config.embedded)
+        super().__init__(config.boxes, config.embedded)
         self._model: Any = None
-        self._columns: KeypointColumns | None = None
         self._operators: torch.library.Library | None = None
 
-    @property
-    def convention(self) -> str:
-        """The convention that the model's data set speaks; reads the model if that has not happened yet."""
-        return self._ready().convention.name
+    def _read_network(self) -> KeypointColumns:
+        with _quiet(), _pose_checkpoints():
+            self._operators = torchvision_operators()
+            apis = importlib.import_module("mmpose.apis")
+            self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
+        meta = self._model.dataset_meta
+        names = [meta["keypoint_id2name"][index] for index in range(meta["num_keypoints"])]
+        columns = columns_of(names, str(meta.get("dataset_name", "")))
+        _logger.info("mmpose model of %s speaks %s", meta.get("dataset_name"), columns.convention.name)
+        return columns
 
-    def __call__(self, image: Image) -> Detections:
-        """Find the people; full-image pixels, the batch axis is people, possibly none."""
-        return self.detect_with_notices(image).detections
-
-    def detect_with_notices(self, image: Image) -> DetectionReport:
-        """Find the people, and tell what was wrong with their boxes."""
-        columns = self._ready()
-        boxes, notices = self._boxes(image)
-        if len(boxes) == 0:
-            return DetectionReport(empty(columns), notices)
+    def _see(
+        self, image: Image, boxes: Float[torch.Tensor, "people 4"]
+    ) -> tuple[Float[np.ndarray, "people keypoints 2"], Float[np.ndarray, "people keypoints"]]:
         apis = importlib.import_module("mmpose.apis")
+        bgr = np.ascontiguousarray(image.pixels[..., ::-1])
         with _quiet():
-            samples = apis.inference_topdown(self._model, bgr(image), boxes.numpy().astype(np.float32))
+            samples = apis.inference_topdown(self._model, bgr, boxes.numpy().astype(np.float32))
         found = [sample.pred_instances for sample in samples]
         keypoints = np.concatenate([_array(person.keypoints) for person in found])
-        scores = np.concatenate([_array(person.keypoint_scores) for person in found])
-        return DetectionReport(arranged(keypoints, scores, boxes, columns), notices)
-
-    def _ready(self) -> KeypointColumns:
-        if self._columns is None:
-            with _quiet(), _pose_checkpoints():
-                self._operators = torchvision_operators()
-                apis = importlib.import_module("mmpose.apis")
-                self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
-            meta = self._model.dataset_meta
-            names = [meta["keypoint_id2name"][index] for index in range(meta["num_keypoints"])]
-            self._columns = columns_of(names, str(meta.get("dataset_name", "")))
-            _logger.info("mmpose model of %s speaks %s", meta.get("dataset_name"), self._columns.convention.name)
-        return self._columns
+        return keypoints, np.concatenate([_array(person.keypoint_scores) for person in found])
 
 
 def _array(values: Any) -> np.ndarray:

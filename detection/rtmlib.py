@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float
 
 from body.keypoints import COCO_17
-from body.records import Detections, Image
-from detection.detector import DetectionReport
+from body.records import Image
 from detection.mediapipe import MediapipeConfig
-from detection.topdown import BoxSource, KeypointColumns, arranged, columns_of, empty
+from detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class RtmlibConfig:
     """Settings of the embedded detector."""
 
 
-class RtmlibDetector:
+class RtmlibDetector(TopDownDetector):
     """Runs ``rtmlib.RTMPose`` on each person."""
 
     name = "rtmlib"
@@ -71,40 +72,25 @@ class RtmlibDetector:
         if config.model not in _MODES and "://" not in config.model and not Path(config.model).is_file():
             raise ValueError(f"There is no model {config.model!r}; give an .onnx file or one of {', '.join(_MODES)}.")
         self.config = config
-        self._boxes = BoxSource(config.boxes, config.embedded)
+        super().__init__(config.boxes, config.embedded)
         self._model: Any = None
-        self._columns: KeypointColumns | None = None
 
-    @property
-    def convention(self) -> str:
-        """The convention that the model speaks; reads the model if that has not happened yet."""
-        return self._ready().convention.name
+    def _read_network(self) -> KeypointColumns:
+        rtmlib = importlib.import_module("rtmlib")
+        model = rtmlib.Body.MODE[self.config.model]["pose"] if self.config.model in _MODES else self.config.model
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            self._model = rtmlib.RTMPose(model, device=self.config.device)
+        _logger.info("%s", said.getvalue().strip())
+        height, width = self._model.session.get_inputs()[0].shape[2:]
+        self._model.model_input_size = (int(width), int(height))
+        return self._speaks()
 
-    def __call__(self, image: Image) -> Detections:
-        """Find the people; full-image pixels, the batch axis is people, possibly none."""
-        return self.detect_with_notices(image).detections
-
-    def detect_with_notices(self, image: Image) -> DetectionReport:
-        """Find the people, and tell what was wrong with their boxes."""
-        columns = self._ready()
-        boxes, notices = self._boxes(image)
-        if len(boxes) == 0:
-            return DetectionReport(empty(columns), notices)
+    def _see(
+        self, image: Image, boxes: Float[torch.Tensor, "people 4"]
+    ) -> tuple[Float[np.ndarray, "people keypoints 2"], Float[np.ndarray, "people keypoints"]]:
         # rtmlib normalizes with RGB means and converts nothing, and RTMPose was trained on RGB: RGB goes in.
         keypoints, scores = self._model(image.pixels, bboxes=list(boxes.double().numpy()))
-        return DetectionReport(arranged(np.asarray(keypoints), np.asarray(scores), boxes, columns), notices)
-
-    def _ready(self) -> KeypointColumns:
-        if self._columns is None:
-            rtmlib = importlib.import_module("rtmlib")
-            model = rtmlib.Body.MODE[self.config.model]["pose"] if self.config.model in _MODES else self.config.model
-            with contextlib.redirect_stdout(io.StringIO()) as said:
-                self._model = rtmlib.RTMPose(model, device=self.config.device)
-            _logger.info("%s", said.getvalue().strip())
-            height, width = self._model.session.get_inputs()[0].shape[2:]
-            self._model.model_input_size = (int(width), int(height))
-            self._columns = self._speaks()
-        return self._columns
+        return np.asarray(keypoints), np.asarray(scores)
 
     def _speaks(self) -> KeypointColumns:
         outputs = self._model.session.get_outputs()

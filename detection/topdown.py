@@ -1,5 +1,6 @@
 """What networks that see one person per box have in common: where the boxes come from, what the keypoints are."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from body.keypoints import CONVENTIONS, Convention
 from body.records import Detections, Image
+from detection.detector import DetectionReport
 from detection.files import KeypointFile
 from detection.listed import nobody
 from detection.mediapipe import MediapipeConfig, MediapipeDetector
@@ -93,11 +95,43 @@ class BoxSource:
         return self._embedded(image).boxes, ()
 
 
-def bgr(image: Image) -> np.ndarray:
-    """The photo in OpenCV's channel order."""
-    return np.ascontiguousarray(image.pixels[..., ::-1])
+class TopDownDetector(ABC):
+    """A network that sees one person per box; its makers say how it is read and run."""
 
+    def __init__(self, boxes: str | None, embedded: MediapipeConfig) -> None:
+        """Take boxes from the file ``boxes``, else from the embedded detector."""
+        self._boxes = BoxSource(boxes, embedded)
+        self._columns: KeypointColumns | None = None
 
-def empty(columns: KeypointColumns) -> Detections:
-    """Detections of no one in the network's convention."""
-    return nobody(columns.convention.name)
+    @property
+    def convention(self) -> str:
+        """The convention that the network speaks; reads the network if that has not happened yet."""
+        return self._ready().convention.name
+
+    def __call__(self, image: Image) -> Detections:
+        """Find the people; full-image pixels, the batch axis is people, possibly none."""
+        return self.detect_with_notices(image).detections
+
+    def detect_with_notices(self, image: Image) -> DetectionReport:
+        """Find the people, and tell what was wrong with their boxes."""
+        columns = self._ready()
+        boxes, notices = self._boxes(image)
+        if len(boxes) == 0:
+            return DetectionReport(nobody(columns.convention.name), notices)
+        keypoints, scores = self._see(image, boxes)
+        return DetectionReport(arranged(keypoints, scores, boxes, columns), notices)
+
+    def _ready(self) -> KeypointColumns:
+        if self._columns is None:
+            self._columns = self._read_network()
+        return self._columns
+
+    @abstractmethod
+    def _read_network(self) -> KeypointColumns:
+        """Read the network, once, and say what its keypoints are."""
+
+    @abstractmethod
+    def _see(
+        self, image: Image, boxes: Float[torch.Tensor, "people 4"]
+    ) -> tuple[Float[np.ndarray, "people keypoints 2"], Float[np.ndarray, "people keypoints"]]:
+        """Keypoints, in full-image pixels, and scores of the person in each box; there is at least one."""
