@@ -61,6 +61,7 @@ def joint_errors(body: Body, estimate: BodyEstimate, detections: Detections) -> 
 
 ALL_LIMBS: tuple[Limb, ...] = ("left_arm", "right_arm", "left_leg", "right_leg")
 TOURNAMENT = FitConfig(starts=("mean", "yaw90", "back", "yaw270"), limb_flips=ALL_LIMBS)
+WITH_GUESS = FitConfig(starts=("init", "mean", "yaw90", "back", "yaw270"))
 
 
 def run(body: Body, folder: Path, mocap: Path, quick: bool = False) -> list[Metric]:
@@ -76,6 +77,7 @@ def run(body: Body, folder: Path, mocap: Path, quick: bool = False) -> list[Metr
         *_measure("lspet.mean_start", body, detections, init, FitConfig()),
         *_measure("lspet.tournament", body, detections, init, TOURNAMENT),
         *_measure("lspet.regressor_start", body, detections, guess, FitConfig()),
+        *_measure("lspet.regressor_tournament", body, detections, guess, WITH_GUESS),
         *_measure("lspet.regressor_flips", body, detections, guess, FitConfig(limb_flips=ALL_LIMBS)),
         Metric("lspet.mocap.prior_energy.median", float(mocap_energy.median()), "nats", "none"),
     ]
