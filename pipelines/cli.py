@@ -11,6 +11,7 @@ COMMANDS = {
     "samples": ("pipelines.samples", "write a folder of sample photos"),
     "train": ("pipelines.train", "train a regressor"),
     "train-spin": ("pipelines.train_spin", "train with fitting in the loop (SPIN)"),
+    "train-refinement": ("pipelines.train_refinement", "train the network of dense refinement"),
     "adapt": ("pipelines.adapt", "adapt a regressor to your own photos"),
     "prepare": ("pipelines.prepare", "convert a data set to SPIN's format"),
     "synthesize": ("pipelines.synthesize", "render synthetic people with exact truth"),
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _help() -> str:
-    lines = [f"  {name:<12} {told}" for name, (_, told) in COMMANDS.items()]
+    lines = [f"  {name:<16} {told}" for name, (_, told) in COMMANDS.items()]
     return "\n".join(["usage: fitloop COMMAND [options]", "", *lines, "", "fitloop COMMAND --help tells its options."])
 
 

@@ -138,7 +138,7 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
             for people, (_, image_size) in zip(fitted, crowd, strict=True):
-                _write(config, people, image_size, journal)
+                _write(config, _refined(config, people, stages, journal), image_size, journal)
             progress.advance(len(chunk))
             if time.monotonic() - journal.saved > SAVE_INTERVAL:
                 journal.save("running")
@@ -162,6 +162,15 @@ def _regressed(
         people = stages.regress(image, report)
         journal.clock("regression", start)
         yield people, (image.pixels.shape[0], image.pixels.shape[1])
+
+
+def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -> People:
+    if not config.refine or len(people) == 0:
+        return people
+    start = time.perf_counter()
+    refined = stages.refine(open_photo(config, people.name), people)
+    journal.clock("refinement", start)
+    return refined
 
 
 def open_photo(config: RunConfig, photo: str) -> Image:

@@ -16,7 +16,10 @@ from pipelines.pictures import page_picture
 from pipelines.run_config import RunConfig
 from rendering.viewer import viewer_body, viewer_figure, viewer_head
 
-_CAPTIONS = {"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"}
+_CAPTIONS = {
+    **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"},
+    **{"flow": "Displacements (colour: direction, strength: distance)", "refined": "Refined"},
+}
 
 
 def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], body: Body) -> dict[str, Any]:
@@ -50,7 +53,8 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], bo
 def _head(config: RunConfig, count: int, body: Body) -> str:
     style = files("pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
-    stages += f"regressor {config.regressor}, {'fitted by SMPLify' if config.fit else 'not fitted'}, body {config.body}"
+    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
+    stages += f"regressor {config.regressor}, {done}, body {config.body}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -86,6 +90,7 @@ def _photo(out: Path, photo: str, found: Any, summary: dict[str, Any]) -> str:
     if notices:
         summary["notices"][photo] = notices
     figures = "".join(_figure(out, photo, stage) for stage in _CAPTIONS if page_picture(out, photo, stage).is_file())
+    figures += _flicker(out, photo) if page_picture(out, photo, "refined").is_file() else ""
     told = "".join(f'<p class="notice">{html.escape(notice)}</p>' for notice in notices)
     table = _people_table(out, photo, found) if people else '<p class="empty">Nobody was found in this photo.</p>'
     turn = _turntable(out, photo, found) if people else ""
@@ -93,7 +98,8 @@ def _photo(out: Path, photo: str, found: Any, summary: dict[str, Any]) -> str:
 
 
 def _turntable(out: Path, photo: str, found: Any) -> str:
-    stages = {stage: estimate_of(found, prefix) for stage, prefix in STAGE_PREFIXES.items()}
+    prefixes = {stage: prefix for stage, prefix in STAGE_PREFIXES.items() if f"{prefix}betas" in found}
+    stages = {stage: estimate_of(found, prefix) for stage, prefix in prefixes.items()}
     if str(found["status"][0]) == NOT_FITTED:
         del stages["fitted"]
     backdrop = page_picture(out, photo, "photo")
@@ -109,6 +115,13 @@ def _figure(out: Path, photo: str, stage: str) -> str:
     return f'<figure><img loading="lazy" src="{link}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
 
 
+def _flicker(out: Path, photo: str) -> str:
+    """Fitted and refined bodies in one place, in turn."""
+    pictures = [_link(page_picture(out, photo, stage), out) for stage in ("fitted", "refined")]
+    shown = "".join(f'<img loading="lazy" src="{link}" alt="">' for link in pictures)
+    return f'<figure class="flicker"><div>{shown}</div><figcaption>Before and after, in turn</figcaption></figure>'
+
+
 def _link(path: Path, out: Path) -> str:
     return quote(os.fsencode(path.relative_to(out).as_posix()))
 
@@ -117,16 +130,26 @@ def _people_table(out: Path, photo: str, found: Any) -> str:
     rows = ""
     for number in range(len(found["boxes"])):
         mesh = out / "meshes" / photo / f"{number}.glb"
+        verdict = _verdict(found, number)
         files_told = f'<a href="{_link(mesh, out)}">mesh</a>' if mesh.is_file() else ""
         depth = float(found["transl"][number, 2])
         status = html.escape(str(found["status"][number]).replace("_", " "))
         rows += (
             f'<tr><td class="number">{number}</td><td>{status}</td>'
             f'<td class="number">{float(found["energy"][number]):.1f}</td>'
-            f'<td class="number">{depth:.2f}</td><td>{files_told}</td></tr>'
+            f'<td class="number">{depth:.2f}</td>{verdict}<td>{files_told}</td></tr>'
         )
     results = _link(out / "results" / f"{photo}.npz", out)
+    refined = "<th>refinement</th>" if "refined_reason" in found else ""
     return (
         '<div class="table"><table><thead><tr><th>person</th><th>fit</th><th>energy</th><th>distance (m)</th>'
-        f'<th></th></tr></thead><tbody>{rows}</tbody></table></div><p><a href="{results}">results as arrays</a></p>'
+        f"{refined}<th></th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f'<p><a href="{results}">results as arrays</a></p>'
     )
+
+
+def _verdict(found: Any, number: int) -> str:
+    if "refined_reason" not in found:
+        return ""
+    reason = html.escape(str(found["refined_reason"][number]).replace("_", " "))
+    return f"<td>{'taken' if found['refined_accepted'][number] else f'not taken: {reason}'}</td>"

@@ -11,10 +11,12 @@ from body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections, Keypoi
 from body.files import whole_file
 from fitting import Fit, Status
 from geometry import Camera, project
+from pipelines.refine import Refined
+from refinement import Reason
 from rendering.export import export_glb
 
 NOT_FITTED = "not_fitted"
-STAGE_PREFIXES = {"regressed": "regressed_", "fitted": ""}
+STAGE_PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
 """How the arrays of each stage begin in the results file."""
 
 _PARAMS = ("global_orient", "body_pose", "betas", "transl")
@@ -32,6 +34,8 @@ class People:
     regressed: BodyEstimate
     fitted: Fit | None
     """None where fitting was switched off."""
+    refined: Refined | None = None
+    """None where bodies were not refined."""
     notices: tuple[str, ...] = ()
     """What the user should know about the evidence."""
 
@@ -41,6 +45,11 @@ class People:
     @property
     def estimate(self) -> BodyEstimate:
         """The bodies of the last stage that ran."""
+        return self.before_refinement if self.refined is None else self.refined.estimate
+
+    @property
+    def before_refinement(self) -> BodyEstimate:
+        """The fitted bodies, or the regressed ones where fitting was switched off."""
         return self.regressed if self.fitted is None else self.fitted.estimate
 
     def stages(self) -> Iterator[tuple[str, BodyEstimate]]:
@@ -48,6 +57,8 @@ class People:
         yield "regressed", self.regressed
         if self.fitted is not None:
             yield "fitted", self.fitted.estimate
+        if self.refined is not None:
+            yield "refined", self.refined.estimate
 
     def save(self, path: str | Path, person: int | None = None) -> None:
         """Write the bodies of the last stage as binary glTF: metres, y up.
@@ -63,7 +74,7 @@ class People:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays of the results file; docs/results_file.md explains each."""
-        arrays = {**_estimate_arrays(self.estimate, self.body)}
+        arrays = {**_estimate_arrays(self.before_refinement, self.body)}
         arrays |= {f"regressed_{key}": value for key, value in _estimate_arrays(self.regressed, self.body).items()}
         arrays |= _evidence_arrays(self.detections)
         count = len(self)
@@ -75,6 +86,8 @@ class People:
             arrays["status"] = np.array(
                 [Status(code).name.lower() for code in self.fitted.status.tolist()], dtype="<U24"
             )
+        if self.refined is not None:
+            arrays |= _refined_arrays(self.refined, self.body)
         arrays["body"] = np.array(self.estimate.body)
         arrays["photo"] = np.array(self.name)
         arrays["notices"] = np.array(self.notices, dtype=np.str_)
@@ -90,6 +103,16 @@ def _estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray
         **{"joints_3d": joints, "joints_2d": project(joints, camera)},
     }
     return {key: value.detach().cpu().numpy().astype(np.float32) for key, value in values.items()}
+
+
+def _refined_arrays(refined: Refined, body: Body) -> dict[str, np.ndarray]:
+    arrays = {f"refined_{key}": value for key, value in _estimate_arrays(refined.estimate, body).items()}
+    arrays["refined_accepted"] = refined.accepted.cpu().numpy()
+    arrays["refined_reason"] = np.array([Reason(code).name.lower() for code in refined.reason.tolist()], dtype="<U24")
+    outcome = refined.outcome
+    for name in ("withheld_before", "withheld_after", "overlap_before", "overlap_after"):
+        arrays[f"refined_{name}"] = getattr(outcome, name).cpu().numpy().astype(np.float32)
+    return arrays
 
 
 def _evidence_arrays(detections: Detections) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ from body import BodyEstimate
 from body.files import whole_file
 from geometry import Camera
 from pipelines.people import People
+from pipelines.refined_people import draw_flow
 from pipelines.run_config import RunConfig
 from rendering import draw_overlay
 
@@ -31,19 +32,28 @@ def write_pictures(config: RunConfig, people: People, read: Callable[[], np.ndar
     if not {"overlays", "page"} & set(config.outputs):
         return
     pixels = read()
-    if "page" in config.outputs:
-        _save(shrink(pixels, PAGE_SIDE)[0], page_picture(config.out, people.name, "photo"))
     if len(people) == 0:
+        if "page" in config.outputs:
+            _save(shrink(pixels, PAGE_SIDE)[0], page_picture(config.out, people.name, "photo"))
         return
-    if "page" in config.outputs and people.fitted is not None:
-        small, scale = shrink(pixels, PAGE_SIDE)
-        _save(overlay(small, scale, people, people.regressed), page_picture(config.out, people.name, "regressed"))
     last = overlay(*shrink(pixels, OVERLAY_SIDE), people, people.estimate)
     if "overlays" in config.outputs:
         _save(last, config.out / "overlays" / f"{people.name}.jpg")
     if "page" in config.outputs:
+        for name, picture in _page_pictures(*shrink(pixels, PAGE_SIDE), people).items():
+            _save(picture, page_picture(config.out, people.name, name))
         stage = [name for name, _ in people.stages()][-1]
         _save(shrink(last, PAGE_SIDE)[0], page_picture(config.out, people.name, stage))
+
+
+def _page_pictures(small: np.ndarray, scale: float, people: People) -> dict[str, np.ndarray]:
+    """The photo, every stage but the last, and what moved the bodies, by name."""
+    found = {"photo": small}
+    for stage, estimate in list(people.stages())[:-1]:
+        found[stage] = overlay(small, scale, people, estimate)
+    if people.refined is not None:
+        found["flow"] = draw_flow(small, scale, people.refined)
+    return found
 
 
 def page_picture(out: Path, photo: str, stage: str) -> Path:

@@ -4,6 +4,7 @@
 
 A detector finds people and their 2D keypoints. A network (HMR, Kanazawa et al. 2018) guesses pose, shape and camera.
 An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joints fall on the keypoints.
+With --refine, a second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
 """
 
 import sys
@@ -17,6 +18,8 @@ from pipelines.command_line import parse
 from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
 from pipelines.people import People
+from pipelines.refine import Refiner
+from pipelines.refined_people import refine_people
 from pipelines.regression import choose_regressor
 from pipelines.run_config import RunConfig, StagesConfig
 from regressor import Regressor
@@ -43,6 +46,11 @@ class Stages:
         """Keypoints or pixels -> a first guess of the body."""
         return choose_regressor(self.config, self.body)
 
+    @cached_property
+    def refiner(self) -> Refiner:
+        """Fitted bodies -> bodies that agree with the pixels."""
+        return Refiner(self.body)
+
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""
         return self.detector.detect_with_notices(image)
@@ -59,9 +67,13 @@ class Stages:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
         return fit_together(crowd, FitConfig()) if self.config.fit else list(crowd)
 
+    def refine(self, image: Image, people: People) -> People:
+        """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
+        return refine_people(self.refiner, image, people) if self.config.refine else people
+
 
 def predict(image: Image, stages: Stages = Stages()) -> People:
-    """Find, guess and fit the people of one photo.
+    """Find, guess, fit and, if asked for, refine the people of one photo.
 
     Args:
         image: From `data.load_image`.
@@ -70,7 +82,8 @@ def predict(image: Image, stages: Stages = Stages()) -> People:
     Returns:
         One row per person; none where nobody was found.
     """
-    return stages.correct(stages.regress(image, stages.detect(image)))[0]
+    people = stages.correct(stages.regress(image, stages.detect(image)))[0]
+    return stages.refine(image, people)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -25,6 +25,8 @@ class StagesConfig:
     """Name of a shipped regressor, path of a checkpoint, or `mean` for the mean pose."""
     fit: bool = True
     """Correct the regressed bodies by SMPLify."""
+    refine: bool = False
+    """Correct the fitted bodies by what the photo's pixels show, where that helps."""
     body: str = "open"
     """`open`, or the path of a SMPL file of yours."""
     focal_length: float | None = None
@@ -37,6 +39,8 @@ class StagesConfig:
     """CPU threads of networks and fitting; as many as there are cores if not given."""
 
     def __post_init__(self) -> None:
+        if self.refine and not self.fit:
+            raise ValueError("--refine starts from fitted bodies: leave out --no-fit.")
         if self.focal_length is not None and self.field_of_view is not None:
             raise ValueError("Give --focal-length or --field-of-view, not both.")
         if self.focal_length is not None and not self.focal_length > 0:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from body.files import whole_file
 from regressor.checkpoints import read_torch_file
-from regressor.hmr import HMR
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class TrainingStopped(RuntimeError):
@@ -54,11 +56,11 @@ class Average:
             model.train()
 
 
-class TrainingState:
+class TrainingState(Generic[Network]):
     """Network, optimisers, average, step and best result."""
 
     def __init__(
-        self, model: HMR, optimizers: dict[str, torch.optim.Optimizer], average: Average, others: dict
+        self, model: Network, optimizers: dict[str, torch.optim.Optimizer], average: Average, others: dict
     ) -> None:
         """Gather what must be saved.
 
@@ -108,7 +110,8 @@ class TrainingState:
         tree = read_torch_file(path)
         try:
             self.model.load_state_dict(tree["model"])
-            self.average.tensors = {name: tensor.clone() for name, tensor in tree["average"].items()}
+            places = {name: tensor.device for name, tensor in self.average.tensors.items()}
+            self.average.tensors = {name: one.to(places[name]).clone() for name, one in tree["average"].items()}
             self.average.steps = tree["average_steps"]
             for name, one in self.optimizers.items():
                 one.load_state_dict(tree["optimizers"][name])

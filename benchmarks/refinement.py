@@ -1,0 +1,228 @@
+"""Dense refinement, measured: on held-out synthetic people with exact truth, and on photos with annotated masks.
+
+python -m benchmarks refinement synthetic --assets assets/ --out results/refinement
+python -m benchmarks refinement photos --photos photos/ --out results/refinement
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.refinement_people import Case, Scorer, synthetic_cases
+from benchmarks.refinement_photos import photo_report
+from body import Body, BodyEstimate, load_body
+from body.files import whole_file
+from data.synthetic import SceneConfig
+from fitting import FitConfig, SolverConfig, StageConfig, fit
+from geometry import project
+from pipelines.provenance import commit, hardware, versions
+from pipelines.refine import RefineConfig, Refined, Refiner
+from refinement import Look, Photo, Reason, look_at, personal_texture
+from refinement.crops import crop_camera
+from refinement.inputs import Appearance
+from rendering import interpolate, load_rasterizer
+
+LONGER = FitConfig(
+    stages=(StageConfig(solver=SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1)),), camera_init="none"
+)
+"""SMPLify run on until nothing moves."""
+ABLATIONS: tuple[tuple[str, ...], ...] = (
+    *(("texture",), ("depth",), ("normals",), ("colors",), ("silhouette",), ("photo",)),
+    ("texture", "depth", "normals", "colors"),
+)
+"""Groups of input channels set to 0 at test time; the network was trained with all of them."""
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Held-out subjects, garments and places; bodies as detector, regressor and fit leave them."""
+
+    assets: Path
+    """docs/synthetic.md."""
+    out: Path
+    """Where ``synthetic.json`` and ``synthetic.md`` go."""
+    people: int = 100
+    seed: int = 4300
+    known_focal: bool = False
+    """Give the pipeline the true focal length instead of the photo's diagonal."""
+    ablate: bool = True
+    """Also measure without single inputs, and with disturbed textures and light."""
+    threads: int = 1
+
+    def __call__(self) -> None:
+        """Measure, print and write."""
+        torch.set_num_threads(self.threads)
+        body = load_body()
+        scene = SceneConfig(split="held-out")
+        found = list(synthetic_cases(body, self.assets, self.people, self.seed, self.known_focal, scene))
+        cases = [case for case in found if case is not None]
+        results = measure(body, cases, self.ablate)
+        results["about"] = {
+            **{"photos": self.people, "people": len(cases), "missed": self.people - len(cases)},
+            **{"known_focal": self.known_focal, "seed": self.seed},
+            **{"commit": commit(), "hardware": hardware(), "versions": versions()},
+        }
+        write(self.out, "synthetic", results)
+
+
+def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
+    """Errors of every stage and variant, means over people."""
+    scorer, refiner = Scorer(body), Refiner(body)
+    rows: dict[str, list[dict[str, float]]] = {}
+    reasons: dict[str, int] = {}
+    flow: list[tuple[float, float]] = []
+    refiner(cases[0].photo, cases[0].detections, cases[0].fitted)
+    refiner.seconds.clear()
+    for case in cases:
+        refined = refiner(case.photo, case.detections, case.fitted)
+        start = time.perf_counter()
+        longer = fit(body, case.detections, case.fitted, LONGER).estimate
+        refiner.seconds["(fitting longer)"] = refiner.seconds.get("(fitting longer)", 0.0) + time.perf_counter() - start
+        stages = {"regressed": case.regressed, "fitted": case.fitted, "fitted longer": longer}
+        stages |= {"refined": refined.estimate, "refined, no gate": refined.proposal}
+        for name, estimate in stages.items():
+            rows.setdefault(name, []).append(scorer(case, estimate))
+        name = Reason(int(refined.reason[0])).name.lower()
+        reasons[name] = reasons.get(name, 0) + 1
+        flow.append(endpoint_errors(body, case, refined))
+    results = {
+        "errors": {name: means(values) for name, values in rows.items()},
+        "per_person": {name: [value["pve"] for value in values] for name, values in rows.items()},
+        "reasons": reasons,
+        "displacement_percent_of_height": {
+            "unrefined": statistics.fmean(before for before, _ in flow),
+            "predicted": statistics.fmean(after for _, after in flow),
+        },
+        "milliseconds_per_person": {k: 1000.0 * v / len(cases) for k, v in refiner.seconds.items()},
+    }
+    if ablate:
+        results["variants"] = {name: means(values) for name, values in _variants(body, cases, scorer).items()}
+    return results
+
+
+def endpoint_errors(body: Body, case: Case, refined: Refined) -> tuple[float, float]:
+    """Distance of drawn points from their true places before and after the predicted displacement, % of the height.
+
+    Over the pixels of the first round's drawing that lie in the photo; what is hidden in the photo counts too.
+    """
+    look, size = refined.look, refined.look.photo.shape[-1]
+    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, size))
+    moved = true - project(look.drawn.vertices, look.drawn.camera)
+    truth = interpolate(look.drawn.fragments, moved, body.faces).permute(0, 3, 1, 2)
+    shown = look.drawn.fragments.covered & look.inside
+    tall = 0.01 * float(true[..., 1].amax() - true[..., 1].amin())
+    before, after = truth.norm(dim=1)[shown], (refined.displacement.offset - truth).norm(dim=1)[shown]
+    return float(before.mean()) / tall, float(after.mean()) / tall
+
+
+def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[dict[str, float]]]:
+    usual = replace(RefineConfig(), gated=False)
+    configs: dict[str, RefineConfig] = {"all inputs": usual, "one round": replace(usual, rounds=1)}
+    configs["three rounds"] = replace(usual, rounds=3)
+    configs["uncertainty not used"] = replace(usual, weighted=False)
+    for groups in ABLATIONS:
+        configs[f"without {' '.join(groups)}"] = replace(usual, without=groups)
+    refiners = {name: Refiner(body, config) for name, config in configs.items()}
+    changes: dict[str, Callable[[Photo, Case], Photo]] = {
+        "true texture": lambda photo, case: replace(photo, texture=_true_texture(body, case, 0.0)),
+        "true texture, noise 0.1": lambda photo, case: replace(photo, texture=_true_texture(body, case, 0.1)),
+        "true texture, noise 0.3": lambda photo, case: replace(photo, texture=_true_texture(body, case, 0.3)),
+        "light x 0.6": lambda photo, case: replace(photo, pixels=(0.6 * photo.pixels.float()).byte()),
+        "light x 1.5": lambda photo, case: replace(photo, pixels=(1.5 * photo.pixels.float()).clamp(max=255).byte()),
+        "no silhouette": lambda photo, case: replace(photo, silhouettes=None, silhouette_boxes=None),
+    }
+    found: dict[str, list[dict[str, float]]] = {}
+    texture: Appearance | None = None
+    for case in cases:
+        for name, refiner in refiners.items():
+            _add(found, name, scorer(case, _proposal(refiner, case, case.photo)))
+        for name, change in changes.items():
+            _add(found, name, scorer(case, _proposal(refiners["all inputs"], case, change(case.photo, case))))
+        if texture is not None:
+            stranger = replace(case.photo, texture=texture)
+            _add(found, "another person's texture", scorer(case, _proposal(refiners["all inputs"], case, stranger)))
+        texture = _true_texture(body, case, 0.0)
+    return found
+
+
+def _proposal(refiner: Refiner, case: Case, photo: Photo) -> BodyEstimate:
+    return refiner(photo, case.detections, case.fitted).proposal
+
+
+def _add(found: dict[str, list[dict[str, float]]], name: str, errors: dict[str, float]) -> None:
+    found.setdefault(name, []).append(errors)
+
+
+def _true_texture(body: Body, case: Case, noise: float) -> Appearance:
+    """Looked up with the true body, as photos in which the body is well aligned would give it."""
+    look: Look = look_at(body, case.photo, case.truth, load_rasterizer("auto"))
+    texture = personal_texture(body, [look])
+    disturbance = noise * torch.randn(texture.colors.shape, generator=torch.Generator().manual_seed(0))
+    return replace(texture, colors=(texture.colors + disturbance).clamp(0.0, 1.0))
+
+
+def means(values: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each metric over people."""
+    return {name: statistics.fmean(value[name] for value in values) for name in values[0]}
+
+
+def write(out: Path, name: str, results: dict) -> None:
+    """Write the numbers as JSON and as a table, and print the table."""
+    with whole_file(out / f"{name}.json") as path:
+        path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    lines = []
+    for title in ("errors", "variants"):
+        table = results.get(title)
+        if table:
+            names = list(next(iter(table.values())))
+            lines += ["", f"| {title} | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+            lines += [f"| {row} | " + " | ".join(f"{v[n]:.2f}" for n in names) + " |" for row, v in table.items()]
+    for title in ("reasons", "displacement_percent_of_height", "milliseconds_per_person"):
+        if title in results:
+            told = ", ".join(
+                f"{key} {value:.2f}" if isinstance(value, float) else f"{key} {value}"
+                for key, value in results[title].items()
+            )
+            lines += ["", f"{title}: {told}"]
+    text = "\n".join(lines) + "\n"
+    with whole_file(out / f"{name}.md") as path:
+        path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos with annotated masks: overlap with them, and keypoints withheld from fit and refinement."""
+
+    photos: Path
+    """Folder with ``annotations.json`` in COCO's layout."""
+    out: Path
+    """Where ``photos.json``, ``photos.md`` and pictures of every tenth person go."""
+    limit: int = 1000
+    """Photos at most."""
+    threads: int = 1
+
+    def __call__(self) -> None:
+        """Measure, print and write."""
+        torch.set_num_threads(self.threads)
+        results = photo_report(load_body(), self.photos, self.limit, self.out)
+        results["about"] |= {"commit": commit(), "hardware": hardware(), "versions": versions()}
+        write(self.out, "photos", results)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what the command line names."""
+    command = tyro.extras.subcommand_cli_from_dict({"synthetic": Synthetic, "photos": Photos}, args=arguments)
+    command()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

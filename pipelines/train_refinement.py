@@ -1,0 +1,248 @@
+"""Train the displacement network: ``fitloop train-refinement --config configs/refinement/default.yaml``."""
+
+import json
+import logging
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from body import Body, load_body
+from pipelines.command_line import parse, stop
+from pipelines.config import save_config
+from pipelines.progress import Progress
+from pipelines.refinement_batches import BatchConfig, RefinementBatches
+from pipelines.refinement_samples import CHUNK, SampleConfig, SampleMaker, has_chunk
+from pipelines.refinement_views import Batch
+from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
+from refinement.losses import endpoint_error, laplace_loss
+from refinement.network import DisplacementNet, NetworkConfig
+from refinement.weights import save_network
+from regressor import load_regressor
+
+log = logging.getLogger("fitloop.train")
+LAST, BEST = "last.pt", "displacement.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementTrainConfig:
+    """Train the network that tells how far the rendered body lies from the photo's."""
+
+    samples: SampleConfig
+    """What the photos are like."""
+    out: Path = Path("runs/refinement")
+    """Photos, checkpoints and weights; a run that was interrupted continues there."""
+    photos: int = 12800
+    """To draw and keep before training starts, about 0.4 MB each."""
+    held_out_photos: int = 256
+    """Of held-out subjects, garments and places."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    batches: BatchConfig = field(default_factory=BatchConfig)
+    """How photos and estimates are varied."""
+    steps: int = 4000
+    batch_size: int = 32
+    reuse: int = 3
+    """How often each drawn view is learned from, each time in other company."""
+    pool: int = 1536
+    """Views kept for that."""
+    learning_rate: float = 2e-3
+    """Of AdamW, after the warm-up; falls to 0 along a cosine."""
+    warmup: int = 100
+    """Steps."""
+    weight_decay: float = 0.02
+    average: float = 0.995
+    """Decay of the moving average of the weights, which is what is evaluated and kept."""
+    evaluate_every: int = 250
+    """Steps."""
+    save_every: int = 100
+    """Steps."""
+    seed: int = 0
+    threads: int | None = None
+    """CPU threads; as many as there are cores if not given."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        counts = (self.steps, self.batch_size, self.reuse, self.evaluate_every, self.save_every, self.photos)
+        if min(counts) < 1 or self.pool < self.batch_size:
+            raise ValueError("Counts must be at least 1, and the pool as large as a batch.")
+
+
+@dataclass
+class Pool:
+    """Views that wait to be learned from; old ones make room for new ones."""
+
+    batches: RefinementBatches
+    config: RefinementTrainConfig
+    views: list[Batch] = field(default_factory=list)
+
+    def draw(self, generator: torch.Generator) -> Batch:
+        """A batch of views from anywhere in the pool, after some have been replaced by new ones."""
+        size, reuse = self.config.batch_size, self.config.reuse
+        # A pool that starts with few views would teach these over and over.
+        fresh = max(1, round(size / reuse)) if self.views else min(8 * size, self.config.pool)
+        new = self.batches(fresh, generator)
+        slots = torch.randperm(max(len(self.views), 1), generator=generator).tolist()
+        for row in range(fresh):
+            # Half precision halves the memory; a view's numbers are small.
+            view = new[row].to(torch.float16)
+            if len(self.views) < self.config.pool:
+                self.views.append(view)
+            else:
+                self.views[slots[row]] = view
+        picks = torch.randperm(len(self.views), generator=generator)[:size].tolist()
+        chosen = [self.views[pick] for pick in picks]
+        return Batch(
+            *(torch.stack([getattr(v, name) for v in chosen]).float() for name in ("inputs", "truth", "weight"))
+        )
+
+
+def train(config: RefinementTrainConfig) -> dict[str, float]:
+    """Draw what photos are missing, then learn from them until the last step.
+
+    Args:
+        config: Everything; written to ``out/config.yaml``.
+
+    Returns:
+        Errors of the best weights on held-out people, which are in ``out/displacement.safetensors``.
+
+    Raises:
+        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    body = load_body()
+    config.out.mkdir(parents=True, exist_ok=True)
+    save_config(config, config.out / "config.yaml")
+    _draw_missing(config, body)
+    batches = RefinementBatches(config.out / "training", body, config.batches)
+    tests = _test_batches(config, body)
+    torch.manual_seed(config.seed)
+    network = DisplacementNet(config.network).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {})
+    if (config.out / LAST).is_file():
+        state.load(config.out / LAST)
+        log.info("Going on from step %d.", state.step)
+    return _loop(config, state, Pool(batches, config), tests)
+
+
+def _loop(
+    config: RefinementTrainConfig, state: TrainingState[DisplacementNet], pool: Pool, tests: list[Batch]
+) -> dict[str, float]:
+    recent: list[dict[str, Tensor]] = []
+    started = time.monotonic()
+    with Progress(config.steps, "step", 30.0, state.step) as progress:
+        while state.step < config.steps:
+            recent.append(_step(config, state, pool))
+            progress.advance(1)
+            last = state.step == config.steps
+            if last or state.step % config.evaluate_every == 0:
+                pool.batches.refresh()
+                _look_at_held_out(config, state, tests, {**mean_of(recent), "seconds": time.monotonic() - started})
+                recent = []
+            if last or state.step % config.save_every == 0:
+                state.save(config.out / LAST)
+    return state.best_errors
+
+
+def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], pool: Pool) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(1_000_003 * config.seed + state.step)
+    batch = pool.draw(generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        predicted = state.model(batch.inputs)
+    loss = laplace_loss(predicted, batch.truth, batch.weight)
+    optimizer = state.optimizers["network"]
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(config, state.step)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
+    if not bool(torch.isfinite(loss) & torch.isfinite(length)):
+        raise TrainingStopped(f"Loss or gradient of step {state.step} is not finite; lower learning_rate and go on.")
+    optimizer.step()
+    state.average.update(state.model)
+    state.step += 1
+    with torch.no_grad():
+        return {"loss": loss, "pixels": endpoint_error(predicted, batch.truth, batch.weight)}
+
+
+def learning_rate(config: RefinementTrainConfig, step: int) -> float:
+    """Rise linearly over the warm-up, then follow a cosine to 0."""
+    fallen = 0.5 * (1.0 + math.cos(math.pi * step / config.steps))
+    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * fallen
+
+
+@torch.no_grad()
+def _look_at_held_out(
+    config: RefinementTrainConfig, state: TrainingState[DisplacementNet], tests: list[Batch], told: dict[str, float]
+) -> None:
+    """Measure the averaged weights, and keep them if they are the best so far."""
+    with state.average.applied_to(state.model):
+        found = []
+        for batch in tests:
+            with torch.autocast("cpu", torch.bfloat16):
+                predicted = state.model(batch.inputs)
+            still = predicted.map(torch.zeros_like)
+            found.append(
+                {
+                    "held_out_loss": laplace_loss(predicted, batch.truth, batch.weight),
+                    "held_out_pixels": endpoint_error(predicted, batch.truth, batch.weight),
+                    "unrefined_pixels": endpoint_error(still, batch.truth, batch.weight),
+                }
+            )
+        errors = mean_of(found)
+        if errors["held_out_loss"] < state.best_errors.get("held_out_loss", math.inf):
+            state.best_errors = errors
+            save_network(config.out / BEST, state.model)
+    line = {"step": state.step, **{name: round(value, 4) for name, value in {**told, **errors}.items()}}
+    with (config.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    sys.stderr.write(", ".join(f"{name} {value:.4g}" for name, value in line.items()) + "\n")
+
+
+def _test_batches(config: RefinementTrainConfig, body: Body) -> list[Batch]:
+    held_out = RefinementBatches(config.out / "held-out", body, config.batches, varied=False)
+    generator = torch.Generator().manual_seed(1)
+    return [held_out(32, generator) for _ in range(max(1, config.held_out_photos // 32))]
+
+
+def _draw_missing(config: RefinementTrainConfig, body: Body) -> None:
+    for folder, split, photos, seed in (
+        ("held-out", "held-out", config.held_out_photos, config.samples.seed + 900),
+        ("training", "training", config.photos, config.samples.seed),
+    ):
+        chunks = range(math.ceil(photos / CHUNK))
+        waiting = [number for number in chunks if not has_chunk(config.out / folder, number)]
+        if not waiting:
+            continue
+        from dataclasses import replace
+
+        settings = replace(config.samples, split=split, seed=seed)
+        maker = SampleMaker(settings, body, load_regressor("keypoints", body))
+        with Progress(CHUNK * len(chunks), "photo", 30.0, CHUNK * (len(chunks) - len(waiting))) as progress:
+            for number in waiting:
+                maker(number).save(config.out / folder, number)
+                progress.advance(CHUNK)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train as the command line says."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    config = parse(RefinementTrainConfig, arguments, __doc__)
+    try:
+        errors = train(config)
+    except (ValueError, FileNotFoundError) as error:
+        return stop(str(error))
+    except TrainingStopped as error:
+        return stop(str(error), 1)
+    told = ", ".join(f"{name} {value:.2f}" for name, value in errors.items())
+    print(f"Done: {told}; weights in {config.out / BEST}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Whether a refined body is taken: only if evidence that the refinement did not use speaks for it."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from body import BodyEstimate, BodyParams
+from geometry import TensorRecord, rotmat_to_rotvec
+
+
+class Reason(IntEnum):
+    """Why a refined body was taken or not."""
+
+    BETTER = 0
+    """Taken."""
+    WITHHELD_KEYPOINTS = 1
+    """Keypoints withheld from the fit lie farther from where it puts them."""
+    SILHOUETTE = 2
+    """The body covers the detector's silhouette worse."""
+    NO_GAIN = 3
+    """Neither withheld keypoints nor silhouette improved."""
+    IMPLAUSIBLE = 4
+    """Joints turned, or the shape or the place changed, more than a correction may."""
+    NOT_SEEN = 5
+    """The body lies outside the photo, behind the camera, or covers too few pixels."""
+    NO_EVIDENCE = 6
+    """There are no withheld keypoints and no silhouette to judge by."""
+    NOT_FITTED = 7
+    """There was no fit to start from."""
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """What a refined body must keep."""
+
+    keypoints_worse: float = 0.03
+    """Share by which the mean error of withheld keypoints may grow."""
+    silhouette_worse: float = 0.01
+    """By how much the overlap with the silhouette may fall."""
+    turn: float = 1.2
+    """Radians that a joint may turn away from the fit."""
+    shape: float = 3.0
+    """Largest change of a shape coefficient, standard deviations."""
+    depth: float = 0.35
+    """Largest change of the distance from the camera, as a share."""
+
+    def __post_init__(self) -> None:
+        if min(self.turn, self.shape, self.depth) <= 0 or min(self.keypoints_worse, self.silhouette_worse) < 0:
+            raise ValueError("turn, shape and depth must be positive, tolerances must not be negative.")
+
+
+@dataclass(frozen=True)
+class Outcome(TensorRecord):
+    """Evidence for and against refined bodies; NaN where there is none."""
+
+    withheld_before: Float[Tensor, "people"]
+    """Mean distance of withheld keypoints from a fit without the dense evidence, over the crop's side."""
+    withheld_after: Float[Tensor, "people"]
+    """The same from a fit with it."""
+    overlap_before: Float[Tensor, "people"]
+    """Intersection over union of the fitted body and the detector's silhouette."""
+    overlap_after: Float[Tensor, "people"]
+    """The same for the refined body."""
+    seen: Bool[Tensor, "people"]
+    """Whether the body lies in the photo, large enough."""
+
+
+def judge(
+    fitted: BodyEstimate, refined: BodyEstimate, outcome: Outcome, config: GateConfig = GateConfig()
+) -> Int[Tensor, "people"]:
+    """Give each person's verdict; only `Reason.BETTER` takes the refined body.
+
+    Args:
+        fitted: Before.
+        refined: After.
+        outcome: Evidence that the refinement did not use.
+        config: How much may get worse.
+    """
+    has_keypoints, has_silhouette = outcome.withheld_after.isfinite(), outcome.overlap_after.isfinite()
+    nearer = outcome.withheld_after < outcome.withheld_before
+    covers = outcome.overlap_after > outcome.overlap_before
+    reason = torch.full_like(has_keypoints, int(Reason.BETTER), dtype=torch.long)
+
+    def reject(where: Tensor, why: Reason) -> None:
+        reason[where & (reason == int(Reason.BETTER))] = int(why)
+
+    reject(~outcome.seen, Reason.NOT_SEEN)
+    reject(~has_keypoints & ~has_silhouette, Reason.NO_EVIDENCE)
+    reject(~plausible(fitted.params, refined.params, config), Reason.IMPLAUSIBLE)
+    limit = (1.0 + config.keypoints_worse) * outcome.withheld_before
+    reject(has_keypoints & (outcome.withheld_after > limit), Reason.WITHHELD_KEYPOINTS)
+    least = outcome.overlap_before - config.silhouette_worse
+    reject(has_silhouette & (outcome.overlap_after < least), Reason.SILHOUETTE)
+    reject(~nearer & ~covers, Reason.NO_GAIN)
+    return reason
+
+
+def plausible(fitted: BodyParams, refined: BodyParams, config: GateConfig) -> Bool[Tensor, "people"]:
+    """Whether refined bodies differ from fitted ones no more than a correction may, and are numbers at all."""
+    turn = rotmat_to_rotvec(fitted.rotations.mT @ refined.rotations).norm(dim=-1).amax(-1)
+    shape = (refined.betas - fitted.betas).abs().amax(-1)
+    before, after = fitted.transl[:, 2].clamp_min(1e-3), refined.transl[:, 2]
+    depth = (after / before - 1.0).abs()
+    finite = torch.isfinite(turn + shape + depth)
+    return finite & (turn < config.turn) & (shape < config.shape) & (depth < config.depth) & (after > 0.1)
+
+
+def overlap(covered: Bool[Tensor, "people size size"], silhouette: Float[Tensor, "people size size"]) -> Tensor:
+    """Intersection over union of drawn bodies and silhouettes, (people,); NaN where the silhouette is empty."""
+    shown = silhouette > 0.5
+    union = (covered | shown).flatten(1).sum(-1)
+    share = (covered & shown).flatten(1).sum(-1) / union.clamp_min(1)
+    return torch.where(shown.flatten(1).any(-1), share, torch.nan)

@@ -1,0 +1,29 @@
+"""What the displacement network is taught by."""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from refinement.network import Displacement
+
+
+def laplace_loss(
+    predicted: Displacement, truth: Float[Tensor, "people 2 size size"], weight: Float[Tensor, "people size size"]
+) -> Float[Tensor, ""]:
+    """Mean negative log-likelihood of a Laplace distribution in the plane: ``|error| / b + 2 log b``.
+
+    Args:
+        predicted: By the network.
+        truth: Crop pixels; any number where the weight is 0.
+        weight: 0 where the true point is hidden, outside the photo or where no body was drawn.
+    """
+    error = (predicted.offset - truth).square().sum(1).add(1e-4).sqrt()
+    loss = error * (-predicted.log_spread).exp() + 2.0 * predicted.log_spread
+    return (weight * loss).sum() / weight.sum().clamp_min(1.0)
+
+
+def endpoint_error(
+    predicted: Displacement, truth: Float[Tensor, "people 2 size size"], weight: Float[Tensor, "people size size"]
+) -> Float[Tensor, ""]:
+    """Mean distance between predicted and true displacement, crop pixels; arguments as of `laplace_loss`."""
+    error = (predicted.offset - truth).norm(dim=1)
+    return (weight * error).sum() / weight.sum().clamp_min(1.0)

@@ -1,0 +1,99 @@
+"""The displacement network: how far each visible point of the rendered body lies from where the photo shows it."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from geometry import TensorRecord
+from refinement.inputs import NUM_CHANNELS
+
+_UNIT = 4.0
+"""Pixels that an output of 1 means."""
+_LOG_SPREAD = (-2.0, 4.0)
+"""Range of the logarithm of the predicted spread."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Size of the network."""
+
+    widths: tuple[int, ...] = (32, 64, 96, 128, 192)
+    """Channels at half the crop's resolution, a quarter, an eighth and so on."""
+    blocks: tuple[int, ...] = (1, 1, 2, 2, 2)
+    """Residual blocks at each resolution on the way down; on the way up there is one each."""
+
+    def __post_init__(self) -> None:
+        if len(self.widths) != len(self.blocks) or len(self.widths) < 2:
+            raise ValueError(f"widths and blocks need one value per resolution, got {self.widths} and {self.blocks}.")
+
+
+@dataclass(frozen=True)
+class Displacement(TensorRecord):
+    """Prediction at the crop's resolution, in crop pixels; meaningful where the body was drawn."""
+
+    offset: Float[Tensor, "people 2 size size"]
+    """From where the estimate's surface point is drawn to where the photo shows it, (x, y)."""
+    log_spread: Float[Tensor, "people size size"]
+    """Logarithm of the scale b of a Laplace distribution around it, exp(-|error| / b), in pixels."""
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a straight way."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
+
+    def forward(self, values: Tensor) -> Tensor:
+        inner = torch.relu_(self.norm1(self.first(values)))
+        return torch.relu_(self.norm2(self.second(inner)) + values)
+
+
+def _narrow(source: int, target: int, size: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(source, target, size, stride, size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(target), nn.ReLU(inplace=True))
+
+
+class DisplacementNet(nn.Module):
+    """A U-Net from half the crop's resolution down to a thirty-second and back."""
+
+    def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.down = nn.ModuleList()
+        source = NUM_CHANNELS
+        for level, (width, blocks) in enumerate(zip(widths, config.blocks, strict=True)):
+            entry = _narrow(source, width, 5 if level == 0 else 3, 2)
+            self.down.append(nn.Sequential(entry, *(_Block(width) for _ in range(blocks))))
+            source = width
+        self.up = nn.ModuleList(
+            nn.Sequential(_narrow(wide + width, width, 1, 1), _Block(width))
+            for wide, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.head = nn.Conv2d(widths[0], 3, 3, padding=1)
+        with torch.no_grad():
+            for parameter in self.head.parameters():
+                parameter.zero_()
+
+    def forward(self, inputs: Float[Tensor, "people channels size size"]) -> Displacement:
+        """Predict.
+
+        Args:
+            inputs: From `network_input`; the size is a multiple of 2 to the number of resolutions.
+        """
+        values, kept = inputs.contiguous(memory_format=torch.channels_last), []
+        for level in self.down:
+            values = level(values)
+            kept.append(values)
+        for level, beside in zip(self.up, kept[-2::-1], strict=True):
+            values = interpolate(values, scale_factor=2.0, mode="nearest")
+            values = level(torch.cat([values, beside], 1))
+        found = interpolate(self.head(values).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return Displacement(_UNIT * found[:, :2], (found[:, 2] + 1.0).clamp(*_LOG_SPREAD))

@@ -1,0 +1,59 @@
+"""The fixed points of the surface that a dense prediction is boiled down to."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from body import Body
+
+NUM_POINTS = 400
+"""Spread over 1.8 square metres of skin: one every 6.7 cm, about six pixels of a crop."""
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Evenly spread vertices of a body, and what lies around each."""
+
+    vertices: tuple[int, ...]
+    cell_of: Int[Tensor, "body_vertices"]
+    """For every vertex of the body, the number of the nearest point."""
+
+
+def spread_points(body: Body, count: int = NUM_POINTS) -> SurfacePoints:
+    """Choose vertices by farthest-point sampling on the T-pose; the same for the same body, found once.
+
+    Args:
+        body: The body model.
+        count: How many; at most the body's number of vertices.
+    """
+    return _spread(_Identity(body), min(count, len(body.template)))
+
+
+class _Identity:
+    """A body as a cache key: by identity, because tensors have no equality of their own."""
+
+    def __init__(self, body: Body) -> None:
+        self.body = body
+
+    def __hash__(self) -> int:
+        return id(self.body)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.body is other.body
+
+
+@lru_cache(maxsize=4)
+def _spread(key: _Identity, count: int) -> SurfacePoints:
+    template: Float[Tensor, "body_vertices 3"] = key.body.template
+    chosen = [int(template[:, 1].argmax())]
+    nearest = (template - template[chosen[0]]).square().sum(-1)
+    cell = torch.zeros(len(template), dtype=torch.long, device=template.device)
+    for number in range(1, count):
+        chosen.append(int(nearest.argmax()))
+        distance = (template - template[chosen[-1]]).square().sum(-1)
+        closer = distance < nearest
+        nearest, cell = torch.where(closer, distance, nearest), torch.where(closer, number, cell)
+    return SurfacePoints(tuple(chosen), cell)

@@ -1,0 +1,155 @@
+"""Colours of a person's surface: looked up in photos, merged, and guessed where nothing was seen.
+
+A texel is a vertex: the open body has 13,524 of them, one per square centimetre, which is as fine as the crops are.
+A body without texture coordinates has a texture too.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool2d, normalize
+
+from body import Body
+from body.keypoints import mirrored
+from geometry import backproject, project
+from refinement.inputs import Appearance, Drawn
+from rendering.interpolation import vertex_normals
+
+_HIDDEN = 0.02
+"""Metres behind what a pixel shows at which a vertex is hidden."""
+_STEP = 0.06
+"""Metres between neighbouring pixels that make a boundary."""
+_OUTLIER = 0.15
+"""Scale of colour differences, in [0, 1], beyond which photos disagree."""
+_SEEN = 0.02
+"""Weight above which a vertex counts as seen."""
+
+
+def unknown_appearance(people: int, vertices: int) -> Appearance:
+    """Nothing is known."""
+    return Appearance(torch.full((people, vertices, 3), 0.5), torch.zeros(people, vertices))
+
+
+def look_up(
+    drawn: Drawn, photos: Float[Tensor, "people 3 size size"], masks: Float[Tensor, "people size size"] | None = None
+) -> Appearance:
+    """Colours of the visible vertices by back-projection, with their weights.
+
+    The weight falls with the slant of the surface, is 0 next to outlines and to edges of depth, where a small error of
+    the pose picks up another surface, and 0 where the vertex is hidden, outside the picture or outside the mask.
+
+    Args:
+        drawn: Where the bodies are thought to be.
+        photos: RGB in [0, 1], cut as the bodies are drawn.
+        masks: Probability of belonging to the person, where it is known.
+    """
+    size = photos.shape[-1]
+    depth, vertices = drawn.fragments.depth, drawn.vertices
+    grid = (2.0 * project(vertices, drawn.camera) / size - 1.0)[:, None]
+    rays = backproject(_centers(size, depth).expand(len(depth), -1, 2), torch.ones_like(depth.flatten(1)), drawn.camera)
+    towards = -(drawn.normals.flatten(1, 2) * normalize(rays, dim=-1)).sum(-1).view(depth.shape)
+    weight = towards.clamp_min(0.0).square() * _inner(depth)
+    weight = weight if masks is None else weight * (masks > 0.5)
+    colors = grid_sample(photos, grid, align_corners=False)[:, :, 0].mT
+    pixel = grid_sample(torch.stack([weight, depth], 1), grid, mode="nearest", align_corners=False)[:, :, 0]
+    near = pixel[:, 1]
+    shown = (vertices[..., 2] < near + _HIDDEN) & (near > 0) & (vertices[..., 2] > 0.05)
+    return Appearance(colors, pixel[:, 0] * shown)
+
+
+def _centers(size: int, like: Tensor) -> Float[Tensor, "pixels 2"]:
+    ticks = torch.arange(size, dtype=like.dtype, device=like.device) + 0.5
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    return torch.stack([x, y], -1).flatten(0, 1)
+
+
+def _inner(depth: Float[Tensor, "people height width"]) -> Float[Tensor, "people height width"]:
+    """1 where the 5 x 5 pixels around show one surface."""
+    empty = depth == 0
+    far = max_pool2d(torch.where(empty, 1e3, depth)[:, None], 5, 1, 2)[:, 0]
+    near = -max_pool2d(-torch.where(empty, 1e3, depth)[:, None], 5, 1, 2)[:, 0]
+    return (far - near < _STEP).to(depth.dtype)
+
+
+def merge_appearances(looks: list[Appearance]) -> Appearance:
+    """Merge what several photos of the same people show: the weighted mean of those that agree.
+
+    Starts at the weighted median of each vertex and channel, then weighs each photo down where its colour is far from
+    the others' (Geman-McClure, three rounds).
+
+    Raises:
+        ValueError: If there is no photo.
+    """
+    if not looks:
+        raise ValueError("merge_appearances needs at least one photo's appearance, got none.")
+    if len(looks) == 1:
+        return Appearance(looks[0].colors, (looks[0].known > _SEEN).to(looks[0].known.dtype))
+    colors = torch.stack([look.colors for look in looks])
+    weight = torch.stack([look.known for look in looks])
+    middle = _weighted_median(colors, weight)
+    for _ in range(3):
+        distance = (colors - middle).norm(dim=-1)
+        agreeing = weight * (_OUTLIER**2 / (_OUTLIER**2 + distance.square())).square()
+        total = agreeing.sum(0)
+        mean = (agreeing[..., None] * colors).sum(0) / total.clamp_min(1e-9)[..., None]
+        middle = torch.where((total > 1e-6)[..., None], mean, middle)
+    return Appearance(middle, (weight.amax(0) > _SEEN).to(colors.dtype))
+
+
+def _weighted_median(colors: Tensor, weight: Tensor) -> Tensor:
+    order = colors.argsort(0)
+    sorted_weight = weight[..., None].expand_as(colors).gather(0, order)
+    share = sorted_weight.cumsum(0) / sorted_weight.sum(0).clamp_min(1e-9)
+    place = (share < 0.5).sum(0, keepdim=True).clamp_max(len(colors) - 1)
+    return colors.gather(0, order.gather(0, place))[0]
+
+
+def body_cells(body: Body) -> Int[Tensor, "vertices"]:
+    """Number of the piece of clothing or skin that each vertex probably shares its colour with.
+
+    A cell is a part of the body, front or back, left and right together.
+    """
+    names = body.joint_names
+    side = torch.tensor([min(k, names.index(mirrored(name))) for k, name in enumerate(names)])
+    back = vertex_normals(body.template, body.faces)[:, 2] < 0
+    return 2 * side[body.vertex_parts.cpu()] + back.cpu().long()
+
+
+def spread_over_cells(look: Appearance, cells: Int[Tensor, "vertices"]) -> Appearance:
+    """One colour per cell: the approximate texture of a photo whose body is not yet aligned.
+
+    Pixel for pixel, a texture taken from the photo to be explained repeats the photo wherever the body happens
+    to be, and shows no error. The usual colour of a whole sleeve does. Outlying colours (background beside a misplaced
+    limb) lose their weight in three rounds.
+
+    Args:
+        look: From `look_up`.
+        cells: From `body_cells`.
+    """
+    people, count = len(look.colors), int(cells.max()) + 1
+    flat = (cells + count * torch.arange(people)[:, None]).flatten()
+    colors, weight = look.colors.flatten(0, 1), look.known.flatten()
+    agreeing, mean = weight, colors.new_zeros(people * count, 3)
+    for _ in range(4):
+        total = colors.new_zeros(people * count).index_add(0, flat, agreeing)
+        mean = mean.new_zeros(mean.shape).index_add(0, flat, agreeing[:, None] * colors)
+        mean = mean / total.clamp_min(1e-9)[:, None]
+        distance = (colors - mean[flat]).norm(dim=-1)
+        agreeing = weight * (_OUTLIER**2 / (_OUTLIER**2 + distance.square())).square()
+    seen = colors.new_zeros(people * count).index_add(0, flat, weight) > 1.0
+    shape = look.known.shape
+    return Appearance(mean[flat].view(look.colors.shape), 0.5 * seen[flat].view(shape).to(colors.dtype))
+
+
+def fill_unseen(seen: Appearance, cells: Int[Tensor, "vertices"]) -> Appearance:
+    """Where a merged texture knows nothing, guess the usual colour of the cell.
+
+    Args:
+        seen: From `merge_appearances`.
+        cells: From `body_cells`.
+    """
+    usual = spread_over_cells(seen, cells)
+    known = seen.known > 0
+    return Appearance(
+        torch.where(known[..., None], seen.colors, usual.colors), torch.where(known, seen.known, usual.known)
+    )

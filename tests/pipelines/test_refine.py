@@ -1,0 +1,130 @@
+"""Refinement end to end, with a network that is told the truth, lies, or is absent."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fitting_scenes import see
+from refinement_scenes import BODY, SIZE, disturbed, draw, photograph, standing
+
+import pipelines.refine as stage
+from body import Image
+from fitting import Fit, Status
+from geometry import camera_of, project
+from pipelines.people import People
+from pipelines.refine import RefineConfig, Refiner, withhold
+from pipelines.refined_people import draw_flow, refine_people
+from pipelines.run_config import StagesConfig
+from refinement import Displacement, DisplacementNet, Reason
+from refinement.network import NetworkConfig
+from rendering import interpolate
+
+TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
+PHOTO = photograph(TRUTH)
+NETWORK = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Make the network say what it is told: the truth times a factor."""
+
+    def tell(factor: float) -> Refiner:
+        def predict(body, network, look, texture=None, without=()):
+            true = draw(TRUTH, look)
+            moved = project(true.vertices, true.camera) - project(look.drawn.vertices, look.drawn.camera)
+            offset = factor * interpolate(look.drawn.fragments, moved, BODY.faces).permute(0, 3, 1, 2)
+            return Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+
+        monkeypatch.setattr(stage, "predict_displacement", predict)
+        return Refiner(BODY, network=NETWORK)
+
+    return tell
+
+
+def error(estimate) -> torch.Tensor:
+    apart = BODY(estimate.params).vertices - BODY(TRUTH.params).vertices
+    return apart.norm(dim=-1).mean(-1)
+
+
+def test_true_displacements_bring_bodies_to_the_truth(told):
+    fitted = disturbed(TRUTH, 0.06)
+    refined = told(1.0)(PHOTO, see(BODY, TRUTH), fitted)
+    across = [
+        (project(BODY(e.params).vertices, e.camera) - project(BODY(TRUTH.params).vertices, TRUTH.camera)).norm(dim=-1)
+        for e in (fitted, refined.proposal)
+    ]
+    assert (across[1].mean(-1) < 0.4 * across[0].mean(-1)).all()
+    assert refined.accepted.all()
+    torch.testing.assert_close(refined.estimate.params.transl, refined.proposal.params.transl)
+
+
+def test_false_displacements_are_refused_and_the_fit_is_kept(told):
+    fitted = disturbed(TRUTH, 0.02)
+    refined = told(-15.0)(PHOTO, see(BODY, TRUTH), fitted)
+    assert not refined.accepted.any()
+    torch.testing.assert_close(refined.estimate.params.body_pose, fitted.params.body_pose)
+    assert set(refined.reason.tolist()) <= {
+        int(r) for r in (Reason.WITHHELD_KEYPOINTS, Reason.SILHOUETTE, Reason.IMPLAUSIBLE)
+    }
+
+
+def test_people_not_in_the_photo_keep_their_fit_and_spoil_no_neighbour(told):
+    fitted = disturbed(TRUTH, 0.06)
+    away = replace(fitted.params, transl=torch.stack([fitted.params.transl[0], torch.tensor([0.0, 0.0, -4.0])]))
+    refined = told(1.0)(PHOTO, see(BODY, TRUTH), replace(fitted, params=away))
+    assert refined.reason.tolist() == [int(Reason.BETTER), int(Reason.NOT_SEEN)]
+    torch.testing.assert_close(refined.estimate.params.transl[1], away.transl[1])
+
+
+def test_without_silhouettes_keypoints_decide_and_without_fits_nothing_is_taken(told):
+    bare = replace(PHOTO, silhouettes=None, silhouette_boxes=None)
+    refined = told(1.0)(bare, see(BODY, TRUTH), disturbed(TRUTH, 0.06), torch.tensor([True, False]))
+    assert refined.outcome.overlap_after.isnan().all()
+    assert refined.reason.tolist() == [int(Reason.BETTER), int(Reason.NOT_FITTED)]
+
+
+def test_an_empty_mask_counts_as_none(told):
+    empty = replace(PHOTO, silhouettes=torch.zeros_like(PHOTO.silhouettes))
+    refined = told(1.0)(empty, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
+    assert refined.outcome.overlap_before.isnan().all() and refined.accepted.all()
+
+
+def test_the_wrong_number_of_silhouettes_is_refused(told):
+    with pytest.raises(ValueError, match="2 bodies but 1 silhouettes"):
+        told(1.0)(replace(PHOTO, silhouettes=PHOTO.silhouettes[:1]), see(BODY, TRUTH), TRUTH)
+
+
+def test_every_third_seen_keypoint_is_withheld_unless_there_are_few():
+    seen = see(BODY, TRUTH)
+    seen = replace(seen, confidence=seen.confidence.clone())
+    seen.confidence[0, :4] = 0.0
+    seen.confidence[1, :12] = 0.0
+    kept = withhold(seen, 3)
+    hidden = (seen.confidence > 0) & (kept.confidence == 0)
+    assert hidden[0].nonzero()[:, 0].tolist() == [4, 7, 10, 13, 16] and not hidden[1].any()
+
+
+def test_the_results_file_tells_verdict_and_both_bodies(told):
+    fitted = disturbed(TRUTH, 0.06)
+    numbers = torch.arange(2)
+    status = torch.tensor([int(Status.CONVERGED), int(Status.NOT_ENOUGH_EVIDENCE)])
+    seen = replace(see(BODY, TRUTH), silhouettes=PHOTO.silhouettes, silhouette_boxes=PHOTO.silhouette_boxes)
+    people = People("a.jpg", BODY, seen, fitted, Fit(fitted, numbers.float(), status, numbers, numbers))
+    image = Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), "a.jpg")
+    people = refine_people(told(1.0), image, people)
+    arrays = people.to_arrays()
+    assert arrays["refined_reason"].tolist() == ["better", "not_fitted"]
+    assert arrays["refined_accepted"].tolist() == [True, False]
+    assert not np.allclose(arrays["refined_transl"][0], arrays["transl"][0])
+    np.testing.assert_array_equal(arrays["refined_transl"][1], arrays["transl"][1])
+    assert [name for name, _ in people.stages()] == ["regressed", "fitted", "refined"]
+    flow = draw_flow(image.pixels, 1.0, people.refined)
+    assert flow.shape == image.pixels.shape and flow.std() > 10
+
+
+def test_refining_needs_a_fit():
+    with pytest.raises(ValueError, match="leave out --no-fit"):
+        StagesConfig(refine=True, fit=False)
+    with pytest.raises(ValueError, match="rounds must be"):
+        RefineConfig(rounds=0)

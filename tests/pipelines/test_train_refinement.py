@@ -1,0 +1,126 @@
+"""Training of the displacement network on a few made-up photos: batches, resuming, weights."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from refinement_scenes import BODY, disturbed, photograph, standing
+
+import pipelines.train_refinement as training
+from body import BodyEstimate
+from geometry import camera_of, concatenate
+from pipelines.refinement_batches import BatchConfig, RefinementBatches
+from pipelines.refinement_samples import ESTIMATES, SampleConfig, Samples, load_chunks, pack, unpack, visible_vertices
+from pipelines.train_refinement import RefinementTrainConfig, train
+from refinement import load_network
+from refinement.network import NetworkConfig
+from rendering import load_rasterizer
+
+ROWS = 4
+
+
+def samples(seed: int) -> Samples:
+    """People of one kind before a square camera."""
+    people = [square(standing((0.1 * k - 0.15, 0.1, 3.0))) for k in range(ROWS)]
+    truth = concatenate(people)
+    drawn = [photograph(one) for one in people]
+    masks = torch.stack([one.silhouettes[0][:, :240] for one in drawn])
+    estimates = [disturbed(truth, 0.05, seed=10 * seed + k) for k in range(len(ESTIMATES))]
+    grid = torch.nn.functional.interpolate(masks[:, None], (128, 128))[:, 0]
+    seen = visible_vertices(BODY, truth, masks > 0, load_rasterizer("auto"))
+    return Samples(
+        np.stack([one.pixels.numpy()[:, :240] for one in drawn]),
+        masks.byte().numpy(),
+        (255 * grid).byte().numpy(),
+        np.ones(ROWS, bool),
+        np.packbits(seen.numpy(), axis=1),
+        pack(truth).numpy(),
+        torch.stack([pack(one) for one in estimates], 1).numpy(),
+    )
+
+
+def square(estimate: BodyEstimate) -> BodyEstimate:
+    """The camera of `refinement_scenes` with the right third of its picture cut off."""
+    camera = camera_of(320, 240)
+    return replace(estimate, camera=camera.map(lambda value: value[None]))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    for name, seed in (("training", 0), ("held-out", 1)):
+        samples(seed).save(folder / name, 0)
+    return folder
+
+
+def config(folder: Path, **changed) -> RefinementTrainConfig:
+    small = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
+    usual = {"steps": 2, "batch_size": 2, "pool": 8, "evaluate_every": 2, "save_every": 1, "held_out_photos": 32}
+    return RefinementTrainConfig(
+        samples=SampleConfig(folder), out=folder, network=small, batches=BatchConfig(size=32), **{**usual, **changed}
+    )
+
+
+def test_bodies_come_back_from_their_rows_of_numbers():
+    truth = standing((0.0, 0.0, 3.0), (1.0, 0.0, 4.0))
+    again = unpack(pack(truth), truth.body)
+    torch.testing.assert_close(again.params.rotations, truth.params.rotations)
+    torch.testing.assert_close(again.params.transl, truth.params.transl)
+    torch.testing.assert_close(again.camera.principal_point, truth.camera.principal_point)
+
+
+def test_photos_are_read_back_and_unfinished_chunks_are_not(folder, tmp_path):
+    written = samples(0)
+    written.save(tmp_path, 3)
+    (tmp_path / "masks-00004.npy").write_bytes(b"unfinished")
+    (read,) = load_chunks(tmp_path)
+    np.testing.assert_array_equal(read.estimates, written.estimates)
+    with pytest.raises(ValueError, match="no samples"):
+        RefinementBatches(tmp_path / "nothing", BODY)
+
+
+def test_the_truth_of_a_batch_leads_from_the_drawn_body_to_the_true_one(folder):
+    batches = RefinementBatches(folder / "training", BODY, varied=False)
+    rows = batches.rows([(0, 1), (0, 2)])
+    still = batches.batch(rows, rows.truth, torch.Generator().manual_seed(0))
+    assert still.truth.abs().amax() < 0.01 and 300 < still.weight[0].sum() < 6000
+    moved = replace(rows.truth, params=replace(rows.truth.params, transl=rows.truth.params.transl - 0.03))
+    batch = batches.batch(rows, moved, torch.Generator().manual_seed(0))
+    seen = batch.weight > 0
+    # 3 cm to the left and up at 3 m: back to the right and down, by the crop's scale.
+    assert (batch.truth[:, 0][seen] > 0.5).float().mean() > 0.95
+    assert (batch.truth[:, 1][seen] > 0.5).float().mean() > 0.95
+
+
+def test_batches_repeat_for_the_same_generator_and_vary_otherwise(folder):
+    batches = RefinementBatches(folder / "training", BODY)
+    first, same, other = (batches(2, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    torch.testing.assert_close(first.inputs, same.inputs)
+    assert (first.inputs - other.inputs).abs().mean() > 0.01
+    assert all(torch.isfinite(value).all() for value in (first.inputs, first.truth, first.weight))
+
+
+def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, monkeypatch):
+    for name in ("training", "held-out"):
+        (tmp_path / name).symlink_to(folder / name)
+    monkeypatch.setattr(training, "_draw_missing", lambda config, body: None)
+    errors = train(config(tmp_path))
+    assert errors["unrefined_pixels"] > 0
+    steps = []
+    taken = training._step
+
+    def counted(config, state, pool):
+        steps.append(state.step)
+        return taken(config, state, pool)
+
+    monkeypatch.setattr(training, "_step", counted)
+    train(config(tmp_path, steps=3))
+    assert steps == [2]
+    assert load_network(tmp_path / "displacement.safetensors").config.widths == (8, 8, 8)
+
+
+def test_impossible_settings_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="at least 1"):
+        config(tmp_path, reuse=0)

@@ -1,0 +1,76 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from refinement import Displacement, DisplacementNet, load_network
+from refinement.inputs import NUM_CHANNELS
+from refinement.losses import endpoint_error, laplace_loss
+from refinement.network import NetworkConfig
+from refinement.weights import save_network
+
+SMALL = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
+
+
+def test_a_fresh_network_moves_nothing_and_answers_at_the_crop_s_resolution():
+    predicted = DisplacementNet(SMALL)(torch.randn(2, NUM_CHANNELS, 32, 32))
+    assert predicted.offset.shape == (2, 2, 32, 32) and predicted.log_spread.shape == (2, 32, 32)
+    assert (predicted.offset == 0).all()
+
+
+def test_a_network_learns_a_shift_that_its_inputs_show():
+    torch.manual_seed(0)
+    network = DisplacementNet(SMALL)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    shift = torch.randn(8, 1, 1, 1)
+    inputs = torch.zeros(8, NUM_CHANNELS, 16, 16) + shift
+    truth = torch.cat([3.0 * shift, -shift], 1).expand(8, 2, 16, 16)
+    weight = torch.ones(8, 16, 16)
+    for _ in range(60):
+        loss = laplace_loss(network(inputs), truth, weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert endpoint_error(network(inputs), truth, weight) < 0.4 * truth.norm(dim=1).mean()
+
+
+def test_the_loss_is_least_where_the_spread_is_half_the_error():
+    truth = torch.zeros(1, 2, 4, 4)
+    offset = torch.full((1, 2, 4, 4), 2.0**0.5)  # 2 pixels away
+    losses = {}
+    for log_spread in (-0.7, 0.0, 0.7):
+        predicted = Displacement(offset, torch.full((1, 4, 4), log_spread))
+        losses[log_spread] = float(laplace_loss(predicted, truth, torch.ones(1, 4, 4)))
+    assert losses[0.0] < min(losses[-0.7], losses[0.7])
+
+
+def test_pixels_without_weight_teach_nothing():
+    truth = torch.full((1, 2, 4, 4), torch.tensor(1e3))
+    predicted = Displacement(torch.zeros(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4))
+    loss = laplace_loss(predicted, truth, torch.zeros(1, 4, 4))
+    loss.backward()
+    assert loss == 0 and (predicted.offset.grad == 0).all()
+
+
+def test_weights_come_back_as_they_were_written(tmp_path):
+    torch.manual_seed(0)
+    network = DisplacementNet(SMALL).eval()
+    with torch.no_grad():
+        network.head.weight.normal_()
+    save_network(tmp_path / "weights.safetensors", network)
+    inputs = torch.randn(1, NUM_CHANNELS, 32, 32)
+    read = load_network(tmp_path / "weights.safetensors")
+    torch.testing.assert_close(read(inputs).offset, network(inputs).offset, atol=0.1, rtol=0.02)
+    assert read.config == SMALL and not read.training
+
+
+def test_other_files_are_refused_with_their_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train-refinement"):
+        load_network(tmp_path / "none.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(ValueError, match="damaged"):
+        load_network(tmp_path / "text.safetensors")
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="holds no displacement network"):
+        load_network(tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="one value per resolution"):
+        NetworkConfig(widths=(8, 8), blocks=(1,))
