@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from body.records import Detections, Image
 from detection.detector import DetectionReport
+from detection.faces import FaceDetector
 from detection.landmarks import LandmarkNetwork, Place, Pose, place_of
-from detection.overlap import agreement, distinct, quality, together
-from detection.person_detector import PersonDetector, tiles_of
+from detection.overlap import agreement, distinct, face_agrees, quality, together
+from detection.person_detector import Candidates, PersonDetector, tiles_of
 from detection.pixels import PhotoPieces
 from geometry.crops import Crop, to_crop
 
@@ -35,6 +36,8 @@ class MediapipeConfig:
     quality_threshold: float = 0.28
     """Bodies below this quality (see `detection.overlap.quality`) are dropped: less finds more people, and more that
     are none."""
+    face_threshold: float = 0.7
+    """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
     same_person: float = 0.45
     """Bodies whose masks have this share of the smaller one in common are one person."""
     silhouette_size: int = 128
@@ -44,7 +47,7 @@ class MediapipeConfig:
 
 
 class MediapipeDetector:
-    """Person detector over a pyramid of tiles, then the landmark network on each candidate, up to three times.
+    """Detectors of persons and faces over a pyramid of tiles, then the landmark network on each candidate.
 
     Networks are read at the first call, from the installed mediapipe wheel; nothing is downloaded.
     """
@@ -55,6 +58,7 @@ class MediapipeDetector:
     def __init__(self, config: MediapipeConfig = MediapipeConfig()) -> None:
         self.config = config
         self._people = PersonDetector(config.threads)
+        self._faces = FaceDetector(config.threads)
         self._landmarks = LandmarkNetwork(config.threads)
 
     def __call__(self, image: Image) -> Detections:
@@ -83,7 +87,10 @@ class MediapipeDetector:
     def _poses(self, photo: PhotoPieces, image: Image) -> list[Pose]:
         height, width = image.pixels.shape[:2]
         tiles = tiles_of(width, height, self.config.scales, self.config.tile_overlap)
-        candidates = self._people(photo, tiles, self.config.person_threshold)
+        people = self._people(photo, tiles, self.config.person_threshold)
+        # Faces that small tiles would show belong to people whom the photo shows whole: the person detector's.
+        faces = self._faces(photo, tiles_of(width, height, self.config.scales[:1], 0.3), self.config.face_threshold)
+        candidates = Candidates.joined([people, faces])
         known: list[Pose] = []
         good: list[Pose] = []
         for points, probability in zip(candidates.points, candidates.scores, strict=True):
@@ -92,8 +99,10 @@ class MediapipeDetector:
                 continue
             known.append(look[0])
             share = quality(*look)
+            if face_agrees(look[0], faces.faces):
+                share = max(share, self.config.quality_threshold)
             if share >= self.config.quality_threshold:
-                # Of several views of one person that stand the test, the person detector says which frames it best.
+                # Of several views of one person that stand the test, the detectors say which frames it best.
                 good.append(together(*look, share * float(probability)))
         return distinct(good, width, height, self.config.same_person)
 

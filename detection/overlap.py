@@ -15,6 +15,7 @@ _MAIN = [
         *("left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
     )
 ]
+_FACE = slice(0, 11)
 _TORSO = [MEDIAPIPE_33.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 _GRID = 192
 """Cells along the photo's longer side in which masks are compared."""
@@ -52,6 +53,13 @@ def _mask_at(pose: Pose, points: Float[np.ndarray, "*points 2"]) -> Float[np.nda
     column, row = np.moveaxis(np.floor(in_square * size).astype(int), -1, 0)
     inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)
     return pose.mask[row.clip(0, size - 1), column.clip(0, size - 1)] * inside
+
+
+def face_agrees(pose: Pose, faces: Float[np.ndarray, "faces 4"]) -> bool:
+    """Whether the pose has its face in the middle of one of the boxes (x y x y, full-image pixels)."""
+    face = pose.keypoints[_FACE].mean(0)
+    off = np.linalg.norm((faces[:, :2] + faces[:, 2:]) / 2.0 - face, axis=-1)
+    return bool((off < 0.3 * np.linalg.norm(faces[:, 2:] - faces[:, :2], axis=-1)).any())
 
 
 def together(direct: Pose, mirrored: Pose, score: float) -> Pose:

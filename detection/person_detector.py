@@ -31,6 +31,15 @@ class Candidates:
     def __getitem__(self, index: np.ndarray) -> "Candidates":
         return Candidates(self.scores[index], self.faces[index], self.points[index])
 
+    @staticmethod
+    def joined(parts: "list[Candidates]") -> "Candidates":
+        """All candidates of several searches."""
+        return Candidates(
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.faces for part in parts]),
+            np.concatenate([part.points for part in parts]),
+        )
+
 
 def anchors() -> Float[np.ndarray, "2254 2"]:
     """Centres of the anchors in [0, 1], row by row, (x, y); all anchors have the size of the whole input."""
@@ -90,13 +99,7 @@ class PersonDetector:
 
     def __call__(self, photo: PhotoPieces, tiles: Float[np.ndarray, "tiles 3"], threshold: float) -> Candidates:
         """Find candidates in every tile; one person may be found in several tiles and is then reported once."""
-        found = [self.in_tile(photo, tile, threshold) for tile in tiles]
-        together = Candidates(
-            np.concatenate([f.scores for f in found]),
-            np.concatenate([f.faces for f in found]),
-            np.concatenate([f.points for f in found]),
-        )
-        return suppress(together, 0.3)
+        return suppress(Candidates.joined([self.in_tile(photo, tile, threshold) for tile in tiles]), 0.3)
 
 
 def suppress(candidates: Candidates, overlap: float) -> Candidates:
