@@ -5,7 +5,8 @@
 ``PHOTOS`` holds ``images/`` and ``annotations.json`` in COCO's layout, with every person of a photo annotated.
 
 Rule: a body's hip centre, moved into the photo where it lies outside (annotated boxes end at the photo's edge), is
-inside the annotated box made 2 % of the photo's longer side wider all around. "Strict" moves and widens nothing. Bodies and boxes are matched one to one by the smallest mean
+inside the annotated box made 2 % of the photo's longer side wider all around. "Strict" moves and widens nothing.
+Bodies and boxes are matched one to one by the smallest mean
 distance of their boxes' sides, over the annotated box's longer side. Recall counts annotated people at least
 ``--height`` pixels tall that are no group (``iscrowd``). A body is false if it matches no annotated person of any size;
 bodies with the hip centre in a group are not counted.
