@@ -169,8 +169,9 @@ def _true_texture(body: Body, case: Case, noise: float) -> Appearance:
 
 
 def means(values: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of each metric over people."""
-    return {name: statistics.fmean(value[name] for value in values) for name in values[0]}
+    """Mean of each metric over people, and the median of the surface's error, which mirrored bodies do not rule."""
+    found = {name: statistics.fmean(value[name] for value in values) for name in values[0]}
+    return {**found, "pve_median": statistics.median(value["pve"] for value in values)}
 
 
 def write(out: Path, name: str, results: dict) -> None:

@@ -2,11 +2,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from body.assets import verify_assets
 from refinement import Displacement, DisplacementNet, load_network
 from refinement.inputs import NUM_CHANNELS
 from refinement.losses import endpoint_error, laplace_loss
 from refinement.network import NetworkConfig
-from refinement.weights import save_network
+from refinement.weights import ASSETS, save_network
 
 SMALL = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
 
@@ -74,3 +75,10 @@ def test_other_files_are_refused_with_their_name(tmp_path):
         load_network(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="one value per resolution"):
         NetworkConfig(widths=(8, 8), blocks=(1,))
+
+
+def test_the_shipped_weights_are_those_of_the_manifest_and_leave_their_inputs_alone():
+    assert verify_assets(ASSETS) == []
+    network, inputs = load_network(), torch.zeros(1, NUM_CHANNELS, 64, 64)
+    predicted = network(inputs)
+    assert predicted.offset.isfinite().all() and (inputs == 0).all()

@@ -25,7 +25,8 @@ def test_visible_vertices_get_the_colours_that_the_photo_shows():
 def test_backs_outlines_and_what_the_mask_leaves_out_have_no_weight():
     seen = look(TRUTH, PHOTO)
     found = look_up(seen.drawn, seen.photo)
-    assert (found.known[0, BODY.template[:, 2] < -0.1] == 0).all()
+    back = BODY.template[:, 2] < -0.05
+    assert back.sum() > 200 and (found.known[0, back] == 0).all()
     assert (look_up(seen.drawn, seen.photo, torch.zeros_like(seen.silhouette)).known == 0).all()
 
 
@@ -82,7 +83,7 @@ def test_unknown_textures_leave_their_channels_empty():
     slices = channel_slices()
     assert (inputs[:, slices["texture"]] == 0).all() and (inputs[:, slices["silhouette"]] == 0).all()
     covered = seen.drawn.fragments.covered
-    assert (inputs[:, slices["cover"]][:, 0] == covered).all()
+    torch.testing.assert_close(inputs[:, slices["cover"]][:, 0], covered.float())
     normals = inputs[:, slices["normals"]].permute(0, 2, 3, 1)[covered]
     torch.testing.assert_close(normals.norm(dim=-1), torch.ones(len(normals)))
     assert (normals[:, 2] < 0).float().mean() > 0.99
