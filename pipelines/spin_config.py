@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fitting import FitConfig
+from fitting import FitConfig, StageConfig
 from regressor import PRESETS, LossConfig
 
 
@@ -27,9 +27,13 @@ class Quirks:
     """3D joints of fits teach nothing; only annotated 3D joints do."""
     no_gate: bool = False
     """Nothing but the comparison decides whether a fit is kept."""
+    fit_from_augmented: bool = False
+    """Fits start from what the network says of the augmented view, which is a worse guess than that of the photo."""
 
 
-SPIN_QUIRKS = Quirks(True, True, True, True, True, True, True)
+SPIN_QUIRKS = Quirks(True, True, True, True, True, True, True, True)
+LOOP_FIT = FitConfig(stages=(StageConfig(pose_prior=4.0),))
+"""Less prior than the fitter's own default: networks know depth better than the prior over poses (docs/spin.md)."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class SpinConfig:
     """The original's quirks one by one."""
     fitter: Literal["fast", "reference"] = "fast"
     """Who fits: Levenberg-Marquardt, or SPIN's own way (Adam on the full mesh; a hundred times slower, needs smplx)."""
-    fit: FitConfig = FitConfig()
+    fit: FitConfig = LOOP_FIT
     """Settings of the fast fitter."""
     gate: GateConfig = GateConfig()
     """Which fits are believed."""

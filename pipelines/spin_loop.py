@@ -1,6 +1,7 @@
 """Fitting in the loop: predict, fit from the prediction, keep the better, learn from it (Kolotouros et al. 2019)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -96,8 +97,7 @@ class SpinLoop:
         output: HMROutput = model(inputs).to(torch.float32)
         predicted = perf_counter()
         with torch.no_grad():
-            params = out_of_look(output_params(output.detach(), look.view, self.body), look, self.body)
-            estimate = BodyEstimate(params, samples.camera, self.body.name)
+            estimate = self._guess(model, output, look, samples, drawn.photos)
             target = self._target(rows, samples, estimate)
             fitted = perf_counter()
             valid = self._valid(target, samples)
@@ -109,6 +109,14 @@ class SpinLoop:
         total = torch.stack(list(losses.values())).sum()
         self._count(losses, valid, predicted - start, fitted - predicted)
         return total
+
+    def _guess(self, model: nn.Module, output: HMROutput, look: Look, samples: Samples, photos: Photos) -> BodyEstimate:
+        """Where fits start: at what the network says of people as they are, or of the view that it learns from."""
+        if self.config.mode == "loop" and not self.config.odd.fit_from_augmented:
+            with evaluating(model):
+                return estimate_all(model, self, samples, photos)
+        params = out_of_look(output_params(output.detach(), look.view, self.body), look, self.body)
+        return BodyEstimate(params, samples.camera, self.body.name)
 
     def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> BestFits:
         """The best body of each person after the network had its say."""
@@ -225,6 +233,18 @@ def _seen_share(name: str, truth: Supervision) -> float | Tensor:
     if name == "keypoints_2d":
         return truth.confidence_2d.mean()
     return 1.0
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation, and every part of it back to what it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def estimate_all(model: nn.Module, loop: SpinLoop, samples: Samples, photos: Photos) -> BodyEstimate:
