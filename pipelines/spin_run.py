@@ -94,7 +94,6 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     last = config.out / LAST
     if last.is_file():
         state.load(last)
-        state.average.tensors = {name: tensor.to(device) for name, tensor in state.average.tensors.items()}
         epochs, tally = _read_progress(config.out / PROGRESS, state.step)
         loop.tally = tally if processes.first else Tally()
         _logger.info("Going on from step %d of %s.", state.step, last)
