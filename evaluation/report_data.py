@@ -33,6 +33,8 @@ class Shown:
     """Number of its colour in the page."""
     bodies: Callable[[Sequence[int]], People] | None = None
     """Results of some rows of the truth, in their order; None where there is nothing to draw."""
+    other: bool = False
+    """Results of another system or run, shown beside those that the report is about."""
 
     @property
     def label(self) -> str:
@@ -66,15 +68,19 @@ class ReportData:
 
     @property
     def main(self) -> Shown:
-        """The entry that people are sorted by: the last stage with bodies, else the first entry."""
-        drawn = [item for item in self.shown if item.bodies is not None]
+        """The entry that people are sorted by: the last own stage with bodies, else the first entry."""
+        drawn = self._drawn
         return drawn[-1] if drawn else self.shown[0]
 
     @property
     def first(self) -> Shown | None:
-        """The stage before the main one; None if there is only one."""
-        drawn = [item for item in self.shown if item.bodies is not None]
+        """The own stage before the main one; None if there is only one."""
+        drawn = self._drawn
         return drawn[0] if len(drawn) > 1 else None
+
+    @property
+    def _drawn(self) -> list[Shown]:
+        return [item for item in self.shown if item.bodies is not None and not item.other]
 
     @property
     def metric(self) -> str:

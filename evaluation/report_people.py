@@ -98,7 +98,9 @@ def _scene(data: ReportData, row: int, stages: dict[str, BodyEstimate]) -> str |
     names = {estimate.body for estimate in stages.values()}
     if len(names) != 1 or not names <= set(data.bodies.by_name):
         return None
-    return viewer_figure(stages, photo_size(data, row), None, view_box(data, row))
+    # The viewer begins with the last stage: the one that people are sorted by.
+    order = sorted(stages, key=lambda name: name == data.main.label)
+    return viewer_figure({name: stages[name] for name in order}, photo_size(data, row), None, view_box(data, row))
 
 
 def cards_section(data: ReportData, pictures: dict[str, dict[str, str]]) -> str:

@@ -101,6 +101,7 @@ def make_report(config: ReportConfig, arguments: list[str]) -> ReportData:
                     Entry(stage_label(label, table.stage, len(tables) > 1), table),
                     color,
                     _bodies(results, table, truth),
+                    label is not None,
                 )
             )
     made_with = provenance(config.weights or weights_of(config.results), ["report", *arguments])

@@ -42,7 +42,12 @@
   const sorted = data.metrics.find((metric) => metric.name === data.metric);
   const fixed = (number, decimals) => number === null || number === undefined ? "-" : number.toFixed(decimals);
 
-  const columns = [{ title: "photo", of: (row) => data.photos[row] + (data.persons[row] ? ` #${data.persons[row]}` : "") }];
+  // A person's own name matters only where a photo has several.
+  const crowd = new Map();
+  for (const photo of data.photos) crowd.set(photo, (crowd.get(photo) ?? 0) + 1);
+  const nameOf = (row) => data.photos[row] + (data.persons[row] && crowd.get(data.photos[row]) > 1 ? ` #${data.persons[row]}` : "");
+
+  const columns = [{ title: "photo", of: nameOf }];
   if (data.grades.some(Boolean)) columns.push({ title: "grade", of: (row) => data.grades[row] });
   for (const stage of stages) {
     if (stage.metrics[data.metric]) {
@@ -177,12 +182,14 @@
     current = row;
     by("person-name").textContent = [columns[0].of(row), data.grades[row]].filter(Boolean).join(", ");
     const left = make("div"), right = make("div"), both = make("div", null, "columns");
-    left.append(view(row));
-    right.append(strip(row), numbers(row));
+    left.append(view(row), strip(row));
+    right.append(numbers(row));
     both.append(left, right);
     inside.replaceChildren(both);
     if (!dialog.open) dialog.showModal();
     viewer?.come(true);
+    // Keys turn the body at once; n, p and Escape work from anywhere in the window.
+    (inside.querySelector("canvas") ?? by("close")).focus({ preventScroll: true });
   }
 
   const step = (by) => {

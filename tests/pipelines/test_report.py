@@ -80,12 +80,21 @@ def folder(tmp_path_factory):
     return root
 
 
-def report(root, *more, truth=True):
-    out = root / "page.html"
+def report(root, *more, truth=True, name="other.html"):
+    out = root / name
     scored = ["--protocol", "open-bench", "--truth", str(root / "truth.npz")] if truth else []
     files = ["--results", str(root / "out"), "--images", str(root / "photos"), "--out", str(out)]
     assert main(["report", *scored, *files, *more]) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    """The whole report, with pictures; drawn once."""
+    return report(folder, name="page.html")
+
+
+NO_PICTURES = ("--pictures", "0")
 
 
 class Addresses(HTMLParser):
@@ -111,8 +120,8 @@ def open_page(page, tmp_path, extra=""):
     return done.stdout, errors, time.monotonic() - started
 
 
-def test_the_page_holds_everything_and_fetches_nothing(folder):
-    page = report(folder).read_text()
+def test_the_page_holds_everything_and_fetches_nothing(page):
+    page = page.read_text()
     parser = Addresses()
     parser.feed(page)
     assert parser.found and all(address.startswith("data:") for address in parser.found)
@@ -133,9 +142,8 @@ def test_the_page_holds_everything_and_fetches_nothing(folder):
     assert page.count('class="card"') == 6 + 5
 
 
-def test_markdown_and_json_hold_the_same_means(folder):
-    report(folder)
-    card = json.loads((folder / "page.json").read_text())
+def test_markdown_and_json_hold_the_same_means(page):
+    card = json.loads(page.with_suffix(".json").read_text())
     fitted = card["entries"][1]
     assert fitted["label"] == "fitted (SMPLify)"
     means = [row["stages"]["fitted (SMPLify)"]["metrics"]["mpjpe"] for row in card["by_person"]]
@@ -145,13 +153,12 @@ def test_markdown_and_json_hold_the_same_means(folder):
         "reason": "not enough evidence",
         "metrics": 0,
     }
-    text = (folder / "page.md").read_text()
+    text = page.with_suffix(".md").read_text()
     assert f"{fitted['metrics']['mpjpe']['mean']:.1f} (" in text and "## The ten worst" in text
 
 
 def test_without_a_truth_bodies_are_compared_with_their_keypoints(folder):
-    report(folder, truth=False)
-    card = json.loads((folder / "page.json").read_text())
+    card = json.loads(report(folder, *NO_PICTURES, truth=False).with_suffix(".json").read_text())
     assert card["protocol"]["name"] == "evidence"
     assert [entry["stage"] for entry in card["entries"]] == ["regressed", "fitted"]
     assert card["entries"][0]["metrics"]["pixels"]["mean"] < card["entries"][1]["metrics"]["pixels"]["mean"]
@@ -162,13 +169,25 @@ def test_another_systems_results_are_a_further_row(folder):
         rows = len(file["photo"])
     joints = np.random.default_rng(0).normal(0, 0.3, (rows, 17, 3))
     np.savez(folder / "theirs.npz", joints=joints, convention=np.array("coco17"))
-    page = report(folder, "--others", f"theirs={folder / 'theirs.npz'}", "--trust").read_text()
+    page = report(folder, "--others", f"theirs={folder / 'theirs.npz'}", "--trust", *NO_PICTURES).read_text()
     assert ">theirs</th>" in page
 
 
-def test_pictures_can_be_limited_to_the_worst(folder):
-    small = report(folder, "--pictures", "0").stat().st_size
-    assert small < report(folder).stat().st_size
+def test_people_are_sorted_by_the_own_last_stage_whatever_stands_beside_it(folder):
+    own = report(folder, *NO_PICTURES).with_suffix(".md").read_text()
+    page = report(folder, "--others", f"theirs={folder / 'out'}", *NO_PICTURES)
+    assert "by MPJPE in mm of fitted (SMPLify)" in own
+    assert "by MPJPE in mm of fitted (SMPLify)" in page.with_suffix(".md").read_text()
+    data = json.loads(page.read_text().split('id="data">')[1].split("</script>")[0])
+    assert (data["first"], data["main"]) == (0, 1) and len(data["stages"]) == 6
+
+
+def test_pictures_can_be_limited_to_the_worst(folder, page):
+    few = report(folder, "--pictures", "1").read_text()
+    one, all_of_them = (text.split('id="scenes">')[1].split("</script>")[0] for text in (few, page.read_text()))
+    # The samples at percentiles keep theirs.
+    assert 1 <= len(json.loads(one)) <= 6 and len(json.loads(all_of_them)) == 6
+    assert len(few) <= page.stat().st_size
 
 
 def test_wrong_options_are_told_in_a_sentence(folder, capsys):
@@ -180,8 +199,8 @@ def test_wrong_options_are_told_in_a_sentence(folder, capsys):
 
 
 @needs_browser
-def test_the_page_works_in_a_browser_without_network_or_console_errors(folder, tmp_path):
-    dom, errors, _ = open_page(report(folder), tmp_path, PROBE)
+def test_the_page_works_in_a_browser_without_network_or_console_errors(page, tmp_path):
+    dom, errors, _ = open_page(page, tmp_path, PROBE)
     assert errors == []
     told = json.loads(dom.split('<pre id="told">')[1].split("</pre>")[0])
     assert (told["rows"], told["filtered"], told["rejected"]) == (6, 1, 1)
