@@ -92,7 +92,8 @@ def test_an_empty_mask_counts_as_none(told):
 
 def test_the_wrong_number_of_silhouettes_is_refused(told):
     with pytest.raises(ValueError, match="2 bodies but 1 silhouettes"):
-        told(1.0)(replace(PHOTO, silhouettes=PHOTO.silhouettes[:1]), see(BODY, TRUTH), TRUTH)
+        one = replace(PHOTO, silhouettes=PHOTO.silhouettes[:1], silhouette_boxes=PHOTO.silhouette_boxes[:1])
+        told(1.0)(one, see(BODY, TRUTH), TRUTH)
 
 
 def test_every_third_seen_keypoint_is_withheld_unless_there_are_few():

