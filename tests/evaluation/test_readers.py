@@ -220,6 +220,24 @@ def test_results_of_different_bodies_are_not_joined(tmp_path):
         OwnResults(tmp_path / "out").read(None)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"transl": np.zeros((3, 3), np.float32)}, "hold 1 people, but transl does not"),
+        ({"landmarks": None}, "'people/0001.jpg' lack landmarks"),
+        ({"betas": np.zeros((1, 11), np.float32)}, "differ in the shape of betas"),
+    ],
+)
+def test_results_files_that_disagree_are_named(tmp_path, change, words):
+    write_results(tmp_path / "out", make_truth(2))
+    path = tmp_path / "out" / "results" / "people" / "0001.jpg.npz"
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files} | change
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    with pytest.raises(ValueError, match=words):
+        OwnResults(tmp_path / "out").read(None)
+
+
 def test_one_photos_results_file_can_be_read_alone(tmp_path):
     write_results(tmp_path / "out", make_truth(2))
     path = tmp_path / "out" / "results" / "people" / "0001.jpg.npz"
