@@ -1,6 +1,6 @@
 """What the keypoints regressor is worth on people it never saw, and what HMR's head costs on top of its encoder.
 
-python -m benchmarks.regressor --mocap cmu_poses.npz [--weights FILE] [--people 8192] [--out results.json]
+python -m benchmarks regressor --mocap cmu_poses.npz [--weights FILE] [--people 8192] [--out results.json]
 
 People: held-out subjects of the mocap as they are, any yaw, random cameras, distances and shapes. Detectors: the noise
 that training uses, then more, less, with landmarks, with limbs missing. Errors over SMPL's 24 joints from the pelvis.

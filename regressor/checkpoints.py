@@ -100,10 +100,13 @@ def _load_ours(path: Path) -> Weights:
     try:
         config = _config(json.loads(header["config"]))
         keypoints, body = tuple(json.loads(header["keypoints"])), header["body"]
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} does not say what network it holds ({error}); its header was changed.") from error
     if config.encoder in ("keypoints", "proxy") and keypoints != KEYPOINT_NAMES:
         raise ValueError(f"{path} was trained with other keypoints: {sorted(set(keypoints) ^ set(KEYPOINT_NAMES))}.")
+    # Shapes are compared before a network of the header's size takes memory.
+    with torch.device("meta"):
+        check_fit(build_hmr(config), tensors, str(path))
     model = build_hmr(config)
     load_strictly(model, {name: _widen(tensor) for name, tensor in tensors.items()}, str(path))
     return Weights(model.eval(), config, body)
@@ -131,6 +134,12 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, Tensor], source: st
     Raises:
         ValueError: Names what is missing, what is extra and what has another shape.
     """
+    check_fit(model, tensors, source)
+    model.load_state_dict(tensors, strict=True)
+
+
+def check_fit(model: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:
+    """Raise the `ValueError` of `load_strictly`, if any, and load nothing."""
     wanted = model.state_dict()
     problems = []
     for words, names in (("misses", set(wanted) - set(tensors)), ("has the extra", set(tensors) - set(wanted))):
@@ -143,7 +152,6 @@ def load_strictly(model: torch.nn.Module, tensors: dict[str, Tensor], source: st
             problems.append(f"has values in {name} that are not finite")
     if problems:
         raise ValueError(f"{source} does not fit the network: it {'; it '.join(problems)}.")
-    model.load_state_dict(tensors, strict=True)
 
 
 def read_torch_file(path: Path) -> dict:
@@ -233,4 +241,4 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
 
 
 def _is_of_maps(name: str) -> bool:
-    return name.startswith(("encoder.maps.", "encoder.correct."))
+    return name.startswith(("encoder.maps.", "encoder.scale.", "encoder.correct."))

@@ -1,7 +1,7 @@
 """HMR: an encoder, then iterative error feedback on pose, shape and camera (Kanazawa et al. 2018)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -43,11 +43,20 @@ class HeadConfig:
     num_betas: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse what cannot run."""
-        if self.iterations < 1 or self.hidden < 1 or not 0.0 <= self.dropout < 1.0:
+        """Refuse what cannot run, or would never end."""
+        for name, low, high in (
+            *(("iterations", 1, 32), ("hidden", 1, 16384)),
+            *(("extra_inputs", 0, 64), ("num_betas", 1, 400)),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"The head needs a whole number between {low} and {high} for {name}, got {value!r}.")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"The head needs a dropout in [0, 1), got {self.dropout}.")
+        if self.activation not in ("none", "relu") or self.layout not in get_args(SixDLayout):
             raise ValueError(
-                "The head needs iterations and hidden of at least 1 and a dropout in [0, 1), "
-                f"got {self.iterations}, {self.hidden} and {self.dropout}."
+                f"The head's activation is 'none' or 'relu' and its layout one of {', '.join(get_args(SixDLayout))}, "
+                f"got {self.activation!r} and {self.layout!r}."
             )
 
 

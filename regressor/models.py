@@ -1,7 +1,7 @@
 """Which networks there are, described by one record that travels with their weights."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -34,12 +34,18 @@ class HMRConfig:
     """What the weak camera places: the pelvis, or as in SPIN the origin of the body's own frame."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built."""
-        if min(self.width, self.keypoints_width, self.blocks) < 1 or self.image_size < 32:
-            raise ValueError(
-                "A network needs widths and blocks of at least 1 and an image_size of at least 32, "
-                f"got {self.width}, {self.keypoints_width}, {self.blocks} and {self.image_size}."
-            )
+        """Refuse what cannot be built, or would fill the memory."""
+        if self.encoder not in get_args(EncoderKind):
+            raise ValueError(f"There is no encoder {self.encoder!r}; known: {', '.join(get_args(EncoderKind))}.")
+        for name, low, high in (
+            *(("width", 1, 8192), ("keypoints_width", 1, 8192)),
+            *(("blocks", 1, 64), ("image_size", 32, 2048)),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not low <= value <= high:
+                raise ValueError(f"A network needs a whole number between {low} and {high} for {name}, got {value!r}.")
+        if self.camera_point not in ("pelvis", "origin"):
+            raise ValueError(f"camera_point is 'pelvis' or 'origin', got {self.camera_point!r}.")
 
 
 def build_hmr(config: HMRConfig) -> HMR:

@@ -120,6 +120,9 @@ class ProxyInputs(TensorRecord):
 class ProxyEncoder(nn.Module):
     """A ResNet-18 on the maps, whose features correct those of a keypoints encoder.
 
+    Features are read twice: averaged over the crop, and half way, at a resolution of 8 pixels, where each heat map says
+    a joint is. What lies around a joint says more of its limb than the whole crop does, and can be learnt sooner.
+
     The correction starts at 0, so that a keypoints encoder and head trained before give what they gave; the maps then
     have to teach only what keypoints do not say: what is in front, how stout, where undetected limbs are.
     """
@@ -135,11 +138,20 @@ class ProxyEncoder(nn.Module):
         self.maps = ResNet(18, NUM_PROXY_CHANNELS, width)
         self.keypoints = keypoints
         self.out_features = keypoints.out_features
-        self.correct = nn.Linear(self.maps.out_features, self.out_features)
+        around_joints = len(PROXY_JOINTS) * 2 * width
+        self.scale = nn.LayerNorm(around_joints + self.maps.out_features)
+        self.correct = nn.Linear(around_joints + self.maps.out_features, self.out_features)
         nn.init.zeros_(self.correct.weight)
         nn.init.zeros_(self.correct.bias)
 
     def forward(self, inputs: ProxyInputs) -> Float[Tensor, "people features"]:
         """Encode people."""
-        maps = inputs.maps.contiguous(memory_format=torch.channels_last)
-        return self.keypoints(inputs.keypoints) + self.correct(self.maps(maps))
+        return self.keypoints(inputs.keypoints) + self.correct(self.scale(self.read(inputs.maps)))
+
+    def read(self, maps: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people read"]:
+        """Features of the ResNet around each joint and over the crop."""
+        early = self.maps.first_half(maps.contiguous(memory_format=torch.channels_last))
+        weight = nn.functional.adaptive_avg_pool2d(maps[:, 2:], (early.shape[-2], early.shape[-1])).flatten(2)
+        weight = weight / weight.sum(-1, keepdim=True).clamp_min(1e-4)
+        around = weight.to(early.dtype) @ early.flatten(2).mT
+        return torch.cat([around.flatten(1), self.maps.second_half(early)], -1)

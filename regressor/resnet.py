@@ -87,10 +87,18 @@ class ResNet(nn.Module):
 
     def forward(self, images: Float[Tensor, "people channels height width"]) -> Float[Tensor, "people features"]:
         """Encode normalised crops."""
+        return self.second_half(self.first_half(images))
+
+    def first_half(
+        self, images: Float[Tensor, "people channels height width"]
+    ) -> Float[Tensor, "people _ rows columns"]:
+        """Up to the second stage, at an eighth of the resolution."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(images))))
-        for stage in range(1, 5):
-            x = self.get_submodule(f"layer{stage}")(x)
-        return x.mean((-2, -1))
+        return self.get_submodule("layer2")(self.get_submodule("layer1")(x))
+
+    def second_half(self, x: Float[Tensor, "people _ rows columns"]) -> Float[Tensor, "people features"]:
+        """From there to the average over the crop."""
+        return self.get_submodule("layer4")(self.get_submodule("layer3")(x)).mean((-2, -1))
 
 
 def normalize_rgb(crops: Float[Tensor, "people 3 height width"]) -> Float[Tensor, "people 3 height width"]:

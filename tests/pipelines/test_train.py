@@ -140,6 +140,28 @@ def test_a_full_disk_keeps_the_older_checkpoint(config, monkeypatch):
     assert not [file for file in config.out.iterdir() if file.name.startswith(".writing")]
 
 
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(config, monkeypatch, capsys):
+    def full(config, path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(program, "save_config", full)
+    assert main(["--mocap", str(config.mocap), "--out", str(config.out), "--batch-size", "4"]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"start": "keypoints"}, "start is for the encoder 'proxy'"),
+        ({"start_rate": -1.0}, "start_rate must not be negative"),
+        ({"model": HMRConfig("proxy")}, "learns from photos: give images.assets"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(config, changes, words):
+    with pytest.raises(ValueError, match=words):
+        replace(config, **changes)
+
+
 def test_training_stops_early_when_held_out_people_get_no_better(config, monkeypatch):
     worse = iter(range(100, 200))
     monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": float(next(worse)), "pa_mpjpe": 1.0})

@@ -1,6 +1,6 @@
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +104,11 @@ def test_a_truncated_file_is_refused(tmp_path, kept):
         load_weights(path)
 
 
+def header(**changes) -> str:
+    """A description of the network with other values."""
+    return json.dumps({**asdict(small_weights().config), **changes})
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -111,6 +116,12 @@ def test_a_truncated_file_is_refused(tmp_path, kept):
         ({"version": "2"}, "version '2'"),
         ({"config": "{}"}, "does not say what network"),
         ({"config": "not json"}, "does not say what network"),
+        ({"config": "[]"}, "does not say what network"),
+        ({"config": header(encoder="telepathy")}, "(?s)does not say what network.*telepathy"),
+        ({"config": header(width=10**12)}, "does not say what network.*whole number between 1 and 8192 for width"),
+        ({"config": header(blocks=10**12)}, "does not say what network.*for blocks"),
+        ({"config": header(width="wide")}, "(?s)does not say what network.*wide"),
+        ({"config": header(width=8192)}, "does not fit the network: it has encoder"),
         ({"keypoints": json.dumps(["nose"])}, "other keypoints"),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_maps_have_a_say_once_learnt():
 def test_only_the_half_for_maps_is_fresh():
     _, model, old = started()
     fresh = {name for name, parameter in model.named_parameters() if all(parameter is not one for one in old)}
-    assert {name.split(".")[1] for name in fresh} == {"maps", "correct"}
+    assert {name.split(".")[1] for name in fresh} == {"maps", "scale", "correct"}
 
 
 def test_a_network_of_another_size_is_refused():
