@@ -227,7 +227,7 @@ class RefinementBatches:
         shares = self.config.silhouettes if self.varied else (0.0, 1.0, 0.0)
         kind = torch.multinomial(torch.tensor(shares), count, replacement=True, generator=generator)
         kind = torch.where((kind == 1) & ~rows.detected, 0, kind)
-        coarse = avg_pool2d(rows.masks[:, None], 5, 2, 2)
+        coarse = avg_pool2d(interpolate(rows.masks[:, None], rows.silhouettes.shape[-2:], mode="area"), 3, 1, 1)
         noise = interpolate(torch.randn(count, 1, 8, 8, generator=generator), coarse.shape[-2:], mode="bilinear")
         coarse = (coarse + 0.25 * noise).clamp(0.0, 1.0)
         told = torch.where((kind == 1)[:, None, None, None], rows.silhouettes[:, None], coarse)
