@@ -16,10 +16,10 @@ from refinement.inputs import channel_slices
 class Batch(TensorRecord):
     """What the network sees and what it should say."""
 
-    inputs: Float[Tensor, "people channels size size"]
-    truth: Float[Tensor, "people 2 size size"]
+    inputs: Float[Tensor, "*people channels size size"]
+    truth: Float[Tensor, "*people 2 size size"]
     """Displacement, crop pixels."""
-    weight: Float[Tensor, "people size size"]
+    weight: Float[Tensor, "*people size size"]
     """1 where the truth is known and visible."""
 
 
