@@ -166,7 +166,9 @@ def read_torch_file(path: Path) -> dict:
             warnings.simplefilter("ignore", UserWarning)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (*_DAMAGED, OSError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        # PyTorch's own message tells users to switch its protection off.
+        no_tensors = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than tensors, or is none" if no_tensors else " ".join(str(error).split())[:200]
         raise ValueError(
             f"{path} cannot be read as a checkpoint of tensors ({reason}). If it is yours and holds other objects, "
             "save its 'model' alone again."
