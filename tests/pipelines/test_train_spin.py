@@ -195,6 +195,9 @@ def test_spins_comparison_ignores_the_priors(tmp_path):
     run = toy_run(tmp_path)
     go_on(run)
     rows = torch.arange(2, 12)
+    # The gate may leave some without a fit.
+    rows = rows[run.loop.store.read(rows).updates > 0]
+    assert len(rows) >= 5
     best, samples = run.loop.store.read(rows), run.crowd.samples[rows]
     shifted = dataclasses.replace(best.params, transl=best.params.transl + torch.tensor([0.3, 0.0, 0.0]))
     worse = BestFits(shifted, best.energy * 0.1, best.source, best.updates)
