@@ -6,7 +6,7 @@ It sees people of whom the photo shows little more than head and shoulders, whom
 import numpy as np
 from jaxtyping import Float
 
-from detection.person_detector import Candidates, suppress
+from detection.person_detector import Candidates, look_at_tile, suppress
 from detection.pixels import PhotoPieces
 from detection.tflite import Network
 
@@ -31,9 +31,7 @@ class FaceDetector:
 
     def _in_tile(self, photo: PhotoPieces, tile: Float[np.ndarray, "3"], threshold: float) -> Candidates:
         corner, side = tile[:2], tile[2]
-        piece = photo.cut(corner + side / 2.0, side, 0.0, _SIZE)
-        raw, logits = self._network(piece.astype(np.float32) / 127.5 - 1.0)
-        scores = 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0].astype(float), -100.0, 100.0)))
+        raw, scores = look_at_tile(self._network, photo, tile, _SIZE)
         kept = scores >= threshold
         # Middle and extent of the box, then right eye, left eye, nose, mouth, ears.
         values = raw[kept].astype(float).reshape(-1, 8, 2) / _SIZE

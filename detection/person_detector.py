@@ -77,6 +77,15 @@ def _starts(length: float, side: float, overlap: float) -> list[float]:
     return np.linspace(0.0, length - side, count).tolist()
 
 
+def look_at_tile(
+    network: Network, photo: PhotoPieces, tile: Float[np.ndarray, "3"], size: int
+) -> tuple[Float[np.ndarray, "anchors values"], Float[np.ndarray, "anchors"]]:
+    """Show one square (x, y of the corner, side) to a detector of ``size`` input pixels: raw values, probabilities."""
+    piece = photo.cut(tile[:2] + tile[2] / 2.0, tile[2], 0.0, size)
+    raw, logits = network(piece.astype(np.float32) / 127.5 - 1.0)
+    return raw, 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0].astype(float), -100.0, 100.0)))
+
+
 class PersonDetector:
     """Mediapipe's person detector, which sees people between about a fifth and the whole of a tile."""
 
@@ -87,9 +96,7 @@ class PersonDetector:
     def in_tile(self, photo: PhotoPieces, tile: Float[np.ndarray, "3"], threshold: float) -> Candidates:
         """Find candidates in one square (x, y of the corner, side) of the photo."""
         corner, side = tile[:2], tile[2]
-        piece = photo.cut(corner + side / 2.0, side, 0.0, _SIZE)
-        raw, logits = self._network(piece.astype(np.float32) / 127.5 - 1.0)
-        scores = 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0].astype(float), -100.0, 100.0)))
+        raw, scores = look_at_tile(self._network, photo, tile, _SIZE)
         kept = scores >= threshold
         values = raw[kept].astype(float).reshape(-1, 6, 2) / _SIZE
         at_anchor = values + self._anchors[kept][:, None]
