@@ -64,16 +64,18 @@ class StageConfig:
             raise ValueError(f"surface_scale must be positive, got {self.surface_scale}.")
 
 
+_CAMERA_STAGE = StageConfig(
+    free=("global_orient", "transl"),
+    keypoints="torso",
+    pose_prior=0.0,
+    angle_prior=0.0,
+    shape_prior=0.0,
+    depth_prior=100.0,
+    landmarks=0.0,
+)
+"""Where the body stands and how it is turned, from the torso: the first stage of both schedules."""
 SMPLIFY_STAGES = (
-    StageConfig(
-        free=("global_orient", "transl"),
-        keypoints="torso",
-        pose_prior=0.0,
-        angle_prior=0.0,
-        shape_prior=0.0,
-        depth_prior=100.0,
-        landmarks=0.0,
-    ),
+    _CAMERA_STAGE,
     StageConfig(pose_prior=404.0, angle_prior=0.317 * 404.0, shape_prior=100.0, landmarks=0.0),
     StageConfig(pose_prior=404.0, angle_prior=0.317 * 404.0, shape_prior=50.0, landmarks=0.0),
     StageConfig(pose_prior=57.4, angle_prior=0.317 * 57.4, shape_prior=10.0, landmarks=0.0),
@@ -81,15 +83,7 @@ SMPLIFY_STAGES = (
 )
 """The schedule of the original SMPLify (Bogo et al. 2016): the camera over the torso, then four body stages."""
 SPIN_STAGES = (
-    StageConfig(
-        free=("global_orient", "transl"),
-        keypoints="torso",
-        pose_prior=0.0,
-        angle_prior=0.0,
-        shape_prior=0.0,
-        depth_prior=100.0,
-        landmarks=0.0,
-    ),
+    _CAMERA_STAGE,
     StageConfig(
         free=("global_orient", "body_pose", "betas"), pose_prior=4.78, angle_prior=15.2, shape_prior=5.0, landmarks=0.0
     ),
