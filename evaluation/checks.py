@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from body.keypoints import CONVENTIONS, mirrored
@@ -131,6 +132,43 @@ def suspect_sides(
     return None
 
 
+def suspect_places(
+    points: Float[Tensor, "people joints dims"],
+    target: Float[Tensor, "people joints dims"],
+    known: Bool[Tensor, "people joints"],
+    names: tuple[str, ...],
+) -> Suspicion | None:
+    """Look for joints that lie where others belong: of nobody's order, or of limbs that happen to be as long.
+
+    Each joint's distance to every true one is averaged over people, as bodies lie about their middles, in units of
+    their size; the cheapest assignment then says which true joint each one really is (Kuhn 1955).
+
+    Args:
+        points: Estimate, as declared.
+        target: Truth.
+        known: Where both sides have a joint.
+        names: Declared name of each joint.
+    """
+    if len(points) < _MANY or len(names) < _ENOUGH:
+        return None
+    weight = known.to(points.dtype)[..., None]
+    total = weight.sum(1, keepdim=True).clamp_min(1.0)
+    ours, theirs = (
+        torch.where(known[..., None], p - (weight * p).sum(1, keepdim=True) / total, 0.0) for p in (points, target)
+    )
+    size = (theirs.square().sum((1, 2)) / total[:, 0, 0]).sqrt().clamp_min(1e-6)
+    pairs = known[:, :, None] & known[:, None]
+    distances = torch.cdist(ours / size[:, None, None], theirs / size[:, None, None]) * pairs
+    cost = (distances.sum(0) / pairs.sum(0).clamp_min(1)).where(pairs.any(0), 10.0)
+    rows, columns = map(torch.from_numpy, linear_sum_assignment(cost.numpy()))
+    wrong = rows[(cost[rows, columns] < 0.5 * cost.diagonal()) & known.any(0)]
+    if len(wrong) < max(3, len(names) // 8):
+        return None
+    first = int(wrong[0])
+    told = f"what is called {names[first]} lies where {names[int(columns[first])]} belongs"
+    return Suspicion("order", f"{len(wrong)} joints lie where others belong: the joints are in another order; {told}")
+
+
 def suspect_axes(
     points: Float[Tensor, "people joints 3"],
     target: Float[Tensor, "people joints 3"],
@@ -162,7 +200,11 @@ def suspect(placed: Placed, goal: Placed, names: tuple[str, ...]) -> list[Suspic
         found = [suspect_unit(points, target, known) or suspect_order(points, target, known, names)]
         if found == [None]:
             found = [suspect_sides(points, target, known, names), suspect_axes(points, target, weights)]
+        if found == [None, None]:
+            found = [suspect_places(points, target, known, names)]
     else:
         known = (placed.pixel_weights * goal.pixel_weights) > 0
-        found = [suspect_order(placed.pixels, goal.pixels, known, names)] if len(known) >= _MANY else []
+        found = [suspect_order(placed.pixels, goal.pixels, known, names)] if len(known) >= _MANY else [None]
+        if found == [None]:
+            found = [suspect_places(placed.pixels, goal.pixels, known, names)]
     return [suspicion for suspicion in found if suspicion is not None]

@@ -158,6 +158,28 @@ def test_another_joint_order_is_noticed(bench, tmp_path):
     assert score_plain(tmp_path, truth, ScoreOptions(trust=True), joints=joints_of(arrays)[:, order]).notes
 
 
+def test_an_order_of_nobodys_is_refused_though_its_limbs_are_about_as_long(bench, tmp_path):
+    arrays, truth = bench(20)
+    joints = joints_of(arrays)
+    swapped = np.arange(len(BENCH.joints))
+    swapped[[0, 5, 12]] = [5, 12, 0]
+    with pytest.raises(ValueError, match="what is called .* lies where .* belongs"):
+        score_plain(tmp_path, truth, joints=joints[:, swapped])
+    with pytest.raises(ValueError, match="another order"):
+        score_plain(tmp_path, truth, joints=joints[:, ::-1])
+    for order in (np.random.default_rng(seed).permutation(len(BENCH.joints)) for seed in range(5)):
+        with pytest.raises(ValueError, match="another order"):
+            score_plain(tmp_path, truth, joints=joints[:, order])
+
+
+def test_bad_estimates_are_scored_and_not_taken_for_another_order(bench, tmp_path):
+    arrays, truth = bench(20)
+    joints = joints_of(arrays)
+    noise = 0.1 * np.random.default_rng(0).normal(size=joints.shape)
+    for bad in (joints + noise, np.roll(joints, 1, axis=0), np.broadcast_to(joints[:1], joints.shape)):
+        assert not score_plain(tmp_path, truth, joints=bad).notes
+
+
 def test_swapped_sides_and_other_axes_are_told(bench, tmp_path):
     arrays, truth = bench(12)
     swapped = [BENCH.joints.index(mirrored(name)) for name in BENCH.joints]
