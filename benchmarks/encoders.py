@@ -32,10 +32,11 @@ from data.keypoint_samples import KeypointSampler, KeypointSampling
 from data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
 from detection import MediapipeConfig
 from detection.mediapipe import MediapipeDetector
-from fitting import FitConfig, fit
+from fitting import fit
 from geometry import Camera, concatenate
 from geometry.crops import crop_of_box, sampling_grid
 from pipelines.command_line import parse
+from pipelines.regression import fit_after
 from regressor import load_regressor
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 
@@ -122,7 +123,7 @@ def guesses(
         guess = concatenate(found)
         result.append((name, guess))
         if config.fit:
-            result.append((f"{name}, fitted", fit(body, detections, guess, FitConfig()).estimate))
+            result.append((f"{name}, fitted", fit(body, detections, guess, fit_after(regressor)).estimate))
     return result
 
 

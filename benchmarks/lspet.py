@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks.metrics import Metric
 from body import Body, BodyEstimate, Detections, KeypointKinematics, convention_named, upright
 from data.mocap import full_pose, load_mocap
-from fitting import FitConfig, fit, load_pose_prior
+from fitting import AFTER_REGRESSION, FitConfig, fit, load_pose_prior
 from fitting.config import Limb
 from fitting.terms import pose_prior
 from geometry import camera_of, project, rotmat_to_rotvec, rotvec_to_rotmat
@@ -77,6 +77,7 @@ def run(body: Body, folder: Path, mocap: Path, quick: bool = False) -> list[Metr
         *_measure("lspet.mean_start", body, detections, init, FitConfig()),
         *_measure("lspet.tournament", body, detections, init, TOURNAMENT),
         *_measure("lspet.regressor_start", body, detections, guess, FitConfig()),
+        *_measure("lspet.after_regression", body, detections, guess, AFTER_REGRESSION),
         *_measure("lspet.regressor_tournament", body, detections, guess, WITH_GUESS),
         *_measure("lspet.regressor_flips", body, detections, guess, FitConfig(limb_flips=ALL_LIMBS)),
         Metric("lspet.mocap.prior_energy.median", float(mocap_energy.median()), "nats", "none"),

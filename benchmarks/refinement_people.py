@@ -12,7 +12,7 @@ from torch import Tensor
 from body import Body, BodyEstimate, Detections, Image
 from data.synthetic import SceneConfig, load_assets, render_person_scene
 from detection import MediapipeDetector
-from fitting import fit
+from fitting import AFTER_REGRESSION, fit
 from geometry import Camera, align_procrustes
 from geometry.cameras import camera_of
 from refinement import Photo
@@ -72,7 +72,7 @@ def synthetic_cases(
             BodyEstimate(person.params.map(lambda value: value[None]), true_camera.map(lambda v: v[None]), body.name),
             torch.from_numpy(np.asarray(person.full_mask)),
             regressed,
-            fit(body, seen, regressed).estimate,
+            fit(body, seen, regressed, AFTER_REGRESSION).estimate,
         )
 
 

@@ -17,7 +17,7 @@ from benchmarks.refinement_people import best_match
 from body import Body, BodyEstimate, Detections, Image
 from data import load_image
 from detection import MediapipeDetector
-from fitting import fit
+from fitting import AFTER_REGRESSION, fit
 from geometry import Camera
 from pipelines.pictures import shrink
 from pipelines.refine import Refined, Refiner, withhold
@@ -88,7 +88,7 @@ def photo_report(body: Body, folder: Path, limit: int, out: Path) -> dict[str, A
                 continue
             kept = withhold(seen[row : row + 1], 3)
             camera = image.camera.map(lambda value: value[None])
-            fitted = fit(body, kept, regressor(image, kept, camera)).estimate
+            fitted = fit(body, kept, regressor(image, kept, camera), AFTER_REGRESSION).estimate
             pixels = torch.from_numpy(image.pixels)
             refined = refiner(Photo(pixels, kept.silhouettes, kept.silhouette_boxes), kept, fitted)
             hidden = seen[row : row + 1]

@@ -1,5 +1,6 @@
 """SMPLify by batched Levenberg-Marquardt: bodies from keypoints."""
 
+from fitting.config import AFTER_REGRESSION as AFTER_REGRESSION
 from fitting.config import FitConfig as FitConfig
 from fitting.config import StageConfig as StageConfig
 from fitting.prior import PosePrior as PosePrior

@@ -119,3 +119,10 @@ class FitConfig:
             raise ValueError("stages is empty; give at least one StageConfig.")
         if not self.starts:
             raise ValueError("starts is empty; give at least one, for example 'init'.")
+
+
+AFTER_REGRESSION = FitConfig(stages=(StageConfig(pose_prior=5.0, landmarks=20.0, start_prior=12.0),), robust_scale=40.0)
+"""For starts that a regressor guessed, as the main job has them: the guess itself is evidence of what 2D cannot tell.
+
+Weights by measurement on people with known 3D and on gymnasts' 2D joints (docs/fitting.md).
+"""

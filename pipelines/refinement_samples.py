@@ -20,7 +20,7 @@ from data.synthetic import SyntheticPhoto, load_assets, render_person_scene
 from data.synthetic.config import SceneConfig, Split
 from data.synthetic.dataset import CROPS
 from detection import MediapipeDetector
-from fitting import fit
+from fitting import AFTER_REGRESSION, fit
 from geometry import Camera, project
 from geometry.cameras import default_focal
 from regressor import Regressor
@@ -133,11 +133,11 @@ class SampleMaker:
         cameras = [self._guess_camera(truth.camera, generator) for _ in ESTIMATES]
         seen = self._detected(photos, generator)
         start = self.regressor(None, seen, cameras[0])
-        found = {"detected": fit(self.body, seen, start).estimate}
+        found = {"detected": fit(self.body, seen, start, AFTER_REGRESSION).estimate}
         for name, camera in zip(ESTIMATES[1:3], cameras[1:3], strict=True):
             disturbed = self.disturbed(truth, name, generator)
             start = self.regressor(None, disturbed, camera)
-            found[name] = fit(self.body, disturbed, start).estimate
+            found[name] = fit(self.body, disturbed, start, AFTER_REGRESSION).estimate
         found["regressed"] = self.regressor(None, self.disturbed(truth, "body25", generator), cameras[3])
         masks = np.stack([photo.people[0].mask for photo in photos])
         silhouettes = torch.stack([whole_silhouette(seen, row, self.config.side) for row in range(len(photos))])

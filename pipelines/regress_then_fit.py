@@ -13,14 +13,13 @@ from functools import cached_property
 
 from body import Body, Image, load_body
 from detection import DetectionReport, Detector
-from fitting import FitConfig
 from pipelines.command_line import parse
 from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
 from pipelines.people import People
 from pipelines.refine import Refiner
 from pipelines.refined_people import refine_people
-from pipelines.regression import choose_regressor
+from pipelines.regression import choose_regressor, fit_after
 from pipelines.run_config import RunConfig, StagesConfig
 from regressor import Regressor
 
@@ -65,7 +64,7 @@ class Stages:
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
-        return fit_together(crowd, FitConfig()) if self.config.fit else list(crowd)
+        return fit_together(crowd, fit_after(self.regressor)) if self.config.fit else list(crowd)
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""

@@ -2,6 +2,7 @@
 
 from body import Body, BodyEstimate, Detections, Image, load_body
 from body.transfer import transfer
+from fitting import AFTER_REGRESSION, FitConfig
 from geometry import Camera
 from pipelines.run_config import StagesConfig
 from regressor import Regressor, load_regressor
@@ -31,3 +32,8 @@ def choose_regressor(config: StagesConfig, body: Body) -> Regressor:
     if config.regressor in SHIPPED and body.name != open_body.name:
         return TransferredRegressor(load_regressor(config.regressor, open_body), open_body, body)
     return load_regressor(config.regressor, body)
+
+
+def fit_after(regressor: Regressor) -> FitConfig:
+    """How its guesses are fitted: a guess is held on to, unless it is the mean pose, which saw nothing."""
+    return FitConfig() if regressor.name == "mean" else AFTER_REGRESSION
