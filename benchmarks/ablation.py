@@ -1,5 +1,7 @@
 """Each term and each kind of start, on or off: what it does to the error in 2D and 3D.
 
+Starts: `benchmarks.people`'s two, and what the shipped regressor says of the detections.
+
 python -m benchmarks ablation --mocap FILE --json OUT
 """
 
@@ -10,8 +12,9 @@ from benchmarks.metrics import Metric
 from benchmarks.people import People
 from benchmarks.scores import score
 from body import Body
-from fitting import FitConfig, StageConfig, fit
+from fitting import AFTER_REGRESSION, FitConfig, StageConfig, fit
 from fitting.config import SMPLIFY_STAGES, SPIN_STAGES, Start
+from regressor import load_regressor
 
 logger = logging.getLogger(__name__)
 
@@ -56,15 +59,26 @@ VARIANTS: dict[str, tuple[str, FitConfig]] = {
         replace(FOUR, limb_flips=("left_arm", "right_arm", "left_leg", "right_leg")),
     ),
     "near_and_four_yaws": ("near", replace(DEFAULT, starts=("init", *YAWS))),
+    "regressed": ("regressed", DEFAULT),
+    "regressed_held": ("regressed", _with(AFTER_REGRESSION, landmarks=0.0)),
+    "regressed_landmarks": ("regressed", FitConfig()),
+    "regressed_landmarks_held": ("regressed", AFTER_REGRESSION),
 }
 
 
 def run(body: Body, people: People) -> list[Metric]:
     """Fit all people under every variant."""
     metrics = []
+    plain = replace(people.detections, landmarks=None, landmark_confidence=None)
+    regressor = load_regressor("keypoints", body)
     for name, (start, config) in VARIANTS.items():
         logger.info("%s ...", name)
-        result = fit(body, people.detections, getattr(people, start), config)
+        if start == "regressed":
+            seen = people.detections if config.stages[-1].landmarks > 0 else plain
+            init = regressor(None, seen, people.truth.camera)
+        else:
+            init = getattr(people, start)
+        result = fit(body, people.detections, init, config)
         found = score(body, result.estimate, people.truth, people.detections.convention)
         metrics += [
             Metric(f"ablation.{name}.error_2d", found.error_2d, "% of box side", "lower", 0.05),

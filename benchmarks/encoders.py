@@ -60,6 +60,8 @@ class EncodersConfig:
     """At most so many of each source, spread evenly over it."""
     fit: bool = True
     """Also fit from each guess."""
+    forget: bool = False
+    """Also fit without holding on to the guess."""
 
     def __post_init__(self) -> None:
         """Refuse to measure nothing."""
@@ -124,6 +126,8 @@ def guesses(
         result.append((name, guess))
         if config.fit:
             result.append((f"{name}, fitted", fit(body, detections, guess, fit_after(regressor)).estimate))
+        if config.forget:
+            result.append((f"{name}, fitted without holding on", fit(body, detections, guess).estimate))
     return result
 
 

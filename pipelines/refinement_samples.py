@@ -31,6 +31,7 @@ CHUNK = 128
 """Photos per file."""
 ESTIMATES = ("detected", "coco17", "mediapipe33", "regressed")
 """Fitted to the detector's keypoints, to disturbed ones of two conventions, and only regressed."""
+_ARRAYS = ("photos", "masks", "silhouettes", "detected", "visible", "keypoints", "truth", "estimates")
 _SILHOUETTE = 128
 _HIDDEN = 0.025
 """Metres by which a vertex must lie behind what its pixel shows to be hidden."""
@@ -72,6 +73,8 @@ class Samples:
     """Whether the detector gave a silhouette."""
     visible: UInt8[np.ndarray, "rows bytes"]
     """Packed bits, one per vertex: the true body's vertex is seen."""
+    keypoints: Float[np.ndarray, "rows keypoints parts"]
+    """The detector's, by `keypoint_rows`."""
     truth: Float[np.ndarray, "rows numbers"]
     """Packed by `pack`."""
     estimates: Float[np.ndarray, "rows estimates numbers"]
@@ -80,7 +83,7 @@ class Samples:
     def save(self, folder: Path, number: int) -> None:
         """Write a chunk; files appear whole, the photos last."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("masks", "silhouettes", "detected", "visible", "truth", "estimates", "photos"):
+        for name in reversed(_ARRAYS):
             with whole_file(folder / f"{name}-{number:05d}.npy") as path, path.open("wb") as file:
                 np.save(file, getattr(self, name))
 
@@ -92,9 +95,15 @@ def has_chunk(folder: Path, number: int) -> bool:
 
 def load_chunks(folder: Path) -> list[Samples]:
     """All chunks of a folder that are finished, read when used."""
-    names = ("photos", "masks", "silhouettes", "detected", "visible", "truth", "estimates")
     numbers = sorted(path.stem.rsplit("-", 1)[1] for path in folder.glob("photos-*.npy"))
-    return [Samples(*(np.load(folder / f"{name}-{n}.npy", mmap_mode="r") for name in names)) for n in numbers]
+    return [Samples(*(np.load(folder / f"{name}-{n}.npy", mmap_mode="r") for name in _ARRAYS)) for n in numbers]
+
+
+def keypoint_rows(seen: Detections) -> Float[Tensor, "people keypoints parts"]:
+    """x, y, confidence of each keypoint and x, y, z, confidence of its 3D landmark, as one row of numbers."""
+    assert seen.landmarks is not None and seen.landmark_confidence is not None
+    parts = [seen.keypoints, seen.confidence[..., None], seen.landmarks, seen.landmark_confidence[..., None]]
+    return torch.cat(parts, -1)
 
 
 def pack(estimate: BodyEstimate) -> Float[Tensor, "people numbers"]:
@@ -147,6 +156,7 @@ class SampleMaker:
             (255.0 * silhouettes).round().byte().numpy(),
             (seen.confidence > 0.5).any(-1).numpy(),
             np.packbits(visible_vertices(self.body, truth, torch.from_numpy(masks), self.rasterizer).numpy(), axis=1),
+            keypoint_rows(seen).numpy(),
             pack(truth).numpy(),
             torch.stack([pack(found[name]) for name in ESTIMATES], 1).numpy(),
         )

@@ -18,7 +18,8 @@ from geometry.rotations import rotmat_to_rot6d
 from pipelines.command_line import parse, stop
 from pipelines.config import save_config
 from pipelines.progress import Progress
-from pipelines.train_batches import Batch, KeypointBatches, joint_errors, mean_pose, split_mocap
+from pipelines.seen_people import SeenPeople
+from pipelines.train_batches import Batch, KeypointBatches, SeenShare, joint_errors, mean_pose, split_mocap
 from pipelines.train_config import TrainConfig, learning_rate
 from pipelines.train_images import ImageBatches
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
@@ -131,10 +132,17 @@ def _groups(model: HMR, config: TrainConfig, body: Body) -> list[dict]:
 def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) -> tuple[Batches, Batches]:
     """Batches to learn from, and of people, things and places kept for testing."""
     if config.model.encoder == "keypoints":
-        batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced)
-        return batches, KeypointBatches(body, held_out, config.sampling)
+        seen, seen_apart = (_seen(config, body, name) for name in ("training", "held-out"))
+        batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced, seen)
+        return batches, KeypointBatches(body, held_out, config.sampling, seen=seen_apart)
     photos = ImageBatches(body, training, config.images, config.model)
     return photos, ImageBatches(body, held_out, config.images, config.model, "held-out")
+
+
+def _seen(config: TrainConfig, body: Body, name: str) -> SeenShare | None:
+    if config.detected is None:
+        return None
+    return SeenShare(SeenPeople(config.detected / name, body), config.detected_share)
 
 
 def _step(run: _Run) -> dict[str, Tensor]:

@@ -11,8 +11,9 @@ from torch import Tensor
 from body import Body, Detections
 from data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
 from data.mocap import Mocap, load_mocap
-from geometry import align_procrustes
+from geometry import align_procrustes, concatenate
 from geometry.rotations import project_to_rotation
+from pipelines.seen_people import SeenPeople
 from regressor.hmr import HMR
 from regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from regressor.losses import Criterion, Supervision, output_params
@@ -33,11 +34,26 @@ class Batch:
         return Batch(self.inputs.to(device), self.view.to(device), self.truth.to(device))
 
 
+@dataclass(frozen=True)
+class SeenShare:
+    """People of drawn photos as a detector really saw them."""
+
+    people: SeenPeople
+    share: float
+    """Of each batch."""
+
+
 class KeypointBatches:
     """Batches for the keypoints encoder, made on the fly from mocap."""
 
     def __init__(
-        self, body: Body, mocap: Mocap, config: KeypointSampling, supervised: float = 1.0, balanced: bool = True
+        self,
+        body: Body,
+        mocap: Mocap,
+        config: KeypointSampling,
+        supervised: float = 1.0,
+        balanced: bool = True,
+        seen: SeenShare | None = None,
     ) -> None:
         """Prepare the sampler.
 
@@ -47,14 +63,21 @@ class KeypointBatches:
             config: People, cameras and detectors.
             supervised: Share of the people whose 3D joints and parameters are known.
             balanced: Draw clips by the square root of their length instead of frames alike.
+            seen: People whom a detector really saw, mixed in.
         """
         self.draw_poses = mocap_poses(mocap, balanced)
         self.sampler = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, config)
-        self.supervised = supervised
+        self.supervised, self.seen = supervised, seen
 
     def __call__(self, count: int, generator: torch.Generator) -> Batch:
         """Draw people, the same ones for the same generator state."""
-        batch = keypoint_batch(self.sampler(count, generator))
+        seen = round(self.seen.share * count) if self.seen is not None else 0
+        samples = self.sampler(count - seen, generator) if seen < count else None
+        if self.seen is not None and seen:
+            people = self.seen.people(seen, generator)
+            samples = people if samples is None else concatenate([samples, people])
+        assert samples is not None
+        batch = keypoint_batch(samples)
         if self.supervised == 1.0:
             return batch
         known = (torch.rand(count, generator=generator) < self.supervised).float()

@@ -26,12 +26,18 @@ class TrainConfig:
     """Weights of the losses."""
     sampling: KeypointSampling = field(default_factory=KeypointSampling)
     """People, cameras and detector mistakes to train the encoder of keypoints on."""
+    detected: Path | None = None
+    """For `keypoints`: folder of `fitloop train-refinement` with ``training/`` and ``held-out/``: drawn photos, and
+    what the embedded detector really said of them."""
+    detected_share: float = 0.3
+    """Share of each batch that comes from there."""
     images: ImageSampling = field(default_factory=ImageSampling)
     """Photos to train the encoders of images on."""
     backbone: Path | None = None
     """Weights to start an encoder of images from: torchvision's, or others with its names."""
     start: str | None = None
-    """For `proxy`: what its keypoints half and its head start from, `keypoints` for the shipped weights or a path."""
+    """For `keypoints` and `proxy`: what the network, or its keypoints half and head, start from: `keypoints` for the
+    shipped weights, or a path."""
     start_rate: float = 0.1
     """Learning rate of what started from `start`, relative to that of the rest."""
     supervised: float = 1.0
@@ -89,8 +95,10 @@ class TrainConfig:
 
     def _check_encoder(self) -> None:
         encoder = self.model.encoder
-        if self.start is not None and encoder != "proxy":
-            raise ValueError("start is for the encoder 'proxy', which holds an encoder of keypoints.")
+        if self.start is not None and encoder not in ("keypoints", "proxy"):
+            raise ValueError("start is for the encoders 'keypoints' and 'proxy', which begin with a keypoints network.")
+        if self.detected is not None and (encoder != "keypoints" or not 0.0 < self.detected_share <= 1.0):
+            raise ValueError("detected is for the encoder 'keypoints', and detected_share in (0, 1].")
         if encoder == "keypoints":
             if self.backbone is not None:
                 raise ValueError("backbone is for encoders of images; the encoder of keypoints starts from nothing.")

@@ -15,7 +15,7 @@ from torch import Tensor
 from body import Body
 from body.files import whole_file
 from regressor.hmr import HMR, HeadConfig
-from regressor.keypoint_encoder import KEYPOINT_NAMES
+from regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
 from regressor.models import HMRConfig, build_hmr
 
 FORMAT = "fitloop-regressor"
@@ -221,10 +221,10 @@ def load_backbone(model: HMR, path: Path) -> None:
 
 
 def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter]:
-    """Give the keypoints half and the head of a ``proxy`` network the weights of a ``keypoints`` network.
+    """Give a ``keypoints`` network, or the keypoints half and head of a ``proxy`` one, weights of a ``keypoints`` one.
 
     Args:
-        model: Its encoder is ``proxy``.
+        model: Its encoder is ``keypoints`` or ``proxy``.
         source: Its encoder is ``keypoints``.
 
     Returns:
@@ -234,8 +234,11 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
         ValueError: If the networks differ in width, blocks or head; names what.
     """
     if source.config.encoder != "keypoints":
-        raise ValueError(f"A proxy network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
+        raise ValueError(f"A network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
     known = source.model.state_dict()
+    if isinstance(model.encoder, KeypointEncoder):
+        load_strictly(model, known, "The keypoints network to start from")
+        return list(model.parameters())
     started = {name.replace("encoder.", "encoder.keypoints."): tensor for name, tensor in known.items()}
     fresh = {name: tensor for name, tensor in model.state_dict().items() if _is_of_maps(name)}
     load_strictly(model, {**fresh, **started}, "The keypoints network to start from")

@@ -152,7 +152,8 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(config, monkeypat
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"start": "keypoints"}, "start is for the encoder 'proxy'"),
+        ({"start": "keypoints", "model": HMRConfig("resnet18")}, "start is for the encoders 'keypoints' and 'proxy'"),
+        ({"detected": Path("runs"), "detected_share": 0.0}, r"detected_share in \(0, 1\]"),
         ({"start_rate": -1.0}, "start_rate must not be negative"),
         ({"model": HMRConfig("proxy")}, "learns from photos: give images.assets"),
     ],
@@ -160,6 +161,16 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(config, monkeypat
 def test_options_that_do_not_go_together_are_refused(config, changes, words):
     with pytest.raises(ValueError, match=words):
         replace(config, **changes)
+
+
+def test_training_goes_on_from_other_weights(config):
+    first = train(config)
+    assert first
+    later = replace(config, out=config.out / "later", start=str(config.out / "best.safetensors"), learning_rate=1e-9)
+    train(replace(later, steps=1, average=0.0))
+    old, new = (load_weights(folder / "best.safetensors").model.state_dict() for folder in (config.out, later.out))
+    for name, tensor in old.items():
+        torch.testing.assert_close(new[name], tensor, atol=2e-3, rtol=1e-2)
 
 
 def test_training_stops_early_when_held_out_people_get_no_better(config, monkeypatch):

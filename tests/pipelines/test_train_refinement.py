@@ -9,13 +9,25 @@ import torch
 from refinement_scenes import BODY, disturbed, photograph, standing
 
 import pipelines.train_refinement as training
-from body import BodyEstimate
-from geometry import camera_of, concatenate
+from body import BodyEstimate, Detections, KeypointKinematics
+from body.keypoints import MEDIAPIPE_33
+from geometry import camera_of, concatenate, project
 from pipelines.refinement_batches import BatchConfig, RefinementBatches
-from pipelines.refinement_samples import ESTIMATES, SampleConfig, Samples, load_chunks, pack, unpack, visible_vertices
+from pipelines.refinement_samples import (
+    ESTIMATES,
+    SampleConfig,
+    Samples,
+    keypoint_rows,
+    load_chunks,
+    pack,
+    unpack,
+    visible_vertices,
+)
+from pipelines.seen_people import SeenPeople
 from pipelines.train_refinement import RefinementTrainConfig, train
 from refinement import load_network
 from refinement.network import NetworkConfig
+from regressor.keypoint_encoder import KEYPOINT_NAMES
 from rendering import load_rasterizer
 
 ROWS = 4
@@ -23,10 +35,10 @@ ROWS = 4
 
 def samples(seed: int) -> Samples:
     """People of one kind before a square camera."""
-    people = [square(standing((0.1 * k - 0.15, 0.1, 3.0))) for k in range(ROWS)]
+    people = [square(standing((0.1 * k - 0.13, 0.1, 3.0))) for k in range(ROWS)]
     truth = concatenate(people)
     drawn = [photograph(one) for one in people]
-    masks = torch.stack([one.silhouettes[0][:, :240] for one in drawn])
+    masks = torch.stack([one.silhouettes[0][:, :240] for one in drawn if one.silhouettes is not None])
     estimates = [disturbed(truth, 0.05, seed=10 * seed + k) for k in range(len(ESTIMATES))]
     grid = torch.nn.functional.interpolate(masks[:, None], (128, 128))[:, 0]
     seen = visible_vertices(BODY, truth, masks > 0, load_rasterizer("auto"))
@@ -36,9 +48,19 @@ def samples(seed: int) -> Samples:
         (255 * grid).byte().numpy(),
         np.ones(ROWS, bool),
         np.packbits(seen.numpy(), axis=1),
+        keypoint_rows(detected(truth)).numpy(),
         pack(truth).numpy(),
         torch.stack([pack(one) for one in estimates], 1).numpy(),
     )
+
+
+def detected(truth: BodyEstimate) -> Detections:
+    """What a perfect detector says."""
+    points = KeypointKinematics(BODY, tuple(str(name) for name in MEDIAPIPE_33.landmarks))(truth.params)
+    sure = torch.ones(points.shape[:2])
+    middle = points[:, [23, 24]].mean(1, keepdim=True)
+    pixels, boxes = project(points, truth.camera), torch.zeros(len(points), 4)
+    return Detections(pixels, sure, boxes, MEDIAPIPE_33.name, points - middle, sure)
 
 
 def square(estimate: BodyEstimate) -> BodyEstimate:
@@ -92,6 +114,36 @@ def test_the_truth_of_a_batch_leads_from_the_drawn_body_to_the_true_one(folder):
     # 3 cm to the left and up at 3 m: back to the right and down, by the crop's scale.
     assert (batch.truth[:, 0][seen] > 0.5).float().mean() > 0.95
     assert (batch.truth[:, 1][seen] > 0.5).float().mean() > 0.95
+
+
+def test_people_as_seen_stay_consistent_when_turned_and_mirrored(folder):
+    people = SeenPeople(folder / "training", BODY, turned=20.0)
+    drawn = people(32, torch.Generator().manual_seed(0))
+    same = people(32, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn.keypoints, same.keypoints)
+    seen = drawn.confidence > 0
+    assert seen.sum(-1).unique().tolist() == [len(set(MEDIAPIPE_33.landmarks))]
+    exact = project(drawn.points, drawn.camera)
+    torch.testing.assert_close(drawn.keypoints[seen], exact[seen], atol=0.02, rtol=0)
+    hips = [KEYPOINT_NAMES.index(name) for name in ("left_hip", "right_hip")]
+    relative = drawn.points - drawn.points[:, hips].mean(1, keepdim=True)
+    middle = drawn.landmarks[:, hips].mean(1, keepdim=True)
+    torch.testing.assert_close((drawn.landmarks - middle)[seen], relative[seen], atol=1e-4, rtol=0)
+    straight = SeenPeople(folder / "training", BODY, turned=0.0)(64, torch.Generator().manual_seed(0))
+    assert len(straight.points[:, 0, 0].round(decimals=3).unique()) == 2 * ROWS, "mirrored people stand elsewhere"
+
+
+def test_people_whom_the_detector_took_for_others_are_left_out(folder, tmp_path):
+    chunk = load_chunks(folder / "training")[0]
+    wrong = chunk.keypoints.copy()
+    wrong[0, :, :2] += 500.0
+    wrong[1, :, 2] = 0.0
+    replace(chunk, keypoints=wrong).save(tmp_path, 0)
+    assert len(SeenPeople(tmp_path, BODY)) == ROWS - 2
+    wrong[:, :, 2] = 0.0
+    replace(chunk, keypoints=wrong).save(tmp_path, 0)
+    with pytest.raises(ValueError, match="saw nobody"):
+        SeenPeople(tmp_path, BODY)
 
 
 def test_batches_repeat_for_the_same_generator_and_vary_otherwise(folder):

@@ -1,0 +1,117 @@
+"""People of drawn photos as the embedded detector really saw them, to teach the encoder of keypoints its mistakes.
+
+Noise that is drawn (data/detector_noise.py) knows no reason; a detector errs where people are dark, hidden or lie.
+`fitloop train-refinement` draws photos, looks at them with the detector and keeps what it said.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from body import Body, Detections, KeypointKinematics
+from data.keypoint_samples import KeypointSamples
+from geometry import Camera, project, where
+from pipelines.refinement_samples import load_chunks, unpack
+from pipelines.spin_views import MIRRORED_KEYPOINTS, mirror_params
+from regressor.keypoint_encoder import KEYPOINT_NAMES, to_known_landmarks
+from regressor.views import rest_pelvis, turn_params
+
+CONVENTION = "mediapipe33"
+MIN_KEYPOINTS = 6
+"""Keypoints that the detector must be rather sure of; else it saw somebody else or nothing."""
+FARTHEST = 0.5
+"""Median distance of keypoints from the truth, share of the person's box; beyond it the detector saw somebody else."""
+
+
+class SeenPeople:
+    """Draws people of a folder of samples, turned in the picture's plane and mirrored at random."""
+
+    def __init__(self, folder: Path, body: Body, turned: float = 10.0) -> None:
+        """Read the folder.
+
+        Args:
+            folder: ``training`` or ``held-out`` of a run of `fitloop train-refinement`.
+            body: Whose parameters the samples hold.
+            turned: Standard deviation of the turns, degrees.
+
+        Raises:
+            ValueError: If the folder has no people whom the detector saw.
+        """
+        self.body, self.turned = body, turned
+        self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
+        chunks = load_chunks(folder)
+        if not chunks:
+            raise ValueError(f"There are no samples in {folder}; `fitloop train-refinement` draws them.")
+        self.truth = unpack(torch.from_numpy(np.concatenate([chunk.truth for chunk in chunks])), body.name)
+        self.seen = read_keypoints(torch.from_numpy(np.concatenate([chunk.keypoints for chunk in chunks])))
+        kept = self._plausible()
+        if not len(kept):
+            raise ValueError(f"The detector saw nobody in the samples of {folder}.")
+        self.truth, self.seen = self.truth[kept], self.seen[kept]
+
+    def _plausible(self) -> Tensor:
+        exact = project(self.kinematics(self.truth.params), self.truth.camera)
+        known = self.seen.confidence > 0
+        side = (exact.amax(1) - exact.amin(1)).amax(-1)
+        off = (self.seen.keypoints - exact).norm(dim=-1) / side[:, None]
+        off = torch.where(known, off, torch.nan).nanmedian(-1).values
+        return ((known.sum(-1) >= MIN_KEYPOINTS) & (off < FARTHEST)).nonzero()[:, 0]
+
+    def __len__(self) -> int:
+        return len(self.seen.confidence)
+
+    def __call__(self, count: int, generator: torch.Generator) -> KeypointSamples:
+        """Draw people, the same ones for the same generator state."""
+        rows = torch.randint(len(self), (count,), generator=generator)
+        angle = torch.deg2rad(self.turned * torch.randn(count, generator=generator))
+        flipped = torch.rand(count, generator=generator) < 0.5
+        truth, seen = self.truth[rows], self.seen[rows]
+        assert seen.landmarks is not None and seen.landmark_confidence is not None
+        turn = _about_the_axis(angle)
+        params = turn_params(truth.params, turn, rest_pelvis(self.body, truth.params.betas))
+        middle = truth.camera.principal_point[:, None]
+        offset = (seen.keypoints - middle) @ turn[:, :2, :2].mT
+        landmarks = seen.landmarks @ turn.mT
+        sides = torch.tensor([-1.0, 1.0, 1.0])
+        order = torch.where(flipped[:, None], torch.tensor(MIRRORED_KEYPOINTS), torch.arange(len(KEYPOINT_NAMES)))
+        signs = torch.where(flipped[:, None, None], sides, torch.ones(3))
+        params = where(flipped, mirror_params(params, self.body), params)
+        return KeypointSamples(
+            params,
+            Camera(truth.camera.focal, truth.camera.principal_point),
+            self.kinematics(params),
+            _in_order(offset, order) * signs[..., :2] + middle,
+            seen.confidence.gather(1, order),
+            _in_order(landmarks, order) * signs,
+            seen.landmark_confidence.gather(1, order),
+        )
+
+
+def read_keypoints(rows: Float[Tensor, "people keypoints parts"]) -> Detections:
+    """What a detector said, with columns ordered as `KEYPOINT_NAMES`.
+
+    Args:
+        rows: As `refinement_samples.keypoint_rows` makes them.
+    """
+    seen = Detections(
+        rows[..., :2].float(),
+        rows[..., 2].float(),
+        torch.zeros(len(rows), 4),
+        CONVENTION,
+        rows[..., 3:6].float(),
+        rows[..., 6].float(),
+    )
+    return replace(to_known_landmarks(seen), convention="smpl24")
+
+
+def _about_the_axis(angle: Float[Tensor, "people"]) -> Float[Tensor, "people 3 3"]:
+    cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
+    return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1.0], -1).unflatten(-1, (3, 3))
+
+
+def _in_order(points: Tensor, order: Tensor) -> Tensor:
+    return points.gather(1, order[..., None].expand(*order.shape, points.shape[-1]))
