@@ -18,7 +18,7 @@ from data.images import UnreadableImage, find_images, load_image
 from detection import Detector
 from geometry import Camera, concatenate
 from geometry.cameras import field_of_view_to_focal
-from pipelines.command_line import parse, stop
+from pipelines.command_line import parse
 from pipelines.config import save_config
 from pipelines.evidence import choose_detector
 from pipelines.progress import Progress
@@ -28,8 +28,8 @@ from pipelines.spin_gate import GRID
 from pipelines.spin_report import Epoch
 from pipelines.spin_run import open_run_of
 from pipelines.spin_samples import Crowd, Samples
+from pipelines.train_command import end_well
 from pipelines.train_spin import FINAL, go_on
-from pipelines.train_state import TrainingStopped
 from regressor import LossConfig
 
 MIN_KEYPOINTS = 6
@@ -206,18 +206,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Adapt as the command line says; return the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     config = parse(AdaptConfig, arguments)
-    try:
+
+    def work() -> str:
         epochs = adapt(config)
-    except (ValueError, FileNotFoundError, ImportError) as error:
-        return stop(str(error))
-    except TrainingStopped as error:
-        return stop(str(error), 1)
-    except KeyboardInterrupt:
-        return stop(f"Stopped; the same command goes on from the checkpoint in {config.out}.", 130)
-    first, last = epochs[0].network["error_2d"], epochs[-1].network["error_2d"]
-    print(f"2D error on photos kept apart: {first:.1f} before, {last:.1f} after (pixels of a 224-pixel crop).")
-    print(f"Use it: fitloop run --images {config.images} --regressor {config.out / FINAL}")
-    return 0
+        first, last = epochs[0].network["error_2d"], epochs[-1].network["error_2d"]
+        return (
+            f"2D error on photos kept apart: {first:.1f} before, {last:.1f} after (pixels of a 224-pixel crop).\n"
+            f"Use it: fitloop run --images {config.images} --regressor {config.out / FINAL}"
+        )
+
+    return end_well(work, config.out)
 
 
 if __name__ == "__main__":

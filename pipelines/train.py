@@ -15,11 +15,12 @@ from torch import Tensor
 from body import Body, load_body
 from data.mocap import Mocap
 from geometry.rotations import rotmat_to_rot6d
-from pipelines.command_line import parse, stop
+from pipelines.command_line import parse
 from pipelines.config import save_config
 from pipelines.progress import Progress
 from pipelines.seen_people import SeenPeople
 from pipelines.train_batches import Batch, KeypointBatches, SeenShare, joint_errors, mean_pose, split_mocap
+from pipelines.train_command import end_well
 from pipelines.train_config import TrainConfig, learning_rate
 from pipelines.train_images import ImageBatches
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
@@ -255,17 +256,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = parse(TrainConfig, arguments, __doc__)
-    try:
-        errors = train(config)
-    except (ValueError, FileNotFoundError) as error:
-        return stop(str(error))
-    except TrainingStopped as error:
-        return stop(str(error), 1)
-    except OSError as error:
-        return stop(f"A file could not be read or written ({error}). Make room or allow it, and start again.", 1)
-    told = ", ".join(f"{name} {value:.1f}" for name, value in errors.items())
-    print(f"Done: {told} on held-out subjects; weights in {config.out / 'best.safetensors'}.")
-    return 0
+
+    def work() -> str:
+        told = ", ".join(f"{name} {value:.1f}" for name, value in train(config).items())
+        return f"Done: {told} on held-out subjects; weights in {config.out / BEST}."
+
+    return end_well(work, config.out)
 
 
 if __name__ == "__main__":

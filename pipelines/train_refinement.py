@@ -5,19 +5,20 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from body import Body, load_body
-from pipelines.command_line import parse, stop
+from pipelines.command_line import parse
 from pipelines.config import save_config
 from pipelines.progress import Progress
 from pipelines.refinement_batches import BatchConfig, RefinementBatches
 from pipelines.refinement_samples import CHUNK, SampleConfig, SampleMaker, has_chunk
 from pipelines.refinement_views import Batch
+from pipelines.train_command import end_well
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
 from refinement.losses import endpoint_error, laplace_loss
 from refinement.network import DisplacementNet, NetworkConfig
@@ -219,8 +220,6 @@ def _draw_missing(config: RefinementTrainConfig, body: Body) -> None:
         waiting = [number for number in chunks if not has_chunk(config.out / folder, number)]
         if not waiting:
             continue
-        from dataclasses import replace
-
         settings = replace(config.samples, split=split, seed=seed)
         maker = SampleMaker(settings, body, load_regressor("keypoints", body))
         with Progress(CHUNK * len(chunks), "photo", 30.0, CHUNK * (len(chunks) - len(waiting))) as progress:
@@ -233,15 +232,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = parse(RefinementTrainConfig, arguments, __doc__)
-    try:
-        errors = train(config)
-    except (ValueError, FileNotFoundError) as error:
-        return stop(str(error))
-    except TrainingStopped as error:
-        return stop(str(error), 1)
-    told = ", ".join(f"{name} {value:.2f}" for name, value in errors.items())
-    print(f"Done: {told}; weights in {config.out / BEST}.")
-    return 0
+
+    def work() -> str:
+        told = ", ".join(f"{name} {value:.2f}" for name, value in train(config).items())
+        return f"Done: {told}; weights in {config.out / BEST}."
+
+    return end_well(work, config.out)
 
 
 if __name__ == "__main__":

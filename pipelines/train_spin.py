@@ -13,7 +13,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from pipelines.command_line import parse, stop
+from pipelines.command_line import parse
 from pipelines.fits_store import FitsStore, Source
 from pipelines.spin_config import SpinConfig
 from pipelines.spin_fits import export_spin_fits, from_spin, read_spin_fits
@@ -24,6 +24,7 @@ from pipelines.spin_processes import Processes, gradients_kept_back, join_proces
 from pipelines.spin_report import Epoch, write_report
 from pipelines.spin_run import FITS, Run, checkpoint, open_run
 from pipelines.spin_samples import seed_of
+from pipelines.train_command import end_well
 from pipelines.train_state import TrainingStopped
 from regressor import save_weights
 
@@ -199,19 +200,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     config = parse(SpinConfig, arguments)
-    try:
+
+    def work() -> str:
         with join_processes(config.device) as processes:
             epochs = train_spin(config, processes)
-    except (ValueError, FileNotFoundError) as error:
-        return stop(str(error))
-    except TrainingStopped as error:
-        return stop(str(error), 1)
-    except KeyboardInterrupt:
-        return stop(f"Stopped; the same command goes on from the checkpoint in {config.out}.", 130)
-    if processes.first:
-        print(epochs[-1].line())
-        print(f"Weights in {config.out / FINAL}, report in {config.out / 'report.md'}.")
-    return 0
+        where = f"Weights in {config.out / FINAL}, report in {config.out / 'report.md'}."
+        return f"{epochs[-1].line()}\n{where}" if processes.first else ""
+
+    return end_well(work, config.out)
 
 
 if __name__ == "__main__":
