@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from body import Body, Detections, KeypointKinematics
-from data.keypoint_samples import KeypointSamples
+from data.keypoint_samples import KeypointSamples, boxes_of
 from geometry import Camera, project, where
 from pipelines.refinement_samples import load_chunks, unpack
 from pipelines.spin_views import MIRRORED_KEYPOINTS, mirror_params
@@ -28,20 +28,22 @@ FARTHEST = 0.5
 
 
 class SeenPeople:
-    """Draws people of a folder of samples, turned in the picture's plane and mirrored at random."""
+    """Draws people of a folder of samples, turned in the picture's plane, mirrored and jittered at random."""
 
-    def __init__(self, folder: Path, body: Body, turned: float = 10.0) -> None:
+    def __init__(self, folder: Path, body: Body, turned: float = 15.0, jitter: float = 0.01) -> None:
         """Read the folder.
 
         Args:
             folder: ``training`` or ``held-out`` of a run of `fitloop train-refinement`.
             body: Whose parameters the samples hold.
             turned: Standard deviation of the turns, degrees.
+            jitter: Standard deviation of what is added to keypoints, share of the person's box, and to 3D landmarks,
+                share of two metres; so that people who come again are not learned by heart.
 
         Raises:
             ValueError: If the folder has no people whom the detector saw.
         """
-        self.body, self.turned = body, turned
+        self.body, self.turned, self.jitter = body, turned, jitter
         self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
         chunks = load_chunks(folder)
         if not chunks:
@@ -76,6 +78,10 @@ class SeenPeople:
         middle = truth.camera.principal_point[:, None]
         offset = (seen.keypoints - middle) @ turn[:, :2, :2].mT
         landmarks = seen.landmarks @ turn.mT
+        boxes = boxes_of(seen.keypoints, seen.confidence)
+        side = (boxes[:, 2:] - boxes[:, :2]).amax(-1)[:, None, None]
+        offset = offset + self.jitter * side * torch.randn(offset.shape, generator=generator)
+        landmarks = landmarks + 2.0 * self.jitter * torch.randn(landmarks.shape, generator=generator)
         sides = torch.tensor([-1.0, 1.0, 1.0])
         order = torch.where(flipped[:, None], torch.tensor(MIRRORED_KEYPOINTS), torch.arange(len(KEYPOINT_NAMES)))
         signs = torch.where(flipped[:, None, None], sides, torch.ones(3))

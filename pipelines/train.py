@@ -143,7 +143,8 @@ def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) 
 def _seen(config: TrainConfig, body: Body, name: str) -> SeenShare | None:
     if config.detected is None:
         return None
-    return SeenShare(SeenPeople(config.detected / name, body), config.detected_share)
+    varied = {} if name == "training" else {"turned": 0.0, "jitter": 0.0}
+    return SeenShare(SeenPeople(config.detected / name, body, **varied), config.detected_share)
 
 
 def _step(run: _Run) -> dict[str, Tensor]:
