@@ -20,7 +20,7 @@ from benchmarks.refinement_photos import photo_report
 from body import Body, BodyEstimate, load_body
 from body.files import whole_file
 from data.synthetic import SceneConfig
-from fitting import FitConfig, SolverConfig, StageConfig, fit
+from fitting import AFTER_REGRESSION, SolverConfig, fit
 from geometry import project
 from pipelines.provenance import commit, hardware, versions
 from pipelines.refine import RefineConfig, Refined, Refiner
@@ -29,8 +29,12 @@ from refinement.crops import crop_camera
 from refinement.inputs import Appearance
 from rendering import interpolate, load_rasterizer
 
-LONGER = FitConfig(
-    stages=(StageConfig(solver=SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1)),), camera_init="none"
+LONGER = replace(
+    AFTER_REGRESSION,
+    stages=tuple(
+        replace(stage, solver=SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1))
+        for stage in AFTER_REGRESSION.stages
+    ),
 )
 """SMPLify run on until nothing moves."""
 ABLATIONS: tuple[tuple[str, ...], ...] = (
@@ -83,7 +87,7 @@ def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     for case in cases:
         refined = refiner(case.photo, case.detections, case.fitted)
         start = time.perf_counter()
-        longer = fit(body, case.detections, case.fitted, LONGER).estimate
+        longer = fit(body, case.detections, case.regressed, LONGER).estimate
         refiner.seconds["(fitting longer)"] = refiner.seconds.get("(fitting longer)", 0.0) + time.perf_counter() - start
         stages = {"regressed": case.regressed, "fitted": case.fitted, "fitted longer": longer}
         stages |= {"refined": refined.estimate, "refined, no gate": refined.proposal}

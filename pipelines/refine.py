@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
-from fitting import FitConfig, StageConfig, fit
+from fitting import AFTER_REGRESSION, FitConfig, StageConfig, fit
 from fitting.evidence import usable_keypoints
 from geometry import TensorRecord, concatenate, project, where
 from refinement import (
@@ -39,8 +39,8 @@ class RefineConfig:
 
     rounds: int = 2
     """How often the body is drawn, compared and fitted."""
-    stage: StageConfig = StageConfig(surface=0.35)
-    """Weights of the fit: keypoints, priors, and the seen points of the surface."""
+    stage: StageConfig = replace(AFTER_REGRESSION.stages[-1], start_prior=20.0, surface=1.2, surface_scale=8.0)
+    """Weights of the fit: keypoints, priors, seen points of the surface, and the fitted body that it starts from."""
     gate: GateConfig = field(default_factory=GateConfig)
     """When the result is taken."""
     gated: bool = True
@@ -59,7 +59,7 @@ class RefineConfig:
     @property
     def fit(self) -> FitConfig:
         """One short stage from where the body is."""
-        return FitConfig(stages=(self.stage,), camera_init="none")
+        return replace(AFTER_REGRESSION, stages=(self.stage,), camera_init="none")
 
 
 @dataclass(frozen=True)
