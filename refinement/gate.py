@@ -36,8 +36,10 @@ class Reason(IntEnum):
 class GateConfig:
     """What a refined body must keep."""
 
-    keypoints_worse: float = 0.03
+    keypoints_worse: float = 0.1
     """Share by which the mean error of withheld keypoints may grow."""
+    keypoints_noise: float = 0.003
+    """By how much it may grow beside that, share of the box's side: less than detectors err."""
     silhouette_worse: float = 0.01
     """By how much the overlap with the silhouette may fall."""
     turn: float = 1.2
@@ -48,7 +50,10 @@ class GateConfig:
     """Largest change of the distance from the camera, as a share."""
 
     def __post_init__(self) -> None:
-        if min(self.turn, self.shape, self.depth) <= 0 or min(self.keypoints_worse, self.silhouette_worse) < 0:
+        if (
+            min(self.turn, self.shape, self.depth) <= 0
+            or min(self.keypoints_worse, self.keypoints_noise, self.silhouette_worse) < 0
+        ):
             raise ValueError("turn, shape and depth must be positive, tolerances must not be negative.")
 
 
@@ -90,7 +95,7 @@ def judge(
     reject(~outcome.seen, Reason.NOT_SEEN)
     reject(~has_keypoints & ~has_silhouette, Reason.NO_EVIDENCE)
     reject(~plausible(fitted.params, refined.params, config), Reason.IMPLAUSIBLE)
-    limit = (1.0 + config.keypoints_worse) * outcome.withheld_before
+    limit = (1.0 + config.keypoints_worse) * outcome.withheld_before + config.keypoints_noise
     reject(has_keypoints & (outcome.withheld_after > limit), Reason.WITHHELD_KEYPOINTS)
     least = outcome.overlap_before - config.silhouette_worse
     reject(has_silhouette & (outcome.overlap_after < least), Reason.SILHOUETTE)
