@@ -22,7 +22,7 @@ from regressor.placement import MIN_KEYPOINTS, place_body
 from regressor.views import View, rest_pelvis, turn_params, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
-SHIPPED = ("keypoints",)
+SHIPPED = ("keypoints", "proxy")
 """Weights that come with the project."""
 
 
