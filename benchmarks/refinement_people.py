@@ -13,7 +13,7 @@ from body import Body, BodyEstimate, Detections, Image
 from data.synthetic import SceneConfig, load_assets, render_person_scene
 from detection import MediapipeDetector
 from fitting import AFTER_REGRESSION, fit
-from geometry import Camera, align_procrustes
+from geometry import Camera, align_procrustes, project
 from geometry.cameras import camera_of
 from refinement import Photo
 from regressor import load_regressor
@@ -96,8 +96,6 @@ class Scorer:
 
     def __call__(self, case: Case, estimate: BodyEstimate) -> dict[str, float]:
         """MPJPE, PA-MPJPE and PVE in mm with pelvises laid together, silhouette IoU and 2D error of the vertices."""
-        from geometry import project
-
         ours, true = self.body(estimate.params), self.body(case.truth.params)
         joints, truth = ours.joints - ours.joints[:, :1], true.joints - true.joints[:, :1]
         aligned = align_procrustes(joints, truth)

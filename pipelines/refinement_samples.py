@@ -21,7 +21,7 @@ from data.synthetic.config import SceneConfig, Split
 from data.synthetic.dataset import CROPS
 from detection import MediapipeDetector
 from fitting import AFTER_REGRESSION, fit
-from geometry import Camera, project
+from geometry import Camera, concatenate, project
 from geometry.cameras import default_focal
 from regressor import Regressor
 from regressor.keypoint_encoder import KEYPOINT_NAMES
@@ -171,8 +171,6 @@ class SampleMaker:
 
     def _detected(self, photos: list[SyntheticPhoto], generator: torch.Generator) -> Detections:
         """What the embedded detector makes of the main people, told roughly where they are."""
-        from geometry import concatenate
-
         found = []
         for photo in photos:
             box = torch.from_numpy(photo.people[0].box)
@@ -203,8 +201,6 @@ class SampleMaker:
 
 def truths_of(photos: list[SyntheticPhoto], body: Body) -> BodyEstimate:
     """The main people of photos."""
-    from geometry import concatenate
-
     people = concatenate([photo.people[0].params.map(lambda tensor: tensor[None]) for photo in photos])
     focal = torch.tensor([photo.view.focal for photo in photos], dtype=torch.float32)
     middle = torch.tensor([photo.view.principal_point for photo in photos], dtype=torch.float32)
