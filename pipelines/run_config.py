@@ -22,7 +22,7 @@ class StagesConfig:
     keypoints: Path | None = None
     """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
     regressor: str = "keypoints"
-    """Name of a shipped regressor, path of a checkpoint, or `mean` for the mean pose."""
+    """`keypoints`, `proxy`, the path of a checkpoint, or `mean` for the mean pose."""
     fit: bool = True
     """Correct the regressed bodies by SMPLify."""
     refine: bool = False
