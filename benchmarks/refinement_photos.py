@@ -63,7 +63,7 @@ def photo_report(body: Body, folder: Path, limit: int, out: Path) -> dict[str, A
 
     Args:
         body: The open body.
-        folder: Photos and ``annotations.json``.
+        folder: ``images/`` and ``annotations.json``.
         limit: Photos at most.
         out: Where pictures go.
 
@@ -79,7 +79,7 @@ def photo_report(body: Body, folder: Path, limit: int, out: Path) -> dict[str, A
         listed = annotated_people(tree, entry)
         if not listed:
             continue
-        image = load_image(folder / entry["file_name"])
+        image = load_image(folder / "images" / entry["file_name"])
         seen = detector(image)
         people += len(listed)
         matched = [(person, best_match(seen.boxes, person.box)) for person in listed]
