@@ -1,7 +1,7 @@
 """Held-out synthetic people as the real pipeline sees them, and how far a body is from the true one."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,9 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from body import Body, BodyEstimate, Detections, Image
+from body.keypoints import COCO_17
+from data.detector_noise import NoiseConfig
+from data.keypoint_samples import KeypointSampler, KeypointSampling
 from data.synthetic import SceneConfig, load_assets, render_person_scene
 from detection import MediapipeDetector
 from fitting import AFTER_REGRESSION, fit
@@ -17,6 +20,7 @@ from geometry import Camera, align_procrustes, project
 from geometry.cameras import camera_of
 from refinement import Photo
 from regressor import load_regressor
+from regressor.keypoint_encoder import KEYPOINT_NAMES
 from rendering import Rasterizer, load_rasterizer
 
 MATCH = 0.4
@@ -37,7 +41,7 @@ class Case:
 
 
 def synthetic_cases(
-    body: Body, assets: Path, count: int, seed: int, known_focal: bool, scene: SceneConfig
+    body: Body, assets: Path, count: int, seed: int, known_focal: bool, drawn: bool = False
 ) -> Iterator[Case | None]:
     """Draw photos and run detector, regressor and fit on the main person; None where the detector misses it.
 
@@ -47,33 +51,44 @@ def synthetic_cases(
         count: Photos.
         seed: Of the photos.
         known_focal: Whether the true focal length is known; else the photo's diagonal is taken.
-        scene: What the photos are like.
+        drawn: Whether keypoints are COCO's, true ones disturbed as detectors err; silhouettes are the detector's.
     """
+    sampler, generator = _drawing_sampler(body), torch.Generator().manual_seed(seed)
     detector, regressor = MediapipeDetector(), load_regressor("keypoints", body)
     loaded = load_assets(assets)
     for number in range(count):
-        drawn = render_person_scene(loaded, (seed, number), scene)
-        person = drawn.people[0]
-        height, width = drawn.pixels.shape[:2]
-        true_camera = Camera(torch.tensor(drawn.view.focal), torch.tensor(drawn.view.principal_point))
+        photo = render_person_scene(loaded, (seed, number), SceneConfig(split="held-out"))
+        person = photo.people[0]
+        height, width = photo.pixels.shape[:2]
+        true_camera = Camera(torch.tensor(photo.view.focal), torch.tensor(photo.view.principal_point))
+        params = person.params.map(lambda value: value[None])
+        truth = BodyEstimate(params, true_camera.map(lambda value: value[None]), body.name)
         camera = true_camera if known_focal else camera_of(width, height)
-        image = Image(drawn.pixels, camera, str(number))
+        image = Image(photo.pixels, camera, str(number))
         found = detector(image)
         row = best_match(found.boxes, torch.from_numpy(person.box))
         if row is None:
             yield None
             continue
         seen = found[row : row + 1]
+        if drawn:
+            told = sampler.detect(truth.params, truth.camera, generator).detections(KEYPOINT_NAMES, COCO_17.name)
+            seen = replace(told, silhouettes=seen.silhouettes, silhouette_boxes=seen.silhouette_boxes)
         regressed = regressor(image, seen, camera.map(lambda value: value[None]))
         assert person.full_mask is not None
         yield Case(
-            Photo(torch.from_numpy(drawn.pixels), seen.silhouettes, seen.silhouette_boxes),
+            Photo(torch.from_numpy(photo.pixels), seen.silhouettes, seen.silhouette_boxes),
             seen,
-            BodyEstimate(person.params.map(lambda value: value[None]), true_camera.map(lambda v: v[None]), body.name),
+            truth,
             torch.from_numpy(np.asarray(person.full_mask)),
             regressed,
             fit(body, seen, regressed, AFTER_REGRESSION).estimate,
         )
+
+
+def _drawing_sampler(body: Body) -> KeypointSampler:
+    sampling = KeypointSampling(noise=NoiseConfig(landmarks=0.0), conventions=((COCO_17.name, 1.0),))
+    return KeypointSampler(body, KEYPOINT_NAMES, lambda count, _: torch.eye(3).repeat(count, 24, 1, 1), sampling)
 
 
 def best_match(boxes: Tensor, box: Tensor) -> int | None:
