@@ -4,7 +4,6 @@ Noise that is drawn (data/detector_noise.py) knows no reason; a detector errs wh
 `fitloop train-refinement` draws photos, looks at them with the detector and keeps what it said.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ from torch import Tensor
 
 from body import Body, Detections, KeypointKinematics
 from data.keypoint_samples import KeypointSamples, boxes_of
-from geometry import Camera, project, where
+from geometry import project, rotvec_to_rotmat, where
 from pipelines.refinement_samples import load_chunks, unpack
-from pipelines.spin_views import MIRRORED_KEYPOINTS, mirror_params
+from pipelines.spin_views import MIRRORED_KEYPOINTS, mirror_params, mirror_points
 from regressor.keypoint_encoder import KEYPOINT_NAMES, to_known_landmarks
 from regressor.views import rest_pelvis, turn_params
 
@@ -73,7 +72,8 @@ class SeenPeople:
         flipped = torch.rand(count, generator=generator) < 0.5
         truth, seen = self.truth[rows], self.seen[rows]
         assert seen.landmarks is not None and seen.landmark_confidence is not None
-        turn = _about_the_axis(angle)
+        zero = torch.zeros_like(angle)
+        turn = rotvec_to_rotmat(torch.stack([zero, zero, angle], -1))
         params = turn_params(truth.params, turn, rest_pelvis(self.body, truth.params.betas))
         middle = truth.camera.principal_point[:, None]
         offset = (seen.keypoints - middle) @ turn[:, :2, :2].mT
@@ -82,18 +82,20 @@ class SeenPeople:
         side = (boxes[:, 2:] - boxes[:, :2]).amax(-1)[:, None, None]
         offset = offset + self.jitter * side * torch.randn(offset.shape, generator=generator)
         landmarks = landmarks + 2.0 * self.jitter * torch.randn(landmarks.shape, generator=generator)
-        sides = torch.tensor([-1.0, 1.0, 1.0])
-        order = torch.where(flipped[:, None], torch.tensor(MIRRORED_KEYPOINTS), torch.arange(len(KEYPOINT_NAMES)))
-        signs = torch.where(flipped[:, None, None], sides, torch.ones(3))
         params = where(flipped, mirror_params(params, self.body), params)
+
+        def seen_so(straight: Tensor, mirrored: Tensor) -> Tensor:
+            return torch.where(flipped.view(-1, *[1] * (straight.ndim - 1)), mirrored, straight)
+
+        sure, known = seen.confidence, seen.landmark_confidence
         return KeypointSamples(
             params,
-            Camera(truth.camera.focal, truth.camera.principal_point),
+            truth.camera,
             self.kinematics(params),
-            _in_order(offset, order) * signs[..., :2] + middle,
-            seen.confidence.gather(1, order),
-            _in_order(landmarks, order) * signs,
-            seen.landmark_confidence.gather(1, order),
+            seen_so(offset, mirror_points(offset, MIRRORED_KEYPOINTS)) + middle,
+            seen_so(sure, sure[:, MIRRORED_KEYPOINTS]),
+            seen_so(landmarks, mirror_points(landmarks, MIRRORED_KEYPOINTS)),
+            seen_so(known, known[:, MIRRORED_KEYPOINTS]),
         )
 
 
@@ -111,13 +113,4 @@ def read_keypoints(rows: Float[Tensor, "people keypoints parts"]) -> Detections:
         rows[..., 3:6].float(),
         rows[..., 6].float(),
     )
-    return replace(to_known_landmarks(seen), convention="smpl24")
-
-
-def _about_the_axis(angle: Float[Tensor, "people"]) -> Float[Tensor, "people 3 3"]:
-    cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
-    return torch.stack([cos, -sin, zero, sin, cos, zero, zero, zero, zero + 1.0], -1).unflatten(-1, (3, 3))
-
-
-def _in_order(points: Tensor, order: Tensor) -> Tensor:
-    return points.gather(1, order[..., None].expand(*order.shape, points.shape[-1]))
+    return to_known_landmarks(seen)
