@@ -12,8 +12,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 from body import Body, BodyEstimate, BodyParams
 from geometry import Crop, project, rotvec_to_rotmat
 from pipelines.refinement_samples import Samples, load_chunks, unpack
-from pipelines.refinement_views import Batch, blend, change_light, choose_rows, mirror, turn
-from refinement.crops import CROP_SIZE, crop_camera, crop_of_bodies, cut_photos
+from pipelines.refinement_views import Batch, blend, change_background, change_light, choose_rows, mirror, turn
+from refinement.crops import CROP_SIZE, crop_of_bodies, cut_photos
 from refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, network_input
 from refinement.texture import (
     body_cells,
@@ -24,7 +24,7 @@ from refinement.texture import (
     unknown_appearance,
 )
 from rendering import interpolate as spread_over_pixels
-from rendering import load_rasterizer
+from rendering import load_rasterizer, unique_vertex_colors
 
 FARTHEST = 60.0
 """Crop pixels; points displaced further are not learned from."""
@@ -50,6 +50,8 @@ class BatchConfig:
     """Standard deviation of exposure, and of other changes relative to it."""
     rolled: float = 15.0
     """Standard deviation of turns of the whole view in its plane, degrees."""
+    moved: float = 0.4
+    """Share of people put before another photo's background."""
     recolored: float = 0.3
     """Share of views whose red, green and blue change places, in photo and texture alike."""
     jitter: float = 0.06
@@ -128,24 +130,32 @@ class RefinementBatches:
             crop_of_bodies(pixels, vertices[..., 2], (rows.photos.shape[-2], rows.photos.shape[-1])), generator
         )
         drawn = draw_bodies(self.body, estimate, crop, size, self.rasterizer)
-        raw = cut_photos(rows.photos, crop, size)
+        whole = change_background(rows.photos, rows.masks, self.config.moved if self.varied else 0.0, generator)
+        raw = cut_photos(whole, crop, size)
         photos = change_light(raw, self.config.light, generator) if self.varied else raw
         silhouette, has_silhouette = self._silhouettes(rows, crop, generator)
         appearance = self._appearance(rows, drawn, photos, (silhouette, has_silhouette), crop, generator)
         inputs = network_input(self.body, drawn, appearance, photos, silhouette, has_silhouette)
-        true_vertices = self.body(rows.truth.params).vertices
-        moved = project(true_vertices, crop_camera(rows.truth.camera, crop, size)) - project(
-            drawn.vertices, drawn.camera
-        )
+        true = draw_bodies(self.body, rows.truth, crop, size // 2, self.rasterizer)
+        moved = 2.0 * project(true.vertices, true.camera) - project(drawn.vertices, drawn.camera)
         known = torch.cat([moved, rows.visible[..., None]], -1)
         seen = spread_over_pixels(drawn.fragments, known, self.body.faces).permute(0, 3, 1, 2)
         near = seen[:, :2].norm(dim=1) < FARTHEST
         weight = (drawn.fragments.covered & (seen[:, 2] > 0.99) & near).float()
-        batch = Batch(inputs, seen[:, :2].contiguous(), weight)
+        batch = Batch(inputs, seen[:, :2].contiguous(), weight, self._surface(rows, true, crop))
         flipped = (torch.rand(count, generator=generator) < 0.5 * self.varied).nonzero()[:, 0]
         for whole, part in zip(_tensors(batch), _tensors(mirror(batch[flipped])), strict=True):
             whole[flipped] = part
         return self._vary(batch, generator) if self.varied else batch
+
+    def _surface(self, rows: Rows, true: Drawn, crop: Crop) -> Tensor:
+        """Which point of the true body each pixel of the photo shows, at half the resolution."""
+        place = unique_vertex_colors(self.body.template).expand(*true.vertices.shape)
+        told = torch.cat([place, rows.visible[..., None]], -1)
+        shown = spread_over_pixels(true.fragments, told, self.body.faces).permute(0, 3, 1, 2)
+        known = (true.fragments.covered & (shown[:, 3] > 0.99)).float()
+        person = cut_photos(rows.masks[:, None], crop, self.config.size // 2)
+        return torch.cat([shown[:, :3], known[:, None], person], 1)
 
     def _vary(self, batch: Batch, generator: torch.Generator) -> Batch:
         count = len(batch.inputs)
@@ -240,5 +250,5 @@ def _onto(crop: Crop, photos: Tensor, grid: Tensor) -> Crop:
     return replace(crop, center=crop.center * scale, side=crop.side * scale)
 
 
-def _tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    return batch.inputs, batch.truth, batch.weight
+def _tensors(batch: Batch) -> tuple[Tensor, ...]:
+    return batch.inputs, batch.truth, batch.weight, batch.surface

@@ -9,7 +9,7 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
 from body import Body, BodyEstimate, BodyParams
 from geometry import Camera, TensorRecord, rotmat_to_rotvec, rotvec_to_rotmat
-from refinement.inputs import channel_slices
+from refinement.inputs import channel_slices, mirrored_input
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Batch(TensorRecord):
     """Displacement, crop pixels."""
     weight: Float[Tensor, "*people size size"]
     """1 where the truth is known and visible."""
+    surface: Float[Tensor, "*people 5 half half"]
+    """What the photo shows: place on the body in T-pose as a colour, whether it is known, whether it is the person."""
 
 
 def choose_rows(estimates: list[BodyEstimate], number: Tensor) -> BodyEstimate:
@@ -91,15 +93,34 @@ def change_light(photos: Tensor, strength: float, generator: torch.Generator) ->
     return (photos + grain).clamp(0.0, 1.0)
 
 
+def change_background(
+    photos: Float[Tensor, "people 3 height width"],
+    masks: Float[Tensor, "people height width"],
+    share: float,
+    generator: torch.Generator,
+) -> Float[Tensor, "people 3 height width"]:
+    """Put some people before what their neighbours in the batch stood before, people there included.
+
+    What was in front of them goes too; what it hid stays hidden.
+
+    Args:
+        photos: RGB in [0, 1].
+        masks: 1 where the person is seen.
+        share: Of the photos.
+        generator: Chooses.
+    """
+    chosen = (torch.rand(len(photos), generator=generator) < share)[:, None, None, None]
+    person = avg_pool2d(masks[:, None], 3, 1, 1)
+    other = photos.roll(1, 0).flip(-1)
+    return torch.where(chosen, person * photos + (1.0 - person) * other, photos)
+
+
 def mirror(batch: Batch) -> Batch:
     """Look into a mirror: left and right of the picture and of the body change places."""
-    slices = channel_slices()
-    inputs = batch.inputs.flip(-1)
-    normals, colors = slices["normals"].start, slices["colors"].start
-    inputs[:, normals] = -inputs[:, normals]
-    inputs[:, colors] = inputs[:, slices["cover"].start] - inputs[:, colors]
     truth = batch.truth.flip(-1) * batch.truth.new_tensor([-1.0, 1.0])[:, None, None]
-    return Batch(inputs, truth, batch.weight.flip(-1))
+    surface = batch.surface.flip(-1)
+    surface[:, 0] = 1.0 - surface[:, 0]
+    return Batch(mirrored_input(batch.inputs), truth, batch.weight.flip(-1), surface)
 
 
 def turn(batch: Batch, angle: Float[Tensor, "people"]) -> Batch:
@@ -123,4 +144,6 @@ def turn(batch: Batch, angle: Float[Tensor, "people"]) -> Batch:
     turned = torch.stack([cos, -sin, sin, cos], -1).view(-1, 2, 2)
     normals = slice(slices["normals"].start, slices["normals"].start + 2)
     inputs[:, normals] = torch.einsum("nab,nbhw->nahw", turned, inputs[:, normals])
-    return Batch(inputs, torch.einsum("nab,nbhw->nahw", turned, truth), weight)
+    half = affine_grid(back, list(batch.surface.shape), align_corners=False)
+    surface = grid_sample(batch.surface, half, mode="nearest", align_corners=False)
+    return Batch(inputs, torch.einsum("nab,nbhw->nahw", turned, truth), weight, surface)

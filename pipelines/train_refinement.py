@@ -5,7 +5,7 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import torch
@@ -20,9 +20,9 @@ from pipelines.refinement_samples import CHUNK, SampleConfig, SampleMaker, has_c
 from pipelines.refinement_views import Batch
 from pipelines.train_command import end_well
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
-from refinement.losses import endpoint_error, laplace_loss
-from refinement.network import DisplacementNet, NetworkConfig
-from refinement.weights import save_network
+from refinement.losses import endpoint_error, laplace_loss, surface_loss
+from refinement.network import DisplacementNet, NetworkConfig, SurfaceHead, grow
+from refinement.weights import load_network, save_network
 from regressor import load_regressor
 
 log = logging.getLogger("fitloop.train")
@@ -42,6 +42,10 @@ class RefinementTrainConfig:
     held_out_photos: int = 256
     """Of held-out subjects, garments and places."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    start: Path | None = None
+    """Weights to start from; blocks that they lack change nothing at first."""
+    surface: float = 0.5
+    """Weight of the second lesson, telling which point of the body each pixel shows; 0 leaves it out."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     """How photos and estimates are varied."""
     steps: int = 4000
@@ -96,9 +100,7 @@ class Pool:
                 self.views[slots[row]] = view
         picks = torch.randperm(len(self.views), generator=generator)[:size].tolist()
         chosen = [self.views[pick] for pick in picks]
-        return Batch(
-            *(torch.stack([getattr(v, name) for v in chosen]).float() for name in ("inputs", "truth", "weight"))
-        )
+        return Batch(*(torch.stack([getattr(v, part.name) for v in chosen]).float() for part in fields(Batch)))
 
 
 def train(config: RefinementTrainConfig) -> dict[str, float]:
@@ -122,9 +124,14 @@ def train(config: RefinementTrainConfig) -> dict[str, float]:
     batches = RefinementBatches(config.out / "training", body, config.batches)
     tests = _test_batches(config, body)
     torch.manual_seed(config.seed)
-    network = DisplacementNet(config.network).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.99), weight_decay=config.weight_decay)
-    state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {})
+    network = DisplacementNet(config.network)
+    if config.start is not None:
+        network = grow(load_network(config.start), config.network).train()
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    surface = SurfaceHead(config.network)
+    learned = [*network.parameters(), *surface.parameters()]
+    optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {"surface": surface})
     if (config.out / LAST).is_file():
         state.load(config.out / LAST)
         log.info("Going on from step %d.", state.step)
@@ -154,8 +161,11 @@ def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], 
     generator = torch.Generator().manual_seed(1_000_003 * config.seed + state.step)
     batch = pool.draw(generator)
     with torch.autocast("cpu", torch.bfloat16):
-        predicted = state.model(batch.inputs)
-    loss = laplace_loss(predicted, batch.truth, batch.weight)
+        features = state.model.features(batch.inputs)
+        predicted, shown = state.model.read(features), state.others["surface"](features)
+    lessons = {"flow": laplace_loss(predicted, batch.truth, batch.weight)}
+    lessons["surface"] = config.surface * surface_loss(shown, batch.surface)
+    loss = lessons["flow"] + lessons["surface"]
     optimizer = state.optimizers["network"]
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(config, state.step)
@@ -168,7 +178,7 @@ def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], 
     state.average.update(state.model)
     state.step += 1
     with torch.no_grad():
-        return {"loss": loss, "pixels": endpoint_error(predicted, batch.truth, batch.weight)}
+        return {**lessons, "pixels": endpoint_error(predicted, batch.truth, batch.weight)}
 
 
 def learning_rate(config: RefinementTrainConfig, step: int) -> float:

@@ -105,3 +105,13 @@ def channel_slices() -> dict[str, slice]:
         found[name] = slice(start, start + count)
         start += count
     return found
+
+
+def mirrored_input(inputs: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people channels size size"]:
+    """The same look in a mirror: left and right of the picture and of the body change places."""
+    slices = channel_slices()
+    inputs = inputs.flip(-1)
+    normals, colors = slices["normals"].start, slices["colors"].start
+    inputs[:, normals] = -inputs[:, normals]
+    inputs[:, colors] = inputs[:, slices["cover"].start] - inputs[:, colors]
+    return inputs

@@ -2,6 +2,7 @@
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from refinement.network import Displacement
 
@@ -27,3 +28,17 @@ def endpoint_error(
     """Mean distance between predicted and true displacement, crop pixels; arguments as of `laplace_loss`."""
     error = (predicted.offset - truth).norm(dim=1)
     return (weight * error).sum() / weight.sum().clamp_min(1.0)
+
+
+def surface_loss(
+    predicted: Float[Tensor, "people 4 half half"], truth: Float[Tensor, "people 5 half half"]
+) -> Float[Tensor, ""]:
+    """How wrongly the points of the body that a photo shows are told (`SurfaceHead`).
+
+    Args:
+        predicted: Place in the T-pose as a colour, and the logit of showing the person.
+        truth: The true colour, 1 where that is known and visible, and 1 where the photo shows the person.
+    """
+    known = truth[:, 3]
+    place = (known * (predicted[:, :3] - truth[:, :3]).abs().sum(1)).sum() / known.sum().clamp_min(1.0)
+    return place + 0.5 * binary_cross_entropy_with_logits(predicted[:, 3], truth[:, 4])

@@ -88,6 +88,10 @@ class DisplacementNet(nn.Module):
         Args:
             inputs: From `network_input`; the size is a multiple of 2 to the number of resolutions.
         """
+        return self.read(self.features(inputs))
+
+    def features(self, inputs: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people width half half"]:
+        """What the network makes of its input, at half the resolution."""
         values, kept = inputs.contiguous(memory_format=torch.channels_last), []
         for level in self.down:
             values = level(values)
@@ -95,5 +99,50 @@ class DisplacementNet(nn.Module):
         for level, beside in zip(self.up, kept[-2::-1], strict=True):
             values = interpolate(values, scale_factor=2.0, mode="nearest")
             values = level(torch.cat([values, beside], 1))
-        found = interpolate(self.head(values).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return values
+
+    def read(self, features: Float[Tensor, "people width half half"]) -> Displacement:
+        """The displacement that features stand for."""
+        found = interpolate(self.head(features).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
         return Displacement(_UNIT * found[:, :2], (found[:, 2] + 1.0).clamp(*_LOG_SPREAD))
+
+
+class SurfaceHead(nn.Module):
+    """Which point of the body each pixel of the photo shows.
+
+    Nothing but a second lesson: a network that must tell it learns to read the photo rather than outlines alone.
+    """
+
+    def __init__(self, config: NetworkConfig = NetworkConfig()) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(config.widths[0], 4, 3, padding=1)
+
+    def forward(self, features: Float[Tensor, "people width half half"]) -> Float[Tensor, "people 4 half half"]:
+        """Place in the T-pose as a colour, and the logit of showing the person at all."""
+        return self.head(features).float()
+
+
+def grow(network: DisplacementNet, config: NetworkConfig) -> DisplacementNet:
+    """Add residual blocks; the result predicts what ``network`` does until it is trained.
+
+    Args:
+        network: Where to start.
+        config: The same widths, and at least as many blocks at each resolution.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    had = network.config
+    if had.widths != config.widths or any(new < old for new, old in zip(config.blocks, had.blocks, strict=True)):
+        raise ValueError(
+            f"The weights to start from have widths {had.widths} and blocks {had.blocks}; "
+            f"give the same widths and no fewer blocks, not {config.widths} and {config.blocks}."
+        )
+    grown = DisplacementNet(config)
+    grown.load_state_dict(network.state_dict(), strict=False)
+    with torch.no_grad():
+        for level, blocks in zip(grown.down, had.blocks, strict=True):
+            for block in list(level.children())[1 + blocks :]:
+                assert isinstance(block, _Block)
+                block.norm2.weight.zero_()
+    return grown

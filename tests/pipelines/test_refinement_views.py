@@ -7,8 +7,8 @@ import torch
 from refinement_scenes import BODY, disturbed, draw, look, photograph, standing
 
 from geometry import camera_of, project, rotvec_to_rotmat
-from pipelines.refinement_views import Batch, blend, change_light, choose_rows, mirror, turn
-from refinement.inputs import NUM_CHANNELS, channel_slices, network_input
+from pipelines.refinement_views import Batch, blend, change_background, change_light, choose_rows, mirror, turn
+from refinement.inputs import NUM_CHANNELS, channel_slices, mirrored_input, network_input
 from refinement.texture import unknown_appearance
 from rendering import interpolate
 
@@ -21,6 +21,7 @@ def random_batch() -> Batch:
         torch.randn(2, NUM_CHANNELS, 8, 8, generator=generator),
         torch.randn(2, 2, 8, 8, generator=generator),
         (torch.rand(2, 8, 8, generator=generator) > 0.3).float(),
+        torch.rand(2, 5, 4, 4, generator=generator),
     )
 
 
@@ -35,6 +36,7 @@ def test_a_quarter_turn_moves_pixels_and_directions_together():
     x, y = (batch.inputs[:, normals + k].rot90(-1, (-2, -1)) for k in (0, 1))
     torch.testing.assert_close(turned.inputs[:, normals], -y, atol=1e-5, rtol=0)
     torch.testing.assert_close(turned.inputs[:, normals + 1], x, atol=1e-5, rtol=0)
+    torch.testing.assert_close(turned.surface, batch.surface.rot90(-1, (-2, -1)), atol=1e-5, rtol=0)
 
 
 def test_turning_by_nothing_and_mirroring_twice_change_nothing():
@@ -43,6 +45,7 @@ def test_turning_by_nothing_and_mirroring_twice_change_nothing():
     for same in (turn(batch, torch.zeros(2)), mirror(mirror(batch))):
         torch.testing.assert_close(same.inputs, batch.inputs, atol=1e-5, rtol=0)
         torch.testing.assert_close(same.truth, batch.truth, atol=1e-5, rtol=0)
+        torch.testing.assert_close(same.surface, batch.surface, atol=1e-5, rtol=0)
 
 
 def test_a_mirrored_view_is_the_view_of_the_mirrored_person():
@@ -57,7 +60,7 @@ def test_a_mirrored_view_is_the_view_of_the_mirrored_person():
     other[:, 4] = pose[:, 3]
     person, mirrored = (replace(TRUTH, params=replace(TRUTH.params, body_pose=p)) for p in (pose, other))
     first = inputs_of(person)
-    flipped = mirror(Batch(first, torch.zeros(1, 2, 128, 128), torch.zeros(1, 128, 128))).inputs
+    flipped = mirrored_input(first)
     rendered = slice(channel_slices()["cover"].start, None)
     difference = (flipped - inputs_of(mirrored))[:, rendered].abs()
     assert difference.mean() < 0.01 and (difference > 0.1).float().mean() < 0.02
@@ -79,6 +82,16 @@ def test_other_light_is_another_photo_of_the_same_size():
     changed = change_light(photos, 0.2, torch.Generator().manual_seed(1))
     assert changed.shape == photos.shape and 0 <= changed.min() and changed.max() <= 1
     assert (changed - photos).abs().mean() > 0.02
+
+
+def test_people_move_before_another_background_and_stay_what_they_are():
+    photos = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    masks = torch.zeros(2, 16, 16)
+    masks[:, 4:12, 4:12] = 1.0
+    moved = change_background(photos, masks, 1.0, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(moved[..., 5:11, 5:11], photos[..., 5:11, 5:11])
+    torch.testing.assert_close(moved[0, :, :3], photos[1].flip(-1)[:, :3])
+    assert change_background(photos, masks, 0.0, torch.Generator()).equal(photos)
 
 
 def test_rows_are_taken_from_the_estimates_with_their_number():

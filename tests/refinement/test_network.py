@@ -5,8 +5,8 @@ from safetensors.torch import save_file
 from body.assets import verify_assets
 from refinement import Displacement, DisplacementNet, load_network
 from refinement.inputs import NUM_CHANNELS
-from refinement.losses import endpoint_error, laplace_loss
-from refinement.network import NetworkConfig
+from refinement.losses import endpoint_error, laplace_loss, surface_loss
+from refinement.network import NetworkConfig, grow
 from refinement.weights import ASSETS, save_network
 
 SMALL = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
@@ -50,6 +50,27 @@ def test_pixels_without_weight_teach_nothing():
     loss = laplace_loss(predicted, truth, torch.zeros(1, 4, 4))
     loss.backward()
     assert loss == 0 and (predicted.offset.grad == 0).all()
+
+
+def test_a_grown_network_says_the_same_until_it_is_trained():
+    torch.manual_seed(0)
+    network = DisplacementNet(SMALL).eval()
+    with torch.no_grad():
+        network.head.weight.normal_()
+    inputs = torch.randn(1, NUM_CHANNELS, 32, 32)
+    grown = grow(network, NetworkConfig(SMALL.widths, (2, 1, 3))).eval()
+    torch.testing.assert_close(grown(inputs).offset, network(inputs).offset)
+    with pytest.raises(ValueError, match="no fewer blocks"):
+        grow(network, NetworkConfig((8, 8, 16), (1, 1, 1)))
+
+
+def test_a_perfect_answer_to_the_second_lesson_costs_nothing_and_unknown_pixels_teach_no_place():
+    truth = torch.rand(1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    truth[:, 3:] = (truth[:, 3:] > 0.5).float()
+    told = torch.cat([truth[:, :3], 60.0 * truth[:, 4:] - 30.0], 1)
+    assert surface_loss(told, truth) < 1e-6
+    told[:, :3] += 1.0 - truth[:, 3:4]
+    assert surface_loss(told, truth) < 1e-6 < surface_loss(told + 0.5, truth)
 
 
 def test_weights_come_back_as_they_were_written(tmp_path):
