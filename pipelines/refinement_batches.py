@@ -141,8 +141,10 @@ class RefinementBatches:
         known = torch.cat([moved, rows.visible[..., None]], -1)
         seen = spread_over_pixels(drawn.fragments, known, self.body.faces).permute(0, 3, 1, 2)
         near = seen[:, :2].norm(dim=1) < FARTHEST
-        weight = (drawn.fragments.covered & (seen[:, 2] > 0.99) & near).float()
-        batch = Batch(inputs, seen[:, :2].contiguous(), weight, self._surface(rows, true, crop))
+        learned = drawn.fragments.covered & (seen[:, 2] > 0.99) & near
+        # What is not learned from may be infinitely far: true points at the camera.
+        truth = torch.where(learned[:, None], seen[:, :2], 0.0)
+        batch = Batch(inputs, truth, learned.float(), self._surface(rows, true, crop))
         flipped = (torch.rand(count, generator=generator) < 0.5 * self.varied).nonzero()[:, 0]
         for whole, part in zip(_tensors(batch), _tensors(mirror(batch[flipped])), strict=True):
             whole[flipped] = part

@@ -23,6 +23,8 @@ _OUTLIER = 0.15
 """Scale of colour differences, in [0, 1], beyond which photos disagree."""
 _SEEN = 0.02
 """Weight above which a vertex counts as seen."""
+_MARGIN = 1.0 / 64.0
+"""Width, over the side of the crop, of what is left out beside outlines and edges of depth."""
 
 
 def unknown_appearance(people: int, vertices: int) -> Appearance:
@@ -48,7 +50,7 @@ def look_up(
     grid = (2.0 * project(vertices, drawn.camera) / size - 1.0)[:, None]
     rays = backproject(_centers(size, depth).expand(len(depth), -1, 2), torch.ones_like(depth.flatten(1)), drawn.camera)
     towards = -(drawn.normals.flatten(1, 2) * normalize(rays, dim=-1)).sum(-1).view(depth.shape)
-    weight = towards.clamp_min(0.0).square() * _inner(depth)
+    weight = towards.clamp_min(0.0).square() * _inner(depth, max(1, round(_MARGIN * size)))
     weight = weight if masks is None else weight * (masks > 0.5)
     colors = grid_sample(photos, grid, align_corners=False)[:, :, 0].mT
     pixel = grid_sample(torch.stack([weight, depth], 1), grid, mode="nearest", align_corners=False)[:, :, 0]
@@ -63,11 +65,12 @@ def _centers(size: int, like: Tensor) -> Float[Tensor, "pixels 2"]:
     return torch.stack([x, y], -1).flatten(0, 1)
 
 
-def _inner(depth: Float[Tensor, "people height width"]) -> Float[Tensor, "people height width"]:
-    """1 where the 5 x 5 pixels around show one surface."""
+def _inner(depth: Float[Tensor, "people height width"], reach: int) -> Float[Tensor, "people height width"]:
+    """1 where the pixels around, as far as ``reach``, show one surface."""
     empty = depth == 0
-    far = max_pool2d(torch.where(empty, 1e3, depth)[:, None], 5, 1, 2)[:, 0]
-    near = -max_pool2d(-torch.where(empty, 1e3, depth)[:, None], 5, 1, 2)[:, 0]
+    window = (2 * reach + 1, 1, reach)
+    far = max_pool2d(torch.where(empty, 1e3, depth)[:, None], *window)[:, 0]
+    near = -max_pool2d(-torch.where(empty, 1e3, depth)[:, None], *window)[:, 0]
     return (far - near < _STEP).to(depth.dtype)
 
 

@@ -92,7 +92,7 @@ def draw_side_view(
     vertices: Float[Tensor, "vertices 3"],
     faces: Int[Tensor, "faces 3"],
     size: tuple[int, int],
-    color: tuple[float, float, float] = (0.47, 0.69, 0.95),
+    color: tuple[float, float, float] | Float[Tensor, "vertices 3"] = (0.47, 0.69, 0.95),
     degrees: float = 90.0,
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw one body turned about the vertical, filling a picture with a plain background.
@@ -101,7 +101,7 @@ def draw_side_view(
         vertices: Camera frame, metres; where it stands does not matter.
         faces: Counter-clockwise seen from outside.
         size: Height and width in pixels.
-        color: sRGB in [0, 1].
+        color: sRGB in [0, 1], one for all or one per vertex.
         degrees: How far to turn; 90 shows what a viewer on the camera's right sees, 0 what the camera sees.
 
     Raises:
@@ -125,7 +125,7 @@ def draw_side_view(
         placed[None],
         faces,
         camera,
-        vertices.new_tensor([color]),
+        torch.as_tensor(color).to(vertices)[None],
         OverlayStyle(alpha=1.0),
     )
 
