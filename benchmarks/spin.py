@@ -29,7 +29,7 @@ from data.mocap import load_mocap
 from data.spin_format import SpinDataset, write_spin
 from fitting import FitConfig
 from pipelines.provenance import commit, hardware, versions
-from pipelines.spin_config import SpinConfig
+from pipelines.spin_config import Quirks, SpinConfig
 from pipelines.spin_report import Epoch, table
 from pipelines.spin_run import open_run
 from pipelines.train_spin import _step, train_spin
@@ -182,21 +182,29 @@ class Timing:
         network = HMRConfig("resnet50", width=64)
         save_weights(fresh, Weights(build_hmr(network), network, load_body().name))
         rows = []
-        for encoder, source in (("resnet50", str(fresh)), ("keypoints", "keypoints")):
-            for fitter in ("fast", "reference"):
-                rows.append({"encoder": encoder, "fitter": fitter, **self._measure(encoder, fitter, source)})
-                print(rows[-1])
+        variants: tuple[tuple[str, Quirks], ...] = (
+            ("fast", Quirks()),
+            ("fast", Quirks(fit_from_augmented=False)),
+            ("reference", Quirks()),
+        )
+        for encoder, source in (("resnet50", str(fresh)), ("proxy", "proxy"), ("keypoints", "keypoints")):
+            for fitter, quirks in variants:
+                found = self._measure(encoder, fitter, source, quirks)
+                second = quirks.fit_from_augmented is False
+                rows.append({"encoder": encoder, "fitter": fitter, "second look forced": second, **found})
+                print(rows[-1], flush=True)
         about = {"commit": commit(), "hardware": hardware(), "versions": versions()}
         with whole_file(self.out / "timing.json") as path:
             path.write_text(json.dumps({**about, "rows": rows}, indent=1), encoding="utf-8")
 
-    def _measure(self, encoder: str, fitter: str, source: str) -> dict[str, float]:
+    def _measure(self, encoder: str, fitter: str, source: str, quirks: Quirks) -> dict[str, float]:
         torch.set_num_threads(self.threads)
         config = SpinConfig(
             data=(self.data,),
             images=(self.images,),
-            out=self.out / f"{encoder}-{fitter}",
+            out=self.out / f"{encoder}-{fitter}-{quirks.fit_from_augmented}",
             regressor=source,
+            quirks=quirks,
             fitter=fitter,  # pyright: ignore[reportArgumentType]
             batch_size=self.batch_size,
         )

@@ -27,8 +27,9 @@ class Quirks:
     """3D joints of fits teach nothing; only annotated 3D joints do."""
     no_gate: bool = False
     """Nothing but the comparison decides whether a fit is kept."""
-    fit_from_augmented: bool = False
-    """Fits start from what the network says of the augmented view, which is a worse guess than that of the photo."""
+    fit_from_augmented: bool | None = None
+    """Fits start from what the network says of the augmented view, which is a worse guess than that of the photo as it
+    is but saves a second look. If not given, only encoders of images do so, whose second look is a third of a step."""
 
 
 SPIN_QUIRKS = Quirks(True, True, True, True, True, True, True, True)

@@ -83,6 +83,13 @@ class SpinLoop:
         """Where bodies and network are; the store is on the CPU."""
         return self.body.template.device
 
+    @property
+    def _looks_twice(self) -> bool:
+        """Whether fits start from a second look, at the photo as it is."""
+        if self.config.odd.fit_from_augmented is None:
+            return self.network.encoder in ("keypoints", "proxy")
+        return not self.config.odd.fit_from_augmented
+
     def step(self, model: nn.Module, rows: Int[Tensor, "people"], samples: Samples, drawn: Drawn) -> Tensor:
         """One step on some people: the loss to go downhill on, with the store brought up to date.
 
@@ -112,7 +119,7 @@ class SpinLoop:
 
     def _guess(self, model: nn.Module, output: HMROutput, look: Look, samples: Samples, photos: Photos) -> BodyEstimate:
         """Where fits start: at what the network says of people as they are, or of the view that it learns from."""
-        if self.config.mode == "loop" and not self.config.odd.fit_from_augmented:
+        if self.config.mode == "loop" and self._looks_twice:
             with evaluating(model):
                 return estimate_all(model, self, samples, photos)
         params = out_of_look(output_params(output.detach(), look.view, self.body), look, self.body)
