@@ -130,6 +130,7 @@ def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[d
     usual = replace(RefineConfig(), gated=False)
     configs: dict[str, RefineConfig] = {"all inputs": usual, "one round": replace(usual, rounds=1)}
     configs["three rounds"] = replace(usual, rounds=3)
+    configs["without the mirror"] = replace(usual, twice=False)
     configs["uncertainty not used"] = replace(usual, weighted=False)
     for groups in ABLATIONS:
         configs[f"without {' '.join(groups)}"] = replace(usual, without=groups)

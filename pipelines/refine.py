@@ -49,6 +49,8 @@ class RefineConfig:
     """Whether points count by the uncertainty that the network predicts."""
     withheld: int = 3
     """Every how-manieth seen keypoint is kept from a second fit, which the gate judges by."""
+    twice: bool = True
+    """Whether the network also looks in a mirror: half as fast, and a tenth nearer to the photo."""
     without: tuple[str, ...] = ()
     """Groups of the network's input channels to leave out; for measuring."""
 
@@ -120,7 +122,9 @@ class Refiner:
         for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
             look = look_at(self.body, photo, estimate, self._rasterizer)
             start = self._clock("drawing", start)
-            predicted = predict_displacement(self.body, self._network, look, photo.texture, self.config.without)
+            predicted = predict_displacement(
+                self.body, self._network, look, photo.texture, self.config.without, self.config.twice
+            )
             start = self._clock("network", start)
             surface = gather_evidence(self.body, look, predicted, self.config.weighted)
             start = self._clock("evidence", start)

@@ -10,7 +10,7 @@ from body import Body, BodyEstimate, SurfaceEvidence
 from geometry import Crop, TensorRecord, project
 from refinement.crops import CROP_SIZE, crop_of_bodies, cut_photo, cut_silhouettes
 from refinement.evidence import inside_photo, surface_evidence
-from refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, network_input
+from refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, mirrored_input, network_input
 from refinement.network import Displacement, DisplacementNet
 from refinement.points import spread_points
 from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, spread_over_cells
@@ -101,6 +101,7 @@ def predict_displacement(
     look: Look,
     texture: Appearance | None = None,
     without: tuple[str, ...] = (),
+    twice: bool = True,
 ) -> Displacement:
     """Ask the network how far the drawn bodies lie from those in the photo.
 
@@ -110,6 +111,7 @@ def predict_displacement(
         look: From `look_at`.
         texture: From other photos; else the usual colours of each part of the body in this one.
         without: Groups of `CHANNELS` to set to 0, to see what they are worth.
+        twice: Whether to ask in a mirror as well and take the mean of both answers, which errs less than either.
     """
     if texture is None:
         texture = spread_over_cells(look_up(look.drawn, look.photo, _mask(look)), body_cells(body))
@@ -119,7 +121,13 @@ def predict_displacement(
     for name in without:
         inputs[:, slices[name]] = 0.0
     with torch.no_grad():
-        return network(inputs)
+        if not twice:
+            return network(inputs)
+        both = network(torch.cat([inputs, mirrored_input(inputs)]))
+    people = len(inputs)
+    straight, mirrored = both[:people], both[people:].map(lambda one: one.flip(-1))
+    back = mirrored.offset * mirrored.offset.new_tensor([-1.0, 1.0])[:, None, None]
+    return Displacement((straight.offset + back) / 2.0, (straight.log_spread + mirrored.log_spread) / 2.0)
 
 
 def gather_evidence(body: Body, look: Look, predicted: Displacement, weighted: bool = True) -> SurfaceEvidence:

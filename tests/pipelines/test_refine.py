@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from fitting_scenes import see
-from refinement_scenes import BODY, SIZE, disturbed, draw, photograph, standing
+from refinement_scenes import BODY, SIZE, disturbed, draw, look, photograph, standing
 
 import pipelines.refine as stage
 from body import Image
@@ -16,7 +16,7 @@ from pipelines.people import People
 from pipelines.refine import RefineConfig, Refiner, withhold
 from pipelines.refined_people import draw_flow, refine_people
 from pipelines.run_config import StagesConfig
-from refinement import Displacement, DisplacementNet, Reason
+from refinement import Displacement, DisplacementNet, Reason, predict_displacement
 from refinement.network import NetworkConfig
 from rendering import interpolate
 
@@ -30,7 +30,7 @@ def told(monkeypatch):
     """Make the network say what it is told: the truth times a factor."""
 
     def tell(factor: float) -> Refiner:
-        def predict(body, network, look, texture=None, without=()):
+        def predict(body, network, look, texture=None, without=(), twice=True):
             true = draw(TRUTH, look)
             moved = project(true.vertices, true.camera) - project(look.drawn.vertices, look.drawn.camera)
             offset = factor * interpolate(look.drawn.fragments, moved, BODY.faces).permute(0, 3, 1, 2)
@@ -88,6 +88,19 @@ def test_an_empty_mask_counts_as_none(told):
     empty = replace(PHOTO, silhouettes=torch.zeros_like(PHOTO.silhouettes))
     refined = told(1.0)(empty, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
     assert refined.outcome.overlap_before.isnan().all() and refined.accepted.all()
+
+
+def test_what_does_not_turn_round_in_a_mirror_cancels():
+    class Colours(DisplacementNet):
+        def forward(self, inputs):
+            return Displacement(inputs[:, :2], inputs[:, 2])
+
+    seen = look(TRUTH, PHOTO)
+    once, twice = (predict_displacement(BODY, Colours(), seen, twice=given) for given in (False, True))
+    torch.testing.assert_close(once.offset, seen.photo[:, :2] - 0.5)
+    assert (twice.offset[:, 0] == 0).all()
+    torch.testing.assert_close(twice.offset[:, 1], once.offset[:, 1])
+    torch.testing.assert_close(twice.log_spread, once.log_spread)
 
 
 def test_the_wrong_number_of_silhouettes_is_refused(told):
