@@ -46,6 +46,8 @@ class RefinementTrainConfig:
     """Weights to start from; blocks that they lack change nothing at first."""
     surface: float = 0.5
     """Weight of the second lesson, telling which point of the body each pixel shows; 0 leaves it out."""
+    balance: float = 0.5
+    """How far what the network is unsure of teaches as much as the rest (`laplace_loss`)."""
     batches: BatchConfig = field(default_factory=BatchConfig)
     """How photos and estimates are varied."""
     steps: int = 4000
@@ -163,7 +165,7 @@ def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], 
     with torch.autocast("cpu", torch.bfloat16):
         features = state.model.features(batch.inputs)
         predicted, shown = state.model.read(features), state.others["surface"](features)
-    lessons = {"flow": laplace_loss(predicted, batch.truth, batch.weight)}
+    lessons = {"flow": laplace_loss(predicted, batch.truth, batch.weight, config.balance)}
     lessons["surface"] = config.surface * surface_loss(shown, batch.surface)
     loss = lessons["flow"] + lessons["surface"]
     optimizer = state.optimizers["network"]

@@ -8,7 +8,10 @@ from refinement.network import Displacement
 
 
 def laplace_loss(
-    predicted: Displacement, truth: Float[Tensor, "people 2 size size"], weight: Float[Tensor, "people size size"]
+    predicted: Displacement,
+    truth: Float[Tensor, "people 2 size size"],
+    weight: Float[Tensor, "people size size"],
+    balance: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of a Laplace distribution in the plane: ``|error| / b + 2 log b``.
 
@@ -16,9 +19,13 @@ def laplace_loss(
         predicted: By the network.
         truth: Crop pixels; any number where the weight is 0.
         weight: 0 where the true point is hidden, outside the photo or where no body was drawn.
+        balance: Power of the spread that pixels weigh by. At 0, what the network is unsure of hardly teaches it
+            anything and stays unsure (Seitzer et al. 2022, eq. 5: their beta); at 1, all errors pull alike.
     """
     error = (predicted.offset - truth).square().sum(1).add(1e-4).sqrt()
     loss = error * (-predicted.log_spread).exp() + 2.0 * predicted.log_spread
+    if balance:
+        loss = loss * (balance * predicted.log_spread.detach()).exp()
     return (weight * loss).sum() / weight.sum().clamp_min(1.0)
 
 

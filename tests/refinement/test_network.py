@@ -44,6 +44,18 @@ def test_the_loss_is_least_where_the_spread_is_half_the_error():
     assert losses[0.0] < min(losses[-0.7], losses[0.7])
 
 
+def test_with_full_balance_unsure_pixels_pull_as_much_as_sure_ones():
+    pulls = {}
+    for balance in (0.0, 1.0):
+        offset = torch.ones(1, 2, 1, 2, requires_grad=True)
+        spread = torch.tensor([[[-1.0, 2.0]]])
+        loss = laplace_loss(Displacement(offset, spread), torch.zeros(1, 2, 1, 2), torch.ones(1, 1, 2), balance)
+        (pull,) = torch.autograd.grad(loss, offset)
+        pulls[balance] = pull[0, 0, 0]
+    torch.testing.assert_close(pulls[1.0][0], pulls[1.0][1])
+    torch.testing.assert_close(pulls[0.0][0] / pulls[0.0][1], torch.tensor(3.0).exp())
+
+
 def test_pixels_without_weight_teach_nothing():
     truth = torch.full((1, 2, 4, 4), torch.tensor(1e3))
     predicted = Displacement(torch.zeros(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4))
