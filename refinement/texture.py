@@ -23,7 +23,7 @@ _OUTLIER = 0.15
 """Scale of colour differences, in [0, 1], beyond which photos disagree."""
 _SEEN = 0.02
 """Weight above which a vertex counts as seen."""
-_MARGIN = 1.0 / 64.0
+MARGIN = 1.0 / 64.0
 """Width, over the side of the crop, of what is left out beside outlines and edges of depth."""
 
 
@@ -33,7 +33,10 @@ def unknown_appearance(people: int, vertices: int) -> Appearance:
 
 
 def look_up(
-    drawn: Drawn, photos: Float[Tensor, "people 3 size size"], masks: Float[Tensor, "people size size"] | None = None
+    drawn: Drawn,
+    photos: Float[Tensor, "people 3 size size"],
+    masks: Float[Tensor, "people size size"] | None = None,
+    margin: float = MARGIN,
 ) -> Appearance:
     """Colours of the visible vertices by back-projection, with their weights.
 
@@ -44,13 +47,14 @@ def look_up(
         drawn: Where the bodies are thought to be.
         photos: RGB in [0, 1], cut as the bodies are drawn.
         masks: Probability of belonging to the person, where it is known.
+        margin: Width of "next to", over the side of the crop.
     """
     size = photos.shape[-1]
     depth, vertices = drawn.fragments.depth, drawn.vertices
     grid = (2.0 * project(vertices, drawn.camera) / size - 1.0)[:, None]
     rays = backproject(_centers(size, depth).expand(len(depth), -1, 2), torch.ones_like(depth.flatten(1)), drawn.camera)
     towards = -(drawn.normals.flatten(1, 2) * normalize(rays, dim=-1)).sum(-1).view(depth.shape)
-    weight = towards.clamp_min(0.0).square() * _inner(depth, max(1, round(_MARGIN * size)))
+    weight = towards.clamp_min(0.0).square() * _inner(depth, max(1, round(margin * size)))
     weight = weight if masks is None else weight * (masks > 0.5)
     colors = grid_sample(photos, grid, align_corners=False)[:, :, 0].mT
     pixel = grid_sample(torch.stack([weight, depth], 1), grid, mode="nearest", align_corners=False)[:, :, 0]

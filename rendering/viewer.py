@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from body import Body, BodyEstimate
@@ -68,6 +69,7 @@ def viewer_figure(
     size: tuple[int, int],
     photo: str | None = None,
     view: tuple[float, float, float, float] | None = None,
+    texture: UInt8[np.ndarray, "vertices 3"] | None = None,
 ) -> str:
     """A figure that shows the people of one photo in 3D, from the photo's camera at first.
 
@@ -78,6 +80,7 @@ def viewer_figure(
         size: Height and width of the photo in pixels.
         photo: Address of the photo or a smaller copy, relative to the page, shown on a plane behind the people.
         view: Part of the photo to show first (x y x y, pixels), such as a person's box; by default the whole photo.
+        texture: sRGB of each vertex of the body, worn by everybody; by default each person has a colour.
 
     Raises:
         ValueError: If there is no stage, or the stages' bodies are of different models.
@@ -95,6 +98,10 @@ def viewer_figure(
         "photo": photo,
         "stages": [{"name": name, "people": _people(estimate)} for name, estimate in stages.items()],
     }
+    if texture is not None:
+        scene["texture"] = base64.b64encode(texture.tobytes()).decode("ascii")
+        for person in (person for stage in scene["stages"] for person in stage["people"]):
+            person["color"] = (1.0, 1.0, 1.0)
     # The frame has its height before the script fills it, else all figures of a page would be in sight at once.
     left, top, right, bottom = scene["view"]
     frame = f'<div class="fitloop-frame" style="aspect-ratio:{right - left:g}/{bottom - top:g}"></div>'

@@ -1,7 +1,7 @@
 "use strict";
 // The viewers of a page: each figure.fitloop-viewer holds its scene as JSON and becomes a picture to turn by mouse, touch and keys.
 const fitloopViewer = (() => {
-  const { bodyNamed, upload, release, draw, rotation, times, apply, start } = fitloopMesh;
+  const { bodyNamed, decode, upload, release, draw, rotation, times, apply, start } = fitloopMesh;
   const START = { yaw: 0, pitch: 0, zoom: 1, x: 0, y: 0 };
   const VIEWS = { Camera: START, Side: { ...START, yaw: Math.PI / 2 }, Top: { ...START, pitch: -1.4 } };
   const viewers = [];
@@ -146,7 +146,8 @@ const fitloopViewer = (() => {
           : `This page holds no body named ${this.scene.body}.`;
         return false;
       }
-      this.meshes = people.map((person) => upload(body, person));
+      if (this.scene.texture) this.tints ??= decode(this.scene.texture, Uint8Array);
+      this.meshes = people.map((person) => upload(body, { ...person, tints: this.tints }));
       if (!this.centre) {
         const places = this.meshes.map((mesh) => mesh.middle);
         this.centre = [0, 1, 2].map((c) => places.reduce((sum, p) => sum + p[c], 0) / Math.max(1, places.length));

@@ -3,10 +3,10 @@
 // viewers of the page. Camera frame: x right, y down, z forward, metres. Light and tone are those of rendering/shading.py.
 const fitloopMesh = (() => {
   const VERTEX = `#version 300 es
-    in vec3 place; in vec3 normal; uniform mat4 projection; uniform mat4 view; out vec3 n; out vec3 p;
-    void main() { vec4 q = view * vec4(place, 1.0); p = q.xyz; n = mat3(view) * normal; gl_Position = projection * q; }`;
+    in vec3 place; in vec3 normal; in vec3 tint; uniform mat4 projection; uniform mat4 view; out vec3 n; out vec3 p; out vec3 t;
+    void main() { t = tint; vec4 q = view * vec4(place, 1.0); p = q.xyz; n = mat3(view) * normal; gl_Position = projection * q; }`;
   const FRAGMENT = `#version 300 es
-    precision highp float; in vec3 n; in vec3 p; uniform vec3 color; out vec4 picture;
+    precision highp float; in vec3 n; in vec3 p; in vec3 t; uniform vec3 color; out vec4 picture;
     vec3 light(vec3 d, vec3 c, float wrap, vec3 m) { return c * max(0.0, (dot(m, normalize(d)) + wrap) / (1.0 + wrap)); }
     void main() {
       vec3 m = normalize(n), eye = normalize(-p);
@@ -17,7 +17,7 @@ const fitloopMesh = (() => {
         + light(vec3(.45, -.5, .8), vec3(.5, .53, .58), .05, m);
       float grazing = 1.0 - clamp(dot(m, eye), 0.0, 1.0);
       float gloss = pow(max(0.0, dot(m, normalize(eye + normalize(vec3(-.6, -.8, -.6))))), 24.0);
-      vec3 c = pow(color, vec3(2.2)) * sum + .09 * gloss + .22 * grazing * grazing * grazing * sky;
+      vec3 c = pow(color * t, vec3(2.2)) * sum + .09 * gloss + .22 * grazing * grazing * grazing * sky;
       c = mix(c, .6 + .4 * (1.0 - exp(-(c - .6) / .4)), step(.6, c));
       picture = vec4(pow(clamp(c, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
     }`;
@@ -116,10 +116,11 @@ const fitloopMesh = (() => {
       const shader = gl.createShader(kind);
       gl.shaderSource(shader, source); gl.compileShader(shader); gl.attachShader(program, shader);
     }
-    gl.bindAttribLocation(program, 0, "place"); gl.bindAttribLocation(program, 1, "normal");
+    gl.bindAttribLocation(program, 0, "place"); gl.bindAttribLocation(program, 1, "normal"); gl.bindAttribLocation(program, 2, "tint");
     gl.linkProgram(program);
     gl.useProgram(program);
     gl.enable(gl.DEPTH_TEST);
+    gl.vertexAttrib3f(2, 1, 1, 1);
     canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       gpu = null;
@@ -139,6 +140,13 @@ const fitloopMesh = (() => {
       gl.enableVertexAttribArray(slot);
       gl.vertexAttribPointer(slot, 3, gl.FLOAT, false, 0, 0);
     });
+    if (person.tints) {
+      buffers.push(gl.createBuffer());
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffers[2]);
+      gl.bufferData(gl.ARRAY_BUFFER, person.tints, gl.STATIC_DRAW);
+      gl.enableVertexAttribArray(2);
+      gl.vertexAttribPointer(2, 3, gl.UNSIGNED_BYTE, true, 0, 0);
+    }
     if (!faces.has(body)) {
       faces.set(body, gl.createBuffer());
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, faces.get(body));
@@ -177,5 +185,5 @@ const fitloopMesh = (() => {
     context.drawImage(canvas, 0, 0, width, height, 0, 0, width, height);
   }
 
-  return { bodyNamed, skin, upload, release, draw, rotation, times, apply, start: () => Boolean(gpu || (gpu = startGpu())) };
+  return { bodyNamed, decode, skin, upload, release, draw, rotation, times, apply, start: () => Boolean(gpu || (gpu = startGpu())) };
 })();

@@ -1,5 +1,6 @@
 """Bodies to turn in the browser."""
 
+import base64
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from rendering.viewer import viewer_body, viewer_figure, viewer_head
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = (150, 200)
+GREEN = np.tile(np.array([[30, 200, 30]], np.uint8), (len(load_body().template), 1))
 PROBE = """<script>
 const trouble = [];
 addEventListener("error", (event) => trouble.push(String(event.message)));
@@ -56,6 +58,11 @@ function probe() {
   result.released = viewer.meshes === null;
   viewer.come(true);
   result.photo = viewer.photo.getBoundingClientRect().width;
+  const textured = fitloopViewer.viewers[1];
+  textured.come(true);
+  const { width, height } = textured.canvas, pixels = textured.context.getImageData(0, 0, width, height).data;
+  result.textured = [0, 1, 2].map((c) => Array.from({ length: width * height }, (_, i) => 4 * i)
+    .filter((i) => pixels[i + 3] > 250).reduce((sum, i, _, all) => sum + pixels[i + c] / all.length, 0));
   result.figures = document.querySelectorAll("figure.fitloop-viewer canvas").length;
 }
 // A loaded machine may take its time to draw the first picture.
@@ -116,6 +123,14 @@ def test_people_that_are_not_finite_are_left_out():
     assert people[1]["color"] == whole[2]["color"], "the others keep their colours"
 
 
+def test_a_textured_figure_holds_its_colours_once():
+    scene = _scene(viewer_figure({"regressed": _estimate(), "fitted": _estimate()}, SIZE, texture=GREEN))
+    stored = np.frombuffer(base64.b64decode(scene["texture"]), np.uint8).reshape(-1, 3)
+    np.testing.assert_array_equal(stored, GREEN)
+    assert all(person["color"] == [1.0, 1.0, 1.0] for stage in scene["stages"] for person in stage["people"])
+    assert "texture" not in _scene(viewer_figure({"fitted": _estimate()}, SIZE))
+
+
 def test_nobody_gives_an_empty_scene():
     empty = _estimate()[:0]
     scene = _scene(viewer_figure({"fitted": empty}, SIZE))
@@ -147,7 +162,7 @@ def seen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     stages = {"regressed": _estimate(seed=1), "fitted": _estimate()}
     figures = viewer_figure(stages, SIZE, "photo.svg") + viewer_figure(
-        {"fitted": _estimate(1)}, SIZE, None, (50.0, 0.0, 150.0, 150.0)
+        {"fitted": _estimate(1)}, SIZE, None, (50.0, 0.0, 150.0, 150.0), GREEN
     )
     (folder / "photo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="200" height="150"/>')
     (folder / "page.html").write_text(
@@ -199,6 +214,11 @@ def test_buttons_keys_wheel_and_pointer_move_the_view(seen):
 def test_figures_out_of_sight_give_their_meshes_back(seen):
     assert seen["released"] is True
     assert seen["figures"] == 2 and seen["photo"] > 100
+
+
+def test_the_browser_shows_textures(seen):
+    red, green, blue = seen["textured"]
+    assert green > 2.0 * max(red, blue) > 0.0
 
 
 def test_the_browser_has_nothing_to_complain_about(seen):

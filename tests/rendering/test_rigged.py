@@ -1,0 +1,125 @@
+"""Rigged bodies, read back as glTF says and posed by its rules."""
+
+import json
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from body import load_body, upright
+from geometry import rotvec_to_rotmat
+from rendering.export import to_gltf_axes
+from rendering.rigged import export_rigged_glb, srgb_to_linear
+
+BODY = load_body("open")
+KINDS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+WIDTHS = {"SCALAR": (), "VEC3": (3,), "VEC4": (4,), "MAT4": (4, 4)}
+
+
+def read(path):
+    """The tree of a GLB and all its arrays."""
+    content = path.read_bytes()
+    magic, version, length, size, kind = struct.unpack("<4sII I4s", content[:20])
+    assert (magic, version, length, kind) == (b"glTF", 2, len(content), b"JSON")
+    tree = json.loads(content[20 : 20 + size])
+    data = content[28 + size :]
+    arrays = []
+    for accessor in tree["accessors"]:
+        view, shape = tree["bufferViews"][accessor["bufferView"]], (accessor["count"], *WIDTHS[accessor["type"]])
+        assert view["byteOffset"] % 4 == 0 and view["byteOffset"] + view["byteLength"] <= len(data)
+        kind = KINDS[accessor["componentType"]]
+        arrays.append(np.frombuffer(data, kind, int(np.prod(shape)), view["byteOffset"]).reshape(shape))
+    return tree, arrays
+
+
+def posed(tree, arrays, pose):
+    """Vertices by the nodes' transforms, quaternions of one key frame and the skin."""
+    nodes, skin = tree["nodes"], tree["skins"][0]
+    turns = {}
+    for channel in tree["animations"][0]["channels"]:
+        sampler = tree["animations"][0]["samplers"][channel["sampler"]]
+        turns[channel["target"]["node"]] = arrays[sampler["output"]][pose]
+    world = {}
+
+    def walk(node, parent):
+        x, y, z, w = turns.get(node, (0, 0, 0, 1))
+        local = np.eye(4)
+        local[:3, :3] = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+        local[:3, 3] = nodes[node]["translation"]
+        world[node] = parent @ local
+        for child in nodes[node].get("children", ()):
+            walk(child, world[node])
+
+    walk(skin["skeleton"], np.eye(4))
+    inverse = arrays[skin["inverseBindMatrices"]].transpose(0, 2, 1)
+    transforms = np.stack([world[node] for node in skin["joints"]]) @ inverse
+    names = tree["meshes"][0]["primitives"][0]["attributes"]
+    blended = np.einsum("vk,vkab->vab", arrays[names["WEIGHTS_0"]], transforms[arrays[names["JOINTS_0"]]])
+    places = np.concatenate([arrays[names["POSITION"]], np.ones((len(BODY.template), 1))], 1)
+    return np.einsum("vab,vb->va", blended, places)[:, :3]
+
+
+def test_the_skeleton_poses_the_mesh_as_the_body_model_does(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    params = replace(
+        upright(2),
+        global_orient=rotvec_to_rotmat(torch.randn(2, 3, generator=generator)),
+        body_pose=rotvec_to_rotmat(0.5 * torch.randn(2, 23, 3, generator=generator)),
+        betas=torch.randn(1, 10, generator=generator).expand(2, 10),
+    )
+    export_rigged_glb(tmp_path / "a.glb", BODY, params.betas[0], torch.rand(len(BODY.template), 3), params.rotations)
+    tree, arrays = read(tmp_path / "a.glb")
+    for pose in range(2):
+        expected = to_gltf_axes(BODY(params).vertices[pose])
+        found = torch.from_numpy(posed(tree, arrays, pose)).float()
+        # Both turn about the pelvis; only its place differs.
+        shift = (expected - found).mean(0)
+        torch.testing.assert_close(found + shift, expected, atol=1e-4, rtol=0)
+    times = arrays[tree["animations"][0]["samplers"][0]["input"]]
+    assert times.tolist() == [0.0, 1.0, 2.0], "the last pose is held too"
+
+
+def test_the_rest_pose_stands_on_the_ground_and_joints_have_names(tmp_path):
+    export_rigged_glb(tmp_path / "a.glb", BODY, torch.zeros(10), torch.zeros(len(BODY.template), 3))
+    tree, arrays = read(tmp_path / "a.glb")
+    places = arrays[tree["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    assert places[:, 1].min() == 0.0 and 1.6 < places[:, 1].max() < 1.8
+    assert [tree["nodes"][node]["name"] for node in tree["skins"][0]["joints"]] == list(BODY.joint_names)
+    assert "animations" not in tree
+    faces = arrays[tree["meshes"][0]["primitives"][0]["indices"]].reshape(-1, 3)
+    np.testing.assert_array_equal(faces, BODY.faces)
+
+
+def test_colours_are_linear_in_sixteen_bits(tmp_path):
+    colors = torch.rand(len(BODY.template), 3, generator=torch.Generator().manual_seed(0))
+    colors[0] = torch.tensor([0.5, 0.03, 1.0])
+    export_rigged_glb(tmp_path / "a.glb", BODY, torch.zeros(10), colors)
+    tree, arrays = read(tmp_path / "a.glb")
+    number = tree["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]
+    assert tree["accessors"][number]["normalized"] is True
+    found = arrays[number] / 65535.0
+    # IEC 61966-2-1: 0.5 is 0.2140 in linear light, and 0.03 lies on the straight part.
+    np.testing.assert_allclose(found[0], [0.21404, 0.03 / 12.92, 1.0, 1.0], atol=2e-5)
+    np.testing.assert_allclose(found[:, :3], srgb_to_linear(colors), atol=1e-5)
+
+
+def test_other_programs_read_the_file(tmp_path):
+    import trimesh
+
+    export_rigged_glb(tmp_path / "a.glb", BODY, torch.zeros(10), torch.full((len(BODY.template), 3), 0.5))
+    (mesh,) = trimesh.load_scene(tmp_path / "a.glb", process=False).geometry.values()
+    assert len(mesh.vertices) == len(BODY.template) and mesh.volume > 0.04
+
+
+def test_wrong_sizes_and_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="got 5 colours and 10 betas"):
+        export_rigged_glb(tmp_path / "a.glb", BODY, torch.zeros(10), torch.zeros(5, 3))
+    with pytest.raises(ValueError, match=r"a.obj should end in .glb"):
+        export_rigged_glb(tmp_path / "a.obj", BODY, torch.zeros(10), torch.zeros(len(BODY.template), 3))
+    assert not list(tmp_path.iterdir())
