@@ -47,9 +47,9 @@ def test_the_loss_is_least_where_the_spread_is_half_the_error():
 def test_with_full_balance_unsure_pixels_pull_as_much_as_sure_ones():
     pulls = {}
     for balance in (0.0, 1.0):
-        offset = torch.ones(1, 2, 1, 2, requires_grad=True)
-        spread = torch.tensor([[[-1.0, 2.0]]])
-        loss = laplace_loss(Displacement(offset, spread), torch.zeros(1, 2, 1, 2), torch.ones(1, 1, 2), balance)
+        offset = torch.ones(1, 2, 2, 2, requires_grad=True)
+        spread = torch.tensor([[[-1.0, 2.0], [0.0, 0.0]]])
+        loss = laplace_loss(Displacement(offset, spread), torch.zeros(1, 2, 2, 2), torch.ones(1, 2, 2), balance)
         (pull,) = torch.autograd.grad(loss, offset)
         pulls[balance] = pull[0, 0, 0]
     torch.testing.assert_close(pulls[1.0][0], pulls[1.0][1])
