@@ -36,6 +36,8 @@ class Source(IntEnum):
     """Imported, or fitted before training."""
     LOOP = 2
     """Fitted during training from the network's guess."""
+    REFINED = 3
+    """The same, and then moved on to the photo's pixels; the energy is that of the fit."""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,8 @@ class SpinConfig:
     """Who fits: Levenberg-Marquardt, or SPIN's own way (Adam on the full mesh; a hundred times slower, needs smplx)."""
     fit: FitConfig = LOOP_FIT
     """Settings of the fast fitter."""
+    refine: bool = False
+    """Move each new fit on to the photo's pixels before it teaches (docs/refinement.md); needs `images`."""
     gate: GateConfig = GateConfig()
     """Which fits are believed."""
     loss: LossConfig = field(default_factory=lambda: PRESETS["keypoints"])
@@ -164,6 +166,8 @@ class SpinConfig:
             given = getattr(self, name)
             if given and len(given) != len(self.data):
                 raise ValueError(f"{name} has {len(given)} entries for {len(self.data)} data sets; give one for each.")
+        if self.refine and not self.images:
+            raise ValueError("refine compares bodies with photos: give their folders with images.")
         if self.batch_size < 1 or self.shards < 1 or self.batch_size % self.shards:
             raise ValueError(f"batch_size must be a multiple of shards, got {self.batch_size} and {self.shards}.")
         if min(self.epochs, self.save_every, self.held_out_people) < 1:

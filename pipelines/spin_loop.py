@@ -21,6 +21,7 @@ from pipelines.spin_compat import compare_as_spin, spin_fit_config
 from pipelines.spin_config import SpinConfig
 from pipelines.spin_gate import Gate, Reprojection
 from pipelines.spin_inputs import Drawn, keypoints_of, look_and_inputs, undisturbed
+from pipelines.spin_refine import FitsRefiner
 from pipelines.spin_samples import Samples
 from pipelines.spin_views import MIRRORED_KEYPOINTS, Look, into_look, mirror_points, out_of_look
 from regressor import HMRConfig, HMROutput
@@ -67,6 +68,7 @@ class SpinLoop:
         if config.fitter == "reference":
             fitter = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.spin_compat))
             self.fit = torch.enable_grad()(fitter.fit)
+        self.refine = FitsRefiner(body) if config.refine else None
         self.gate = Gate(body, convention, config.gate, self.fit_config)
         self.reprojection = Reprojection(body, convention, self.fit_config, config.odd.mean_over_unseen)
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
@@ -105,7 +107,7 @@ class SpinLoop:
         predicted = perf_counter()
         with torch.no_grad():
             estimate = self._guess(model, output, look, samples, drawn.photos)
-            target = self._target(rows, samples, estimate)
+            target = self._target(rows, samples, estimate, drawn.photos)
             fitted = perf_counter()
             valid = self._valid(target, samples)
             truth = self._supervision(target, valid, samples, look)
@@ -125,7 +127,7 @@ class SpinLoop:
         params = out_of_look(output_params(output.detach(), look.view, self.body), look, self.body)
         return BodyEstimate(params, samples.camera, self.body.name)
 
-    def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> BestFits:
+    def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate, photos: Photos) -> BestFits:
         """The best body of each person after the network had its say."""
         best = self.store.read(rows).to(self.device)
         self.tally.add("people", float(len(rows)))
@@ -140,6 +142,10 @@ class SpinLoop:
         kept, better = self.store.keep_better(rows, found.to("cpu"), allowed.cpu(), self.config.margin)
         self.tally.add("updated", float(better.sum()))
         self.tally.add("not_better", float((allowed.cpu() & ~better).sum()))
+        if self.refine is not None:
+            kept, refined = self.refine(kept, better, samples, photos)
+            self.store.write(rows[refined], kept[refined])
+            self.tally.add("refined", float(refined.sum()))
         return kept.to(self.device)
 
     def _judge(self, proposal: Fit, evidence: Detections) -> Bool[Tensor, "people"]:

@@ -64,13 +64,15 @@ def table(epochs: list[Epoch]) -> str:
     reasons = [name for name in REASONS if any(epoch.tally.get(f"rejected_{name}") for epoch in epochs)]
     head = ["epoch", *(f"network {_COLUMNS[name]}" for name in network), *(f"store {_COLUMNS[name]}" for name in store)]
     head += ["fits known (%)", "updated (%)", "not better (%)", "rejected (%)", *(f"by {name} (%)" for name in reasons)]
-    head += ["taught by a fit (%)"]
+    moved = any("refined" in epoch.tally for epoch in epochs)
+    head += ["taught by a fit (%)", *(["refined (%)"] if moved else [])]
     rows = []
     for epoch in epochs:
         cells = [str(epoch.number), *(_cell(epoch.network.get(name)) for name in network)]
         cells += [_cell(epoch.store.get(name)) for name in store]
         cells += [_cell(100.0 * epoch.fits["known"] / max(epoch.fits["people"], 1.0))]
         shares = ("updated", "not_better", "rejected", *(f"rejected_{name}" for name in reasons), "valid")
+        shares += ("refined",) if moved else ()
         cells += [_cell(epoch.share(name) if epoch.tally.get("people") else None) for name in shares]
         rows.append(cells)
     lines = [head, ["---:"] * len(head), *rows]
