@@ -1,0 +1,188 @@
+"""Offsets of vertices from the body, for hair and clothes (SMPL+D): what a silhouette says that no pose can explain.
+
+Alldieck et al. 2018 fit v = W(T(betas) + D, pose) to silhouettes of a turning person; here one photo speaks of one
+outline, and the Laplacian of the body's surface (docs/refinement.md) says the rest.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from body import Body, BodyEstimate, BodyParams, SurfaceEvidence
+from body.model import forward_kinematics
+from geometry import TensorRecord, project
+from refinement.crops import crop_camera, crop_of_bodies, cut_silhouettes
+from refinement.evidence import inside_photo
+from refinement.gate import overlap
+from refinement.offset_fit import PICTURE, OffsetConfig, Scene, dense_rows, outline_rows, solve
+from refinement.offset_space import OffsetSpace, offset_space
+from refinement.refine import MIN_COVER, MIN_PIXELS, Photo
+from rendering import Rasterizer
+
+_MARGIN = 1.35
+"""Side of that picture over the longer side of the body's visible box: hair and skirts stand out."""
+
+
+class OffsetReason(IntEnum):
+    """Why offsets were taken or not."""
+
+    BETTER = 0
+    """Taken."""
+    NOT_SEEN = 1
+    """The body lies outside the photo, behind the camera, or covers too few pixels."""
+    NO_SILHOUETTE = 2
+    """The detector gave none, or it is empty there."""
+    ANOTHER_SHAPE = 3
+    """Body and silhouette overlap too little to be the same person in the same pose."""
+    TOO_LITTLE = 4
+    """Too little of the body's outline has one of the silhouette near it."""
+    NO_GAIN = 5
+    """The overlap does not improve enough."""
+    ABSURD = 6
+    """Most of the surface would be far off the body."""
+
+
+@dataclass(frozen=True)
+class Offsets(TensorRecord):
+    """What covers each body beside its skin; 0 where nothing is known or the result was not taken."""
+
+    rest: Float[Tensor, "people vertices 3"]
+    """Metres in the rest pose, added to the shaped template before posing: v = W(T + D)."""
+    reason: Int[Tensor, "people"]
+    """Codes of `OffsetReason`."""
+    overlap_before: Float[Tensor, "people"]
+    """Intersection over union of the bare body and the silhouette; NaN where there is none."""
+    overlap_after: Float[Tensor, "people"]
+    """The same for the clothed body, taken or not."""
+    outline: Float[Tensor, "people"]
+    """Share of the body's outline that was found in the silhouette."""
+
+    @property
+    def accepted(self) -> Bool[Tensor, "people"]:
+        """Whose offsets were taken."""
+        return self.reason == int(OffsetReason.BETTER)
+
+
+def no_offsets(body: Body, people: int, reason: OffsetReason) -> Offsets:
+    """Nothing was found for anybody."""
+    unknown = torch.full((people,), torch.nan)
+    rest = torch.zeros(people, len(body.template), 3)
+    return Offsets(rest, torch.full((people,), int(reason)), unknown, unknown.clone(), torch.zeros(people))
+
+
+def pose_offsets(
+    body: Body, params: BodyParams, rest: Float[Tensor, "*batch vertices 3"]
+) -> Float[Tensor, "*batch vertices 3"]:
+    """Turn offsets of the rest pose into the camera frame by the blended skinning rotations (Loper et al. 2015, eq. 2).
+
+    ``body(params).vertices + pose_offsets(body, params, rest)`` is the clothed body in any pose.
+
+    Args:
+        body: The body model.
+        params: The pose.
+        rest: Metres.
+    """
+    return (_turns(body, params) @ rest[..., None])[..., 0]
+
+
+def _turns(body: Body, params: BodyParams) -> Float[Tensor, "*batch vertices 3 3"]:
+    world, _ = forward_kinematics(params.rotations, body.rest_joints(params.betas))
+    return (body.lbs_weights @ world.flatten(-2)).unflatten(-1, (3, 3))
+
+
+def find_offsets(
+    body: Body,
+    photo: Photo,
+    estimate: BodyEstimate,
+    rasterizer: Rasterizer,
+    surface: SurfaceEvidence | None = None,
+    config: OffsetConfig = OffsetConfig(),
+) -> Offsets:
+    """Move vertices along their normals until the body's outline is the silhouette's, as smoothly as possible.
+
+    Minimises, per person, the sum over points of the outline of (length) * rho(n . D - distance) plus smoothing^3 times
+    the integral of (Laplacian of D)^2 and of D^2 / REACH^4 over the surface; rho is Geman-McClure. What no outline
+    speaks of follows its surroundings and falls back to the body within `REACH`; hands and face stay.
+
+    Args:
+        body: The body model.
+        photo: Its size, and the silhouettes.
+        estimate: One posed body per person, full-image camera.
+        rasterizer: Any back end.
+        surface: Where points of the surface were seen, from `gather_evidence`; counts only with ``config.dense``.
+        config: Weights and gate.
+
+    Returns:
+        Offsets of the rest pose; zero with a reason where there is no silhouette, it is another shape, or nothing
+        is gained.
+
+    Raises:
+        ValueError: If the number of silhouettes is not the number of bodies.
+    """
+    people = len(estimate.params.betas)
+    if photo.silhouettes is None or photo.silhouette_boxes is None:
+        return no_offsets(body, people, OffsetReason.NO_SILHOUETTE)
+    if len(photo.silhouettes) != people:
+        raise ValueError(f"There are {people} bodies but {len(photo.silhouettes)} silhouettes; give one per body.")
+    if people == 0:
+        return no_offsets(body, 0, OffsetReason.NO_SILHOUETTE)
+    scene = _set_scene(body, photo, estimate, rasterizer)
+    field = torch.zeros(scene.vertices.shape[:2], dtype=scene.vertices.dtype)
+    drawn = scene.draw(field)
+    before = drawn.covered & scene.inside
+    share = torch.zeros(people)
+    for number in range(config.rounds):
+        rows, found = outline_rows(scene, drawn, field, config)
+        share = found if number == 0 else share
+        if surface is not None and config.dense > 0:
+            rows = [a.joined(b) for a, b in zip(rows, dense_rows(scene, estimate, surface, config), strict=True)]
+        solved = [solve(scene.space, person, config) for person in rows]
+        field = torch.from_numpy(np.stack(solved)).to(field)
+        drawn = scene.draw(field)
+    after = drawn.covered & scene.inside
+    overlaps = overlap(before, scene.silhouette), overlap(after, scene.silhouette)
+    seen = scene.large & (before.flatten(1).sum(-1) >= MIN_COVER)
+    reason = _judge(field, scene.space, (*overlaps, share, seen), config)
+    taken = (reason == int(OffsetReason.BETTER))[:, None]
+    rest = torch.where(taken, field, 0.0)[..., None] * scene.space.directions
+    return Offsets(rest.to(body.template.dtype), reason, *overlaps, share)
+
+
+def _set_scene(body: Body, photo: Photo, estimate: BodyEstimate, rasterizer: Rasterizer) -> Scene:
+    assert photo.silhouettes is not None and photo.silhouette_boxes is not None
+    space, vertices = offset_space(body), body(estimate.params).vertices
+    crop = crop_of_bodies(project(vertices, estimate.camera), vertices[..., 2], photo.size, _MARGIN)
+    large = torch.isfinite(crop.side) & (crop.side >= MIN_PIXELS) & vertices.isfinite().flatten(1).all(-1)
+    # People who are not in the picture get some crop, so that rows stay together; they are marked as not seen.
+    crop = replace(crop, side=torch.where(large, crop.side, MIN_PIXELS), center=crop.center.nan_to_num(0.0))
+    grids, boxes = photo.silhouettes.nan_to_num(0.0), photo.silhouette_boxes
+    silhouette = cut_silhouettes(grids, boxes, crop, PICTURE)
+    inside = inside_photo(crop, PICTURE, photo.size)
+    within = cut_silhouettes(torch.ones_like(grids), boxes, crop, PICTURE) > 0.999
+    along = pose_offsets(body, estimate.params, space.directions.expand_as(vertices))
+    camera = crop_camera(estimate.camera, crop, PICTURE)
+    vertices, known = vertices.nan_to_num(0.0), inside & within
+    return Scene(body, space, vertices, along, camera, silhouette, known, inside, large, rasterizer)
+
+
+def _judge(
+    field: Tensor, space: OffsetSpace, found: tuple[Tensor, Tensor, Tensor, Tensor], config: OffsetConfig
+) -> Int[Tensor, "people"]:
+    before, after, outline, seen = found
+    worn = torch.from_numpy(space.bare == 0)
+    reason = torch.full((len(field),), int(OffsetReason.BETTER))
+
+    def reject(where: Tensor, why: OffsetReason) -> None:
+        reason[where & (reason == int(OffsetReason.BETTER))] = int(why)
+
+    reject(~seen, OffsetReason.NOT_SEEN)
+    reject(before.isnan(), OffsetReason.NO_SILHOUETTE)
+    reject(before < config.least_overlap, OffsetReason.ANOTHER_SHAPE)
+    reject(outline < config.least_outline, OffsetReason.TOO_LITTLE)
+    reject(~(field[:, worn].abs().mean(-1) < config.largest_mean), OffsetReason.ABSURD)
+    reject(~(after > before + config.least_gain), OffsetReason.NO_GAIN)
+    return reason
