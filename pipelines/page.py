@@ -19,6 +19,7 @@ from rendering.viewer import viewer_body, viewer_figure, viewer_head
 _CAPTIONS = {
     **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"},
     **{"flow": "Displacements (colour: direction, strength: distance)", "refined": "Refined"},
+    "clothed": "With hair and clothes",
 }
 
 
@@ -54,6 +55,7 @@ def _head(config: RunConfig, count: int, body: Body) -> str:
     style = files("pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
     done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
+    done += ", with offsets for hair and clothes" if config.offsets else ""
     stages += f"regressor {config.regressor}, {done}, body {config.body}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -151,5 +153,11 @@ def _people_table(out: Path, photo: str, found: Any) -> str:
 def _verdict(found: Any, number: int) -> str:
     if "refined_reason" not in found:
         return ""
-    reason = html.escape(str(found["refined_reason"][number]).replace("_", " "))
-    return f"<td>{'taken' if found['refined_accepted'][number] else f'not taken: {reason}'}</td>"
+    told = [_told("", found["refined_reason"][number])]
+    if "refined_offsets_reason" in found:
+        told.append(_told("clothes ", found["refined_offsets_reason"][number]))
+    return f"<td>{'; '.join(told)}</td>"
+
+
+def _told(what: str, reason: Any) -> str:
+    return what + ("taken" if str(reason) == "better" else f"not taken: {html.escape(str(reason).replace('_', ' '))}")

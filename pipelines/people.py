@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections, KeypointKinematics
 from body.files import whole_file
@@ -13,6 +15,7 @@ from fitting import Fit, Status
 from geometry import Camera, project
 from pipelines.refine import Refined
 from refinement import Reason
+from refinement.offsets import OffsetReason, Offsets, pose_offsets
 from rendering.export import export_glb
 
 NOT_FITTED = "not_fitted"
@@ -36,6 +39,8 @@ class People:
     """None where fitting was switched off."""
     refined: Refined | None = None
     """None where bodies were not refined."""
+    offsets: Offsets | None = None
+    """Hair and clothes on the refined bodies; None where they were not asked for."""
     notices: tuple[str, ...] = ()
     """What the user should know about the evidence."""
 
@@ -60,17 +65,28 @@ class People:
         if self.refined is not None:
             yield "refined", self.refined.estimate
 
+    def surface(self, rows: slice = slice(None)) -> Float[Tensor, "people vertices 3"]:
+        """Bodies of the last stage that ran, clothed where offsets were taken: camera frame, metres.
+
+        Args:
+            rows: Which people; all if not given.
+        """
+        params = self.estimate.params[rows]
+        bare = self.body(params).vertices
+        if self.offsets is None:
+            return bare
+        return bare + pose_offsets(self.body, params, self.offsets.rest[rows].to(bare))
+
     def save(self, path: str | Path, person: int | None = None) -> None:
-        """Write the bodies of the last stage as binary glTF: metres, y up.
+        """Write the bodies of the last stage as binary glTF, clothed where offsets were taken: metres, y up.
 
         Args:
             path: Ends in ``.glb``.
             person: Row of the one to write; all people of the photo if not given.
         """
         rows = slice(None) if person is None else slice(person, person + 1)
-        mesh = self.body(self.estimate.params[rows])
         with whole_file(Path(path)) as file:
-            export_glb(file, mesh.vertices, self.body.faces)
+            export_glb(file, self.surface(rows), self.body.faces)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays of the results file; docs/results_file.md explains each."""
@@ -88,6 +104,8 @@ class People:
             )
         if self.refined is not None:
             arrays |= _refined_arrays(self.refined, self.body)
+        if self.offsets is not None:
+            arrays |= _offset_arrays(self.offsets)
         arrays["body"] = np.array(self.estimate.body)
         arrays["photo"] = np.array(self.name)
         arrays["notices"] = np.array(self.notices, dtype=np.str_)
@@ -112,6 +130,18 @@ def _refined_arrays(refined: Refined, body: Body) -> dict[str, np.ndarray]:
     outcome = refined.outcome
     for name in ("withheld_before", "withheld_after", "overlap_before", "overlap_after"):
         arrays[f"refined_{name}"] = getattr(outcome, name).cpu().numpy().astype(np.float32)
+    return arrays
+
+
+def _offset_arrays(offsets: Offsets) -> dict[str, np.ndarray]:
+    reasons = [OffsetReason(code).name.lower() for code in offsets.reason.tolist()]
+    arrays = {
+        # Half precision is exact to 0.1 mm, and the largest array of the file.
+        "refined_offsets": offsets.rest.cpu().numpy().astype(np.float16),
+        "refined_offsets_reason": np.array(reasons, dtype="<U24"),
+    }
+    for name in ("overlap_before", "overlap_after", "outline"):
+        arrays[f"refined_offsets_{name}"] = getattr(offsets, name).cpu().numpy().astype(np.float32)
     return arrays
 
 

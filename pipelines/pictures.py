@@ -36,20 +36,20 @@ def write_pictures(config: RunConfig, people: People, read: Callable[[], np.ndar
         if "page" in config.outputs:
             _save(shrink(pixels, PAGE_SIDE)[0], page_picture(config.out, people.name, "photo"))
         return
-    last = overlay(*shrink(pixels, OVERLAY_SIDE), people, people.estimate)
+    last = overlay(*shrink(pixels, OVERLAY_SIDE), people)
     if "overlays" in config.outputs:
         _save(last, config.out / "overlays" / f"{people.name}.jpg")
     if "page" in config.outputs:
         for name, picture in _page_pictures(*shrink(pixels, PAGE_SIDE), people).items():
             _save(picture, page_picture(config.out, people.name, name))
-        stage = [name for name, _ in people.stages()][-1]
+        stage = "clothed" if people.offsets is not None else [name for name, _ in people.stages()][-1]
         _save(shrink(last, PAGE_SIDE)[0], page_picture(config.out, people.name, stage))
 
 
 def _page_pictures(small: np.ndarray, scale: float, people: People) -> dict[str, np.ndarray]:
     """The photo, every stage but the last, and what moved the bodies, by name."""
-    found = {"photo": small}
-    for stage, estimate in list(people.stages())[:-1]:
+    found, stages = {"photo": small}, list(people.stages())
+    for stage, estimate in stages if people.offsets is not None else stages[:-1]:
         found[stage] = overlay(small, scale, people, estimate)
     if people.refined is not None:
         found["flow"] = draw_flow(small, scale, people.refined)
@@ -61,18 +61,19 @@ def page_picture(out: Path, photo: str, stage: str) -> Path:
     return out / "page" / f"{photo}.{stage}.jpg"
 
 
-def overlay(pixels: np.ndarray, scale: float, people: People, estimate: BodyEstimate) -> np.ndarray:
+def overlay(pixels: np.ndarray, scale: float, people: People, estimate: BodyEstimate | None = None) -> np.ndarray:
     """Draw bodies over a photo; (height, width, 3) RGB uint8.
 
     Args:
         pixels: The photo, or a copy shrunk by ``scale``.
         scale: Pixels of ``pixels`` per full-image pixel.
         people: Whose bodies they are.
-        estimate: Bodies of one stage.
+        estimate: Bodies of one stage; those of the last, clothed where offsets were taken, if not given.
     """
-    mesh = people.body(estimate.params)
-    camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
-    return draw_overlay(pixels, mesh.vertices, people.body.faces, camera)
+    vertices = people.surface() if estimate is None else people.body(estimate.params).vertices
+    camera = (people.estimate if estimate is None else estimate).camera
+    camera = Camera(camera.focal * scale, camera.principal_point * scale)
+    return draw_overlay(pixels, vertices, people.body.faces, camera)
 
 
 def shrink(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float]:

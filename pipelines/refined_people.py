@@ -13,6 +13,7 @@ from torch.nn.functional import grid_sample
 from body import Image
 from fitting import Status
 from pipelines.refine import Refined, Refiner
+from pipelines.texture_file import Wearers
 from refinement import Photo
 
 if TYPE_CHECKING:
@@ -22,21 +23,30 @@ STRONGEST = 10.0
 """Crop pixels (of 128) of displacement that get the strongest colour."""
 
 
-def refine_people(refiner: Refiner, image: Image, people: "People") -> "People":
+def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wearers | None = None) -> "People":
     """Refine the fitted bodies of a photo; people without a fit keep what they have.
 
     Args:
         refiner: Of the same body.
         image: The photo that the people were found in.
         people: After fitting.
+        wearers: Who wears a texture that other photos gave.
     """
     if people.fitted is None or len(people) == 0:
         return people
-    seen = people.detections
-    photo = Photo(torch.from_numpy(image.pixels), _cpu(seen.silhouettes), _cpu(seen.silhouette_boxes))
+    seen, photo = people.detections, photo_of(image, people)
+    if wearers is not None:
+        photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes.cpu()))
+        people = replace(people, notices=people.notices + wearers.notices(people.name, len(people)))
     status = people.fitted.status
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
     return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable))
+
+
+def photo_of(image: Image, people: "People") -> Photo:
+    """What refinement looks at: the pixels, and the detector's silhouettes of the people."""
+    seen = people.detections
+    return Photo(torch.from_numpy(image.pixels), _cpu(seen.silhouettes), _cpu(seen.silhouette_boxes))
 
 
 def _cpu(tensor: Tensor | None) -> Tensor | None:

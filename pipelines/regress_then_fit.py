@@ -13,6 +13,7 @@ from functools import cached_property
 
 from body import Body, Image, load_body
 from detection import DetectionReport, Detector
+from pipelines.clothed import Dresser
 from pipelines.command_line import parse
 from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
@@ -21,6 +22,7 @@ from pipelines.refine import Refiner
 from pipelines.refined_people import refine_people
 from pipelines.regression import choose_regressor, fit_after
 from pipelines.run_config import RunConfig, StagesConfig
+from pipelines.texture_file import Wearers, load_texture
 from regressor import Regressor
 
 
@@ -50,6 +52,18 @@ class Stages:
         """Fitted bodies -> bodies that agree with the pixels."""
         return Refiner(self.body)
 
+    @cached_property
+    def wearers(self) -> Wearers | None:
+        """Who wears a texture that `fitloop texture` made."""
+        if self.config.texture is None:
+            return None
+        return Wearers(load_texture(self.config.texture, self.body), self.config.texture_people)
+
+    @cached_property
+    def dresser(self) -> Dresser:
+        """Refined bodies -> the same with hair and clothes."""
+        return Dresser(self.body)
+
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""
         return self.detector.detect_with_notices(image)
@@ -68,7 +82,10 @@ class Stages:
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
-        return refine_people(self.refiner, image, people) if self.config.refine else people
+        if not self.config.refine:
+            return people
+        refined = refine_people(self.refiner, image, people, self.wearers)
+        return self.dresser(image, refined) if self.config.offsets else refined
 
 
 def predict(image: Image, stages: Stages = Stages()) -> People:

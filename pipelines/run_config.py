@@ -7,6 +7,18 @@ from typing import Literal
 Output = Literal["meshes", "overlays", "page"]
 
 
+def photo_and_person(name: str) -> tuple[str, int]:
+    """Photo and row of a person named as PHOTO:PERSON.
+
+    Raises:
+        ValueError: If the name is none.
+    """
+    photo, _, row = name.rpartition(":")
+    if not photo or not (row.isascii() and row.isdigit()):
+        raise ValueError(f"A person is named as PHOTO:PERSON, such as a.jpg:0, got {name!r}.")
+    return photo, int(row)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StagesConfig:
     """Which stages run, and with what."""
@@ -27,6 +39,13 @@ class StagesConfig:
     """Correct the regressed bodies by SMPLify."""
     refine: bool = False
     """Correct the fitted bodies by what the photo's pixels show, where that helps."""
+    offsets: bool = False
+    """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
+    texture: Path | None = None
+    """A person's texture from `fitloop texture`, for refinement to compare with: the largest person of each photo
+    wears it."""
+    texture_people: tuple[str, ...] = ()
+    """Who wears the texture instead, each as PHOTO:PERSON, such as `a.jpg:0 b.jpg:1`; nobody does in other photos."""
     body: str = "open"
     """`open`, or the path of a SMPL file of yours."""
     focal_length: float | None = None
@@ -41,12 +60,23 @@ class StagesConfig:
     def __post_init__(self) -> None:
         if self.refine and not self.fit:
             raise ValueError("--refine starts from fitted bodies: leave out --no-fit.")
+        if self.offsets and not self.refine:
+            raise ValueError("--offsets clothe refined bodies: add --refine.")
+        self._check_texture()
         if self.focal_length is not None and self.field_of_view is not None:
             raise ValueError("Give --focal-length or --field-of-view, not both.")
         if self.focal_length is not None and not self.focal_length > 0:
             raise ValueError(f"--focal-length must be positive pixels, got {self.focal_length}.")
         if self.field_of_view is not None and not 0 < self.field_of_view < 180:
             raise ValueError(f"--field-of-view must lie between 0 and 180 degrees, got {self.field_of_view}.")
+
+    def _check_texture(self) -> None:
+        if self.texture is not None and not self.refine:
+            raise ValueError("--texture is for refinement to compare with: add --refine.")
+        if self.texture_people and self.texture is None:
+            raise ValueError("--texture-people says who wears a texture: add --texture.")
+        for name in self.texture_people:
+            photo_and_person(name)
 
 
 @dataclass(frozen=True, kw_only=True)
