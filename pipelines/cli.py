@@ -16,6 +16,7 @@ COMMANDS = {
     "prepare": ("pipelines.prepare", "convert a data set to SPIN's format"),
     "synthesize": ("pipelines.synthesize", "render synthetic people with exact truth"),
     "evaluate": ("pipelines.evaluate", "score results under a protocol"),
+    "texture": ("pipelines.texture", "the coloured surface of one person, from photos of a run"),
     "report": ("pipelines.report", "one page that compares regression and refinement"),
 }
 """Name of each subcommand, the module whose ``main`` it is, and what it does."""

@@ -22,7 +22,7 @@ from pipelines.people import People
 from pipelines.pictures import write_pictures
 from pipelines.progress import Progress
 from pipelines.provenance import versions
-from pipelines.run_config import RunConfig
+from pipelines.run_config import RunConfig, photo_and_person
 
 DONE, SOME_UNREADABLE, CANNOT_WRITE, INTERRUPTED = 0, 1, 3, 130
 SAVE_INTERVAL = 10.0
@@ -106,6 +106,9 @@ def _list_photos(config: RunConfig) -> list[str]:
     photos = [photo for photo in find_images(config.images) if out not in (root / photo).parents or out == root]
     if not photos:
         raise ValueError(f"No photos in {config.images}: expected .jpg, .png, .webp, .bmp, .tif or .gif files.")
+    strangers = sorted({photo_and_person(name)[0] for name in config.texture_people} - set(photos))
+    if strangers:
+        raise ValueError(f"--texture-people names {', '.join(strangers)}, which {config.images} does not hold.")
     return photos
 
 

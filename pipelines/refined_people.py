@@ -35,12 +35,13 @@ def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wea
     if people.fitted is None or len(people) == 0:
         return people
     seen, photo = people.detections, photo_of(image, people)
+    notices = people.notices
     if wearers is not None:
+        notices += wearers.notices(people.name, len(people))
         photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes.cpu()))
-        people = replace(people, notices=people.notices + wearers.notices(people.name, len(people)))
     status = people.fitted.status
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
-    return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable))
+    return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
 
 
 def photo_of(image: Image, people: "People") -> Photo:

@@ -13,7 +13,7 @@ from refinement.evidence import inside_photo, surface_evidence
 from refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, mirrored_input, network_input
 from refinement.network import Displacement, DisplacementNet
 from refinement.points import spread_points
-from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, spread_over_cells
+from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, rows_or, spread_over_cells
 from rendering import Rasterizer
 
 MIN_PIXELS = 24.0
@@ -33,7 +33,8 @@ class Photo:
     silhouette_boxes: Float[Tensor, "people 4"] | None = None
     """x y x y in full-image pixels that the grids span."""
     texture: Appearance | None = None
-    """Of the same people in other photos, from `merge_appearances`; guessed from this photo if not given."""
+    """Of the same people in other photos, from `merge_appearances`; guessed from this photo if not given, and for
+    people of whom nothing is known."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,12 +110,13 @@ def predict_displacement(
         body: The body model.
         network: From `load_network`.
         look: From `look_at`.
-        texture: From other photos; else the usual colours of each part of the body in this one.
+        texture: From other photos; without one, and for people of whom it knows nothing, the usual colours of each
+            part of the body in this one.
         without: Groups of `CHANNELS` to set to 0, to see what they are worth.
         twice: Whether to ask in a mirror as well and take the mean of both answers, which errs less than either.
     """
-    if texture is None:
-        texture = spread_over_cells(look_up(look.drawn, look.photo, _mask(look)), body_cells(body))
+    usual = spread_over_cells(look_up(look.drawn, look.photo, _mask(look)), body_cells(body))
+    texture = usual if texture is None else rows_or(texture, usual)
     given = (look.silhouette > 0.5).flatten(1).any(-1).to(look.silhouette.dtype)
     inputs = network_input(body, look.drawn, texture, look.photo, look.silhouette, given)
     slices = channel_slices()

@@ -21,7 +21,7 @@ _STEP = 0.06
 """Metres between neighbouring pixels that make a boundary."""
 _OUTLIER = 0.15
 """Scale of colour differences, in [0, 1], beyond which photos disagree."""
-_SEEN = 0.02
+SEEN = 0.02
 """Weight above which a vertex counts as seen."""
 MARGIN = 1.0 / 64.0
 """Width, over the side of the crop, of what is left out beside outlines and edges of depth."""
@@ -90,7 +90,7 @@ def merge_appearances(looks: list[Appearance]) -> Appearance:
     if not looks:
         raise ValueError("merge_appearances needs at least one photo's appearance, got none.")
     if len(looks) == 1:
-        return Appearance(looks[0].colors, (looks[0].known > _SEEN).to(looks[0].known.dtype))
+        return Appearance(looks[0].colors, (looks[0].known > SEEN).to(looks[0].known.dtype))
     colors = torch.stack([look.colors for look in looks])
     weight = torch.stack([look.known for look in looks])
     middle = _weighted_median(colors, weight)
@@ -100,7 +100,7 @@ def merge_appearances(looks: list[Appearance]) -> Appearance:
         total = agreeing.sum(0)
         mean = (agreeing[..., None] * colors).sum(0) / total.clamp_min(1e-9)[..., None]
         middle = torch.where((total > 1e-6)[..., None], mean, middle)
-    return Appearance(middle, (weight.amax(0) > _SEEN).to(colors.dtype))
+    return Appearance(middle, (weight.amax(0) > SEEN).to(colors.dtype))
 
 
 def _weighted_median(colors: Tensor, weight: Tensor) -> Tensor:
@@ -159,4 +159,12 @@ def fill_unseen(seen: Appearance, cells: Int[Tensor, "vertices"]) -> Appearance:
     known = seen.known > 0
     return Appearance(
         torch.where(known[..., None], seen.colors, usual.colors), torch.where(known, seen.known, usual.known)
+    )
+
+
+def rows_or(texture: Appearance, other: Appearance) -> Appearance:
+    """The texture, and ``other`` for people of whom it knows nothing."""
+    some = (texture.known > 0).any(-1, keepdim=True)
+    return Appearance(
+        torch.where(some[..., None], texture.colors, other.colors), torch.where(some, texture.known, other.known)
     )

@@ -27,7 +27,7 @@ def test_seen_colours_stay_and_holes_are_closed_smoothly():
 
 
 def test_an_unseen_side_takes_the_colours_of_the_other():
-    stripes = (20.0 * BODY.template[:, 1:2]).sin().expand(-1, 3) * 0.4 + 0.5
+    stripes = (8.0 * BODY.template[:, 1:2]).sin().expand(-1, 3) * 0.4 + 0.5
     left = BODY.template[:, 0] > 0.0
     filled = fill_over_surface(BODY, seen(left, stripes[None]))
     unseen = ~left & (mirrored_vertices(BODY) != torch.arange(COUNT))
