@@ -27,7 +27,7 @@ class OffsetConfig:
 
     rounds: int = 3
     """How often the clothed body is drawn and compared."""
-    smoothing: float = 0.04
+    smoothing: float = 0.05
     """Metres: bumps that are much smaller than this are not followed."""
     scale: float = 0.03
     """Geman-McClure scale of distances, metres."""
@@ -37,8 +37,9 @@ class OffsetConfig:
     """Metres by which the silhouette may lie inside the body."""
     dense: float = 0.0
     """Weight of dense surface evidence, if given, beside the outline's."""
-    least_overlap: float = 0.4
-    """Intersection over union of body and silhouette from which they are of the same person."""
+    least_overlap: float = 0.55
+    """Intersection over union of body and silhouette from which they are of the same person in the same pose; below,
+    offsets would mend a wrong pose by swollen limbs."""
     least_outline: float = 0.2
     """Share of the body's outline that must have been found in the silhouette."""
     least_gain: float = 0.005
