@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.refinement_people import best_match, synthetic_cases
 from benchmarks.refinement_photos import annotated_people
-from body import Body, BodyEstimate, load_body
+from body import Body, BodyEstimate, SurfaceEvidence, load_body
 from body.files import whole_file
 from data import load_image
 from data.synthetic import SceneConfig, load_assets
@@ -34,7 +34,7 @@ from geometry import Camera
 from pipelines.pictures import shrink
 from pipelines.provenance import commit, hardware, versions
 from pipelines.refine import Refiner
-from refinement import Photo
+from refinement import Photo, gather_evidence, load_network, look_at, predict_displacement
 from refinement.offsets import OffsetConfig, OffsetReason, Offsets, find_offsets, pose_offsets
 from regressor import load_regressor
 from rendering import draw_overlay, load_rasterizer
@@ -116,8 +116,9 @@ class Tally:
     def add(self, start: str, person: Person) -> Offsets:
         """Find the offsets of one person, and see what they change."""
         estimate, rasterizer = person.starts[start], load_rasterizer("auto")
+        surface = self._surface(person.photo, estimate) if self.config.dense > 0 else None
         begin = time.process_time()
-        found = find_offsets(self.body, person.silhouettes[start], estimate, rasterizer, config=self.config)
+        found = find_offsets(self.body, person.silhouettes[start], estimate, rasterizer, surface, self.config)
         row = {"cpu milliseconds": 1000.0 * (time.process_time() - begin), "taken": float(found.accepted[0])}
         mesh, size = self.body(estimate.params), person.mask.shape
         moved = pose_offsets(self.body, estimate.params, found.rest)
@@ -132,6 +133,10 @@ class Tally:
         reason, told = OffsetReason(int(found.reason[0])).name.lower(), self.reasons.setdefault(start, {})
         told[reason] = told.get(reason, 0) + 1
         return found
+
+    def _surface(self, photo: Photo, estimate: BodyEstimate) -> SurfaceEvidence:
+        look = look_at(self.body, photo, estimate, load_rasterizer("auto"))
+        return gather_evidence(self.body, look, predict_displacement(self.body, load_network(), look))
 
     def results(self) -> dict:
         """Means and medians over people."""
