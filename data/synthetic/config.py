@@ -42,6 +42,8 @@ class SceneConfig:
     """Standard deviation of turns added to every joint, radians."""
     shape: float = 1.25
     """Standard deviation of the shape coefficients."""
+    same_person: bool = False
+    """Photos whose seeds differ in the last number only show one main person: shape, skin and clothes."""
     cc0_only: bool = False
     """Leave out garments whose licence asks for the author to be named."""
     maps: bool = True

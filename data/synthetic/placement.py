@@ -1,10 +1,11 @@
 """Where the camera looks, where people stand, what is in front of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from body import BodyParams
 from data.synthetic.assets import Assets, Side
@@ -101,10 +102,20 @@ def choose_person(
     pool = side.acrobatic if rng.random() < config.acrobatic else side.poses
     pose = rotvec_to_rotmat(torch.from_numpy(pool.draw(rng, config.pose_noise)))
     turn = rotvec_to_rotmat(torch.tensor([0.0, float(rng.uniform(-np.pi, np.pi)), 0.0]))
-    betas = torch.from_numpy(rng.normal(0.0, config.shape, 10).clip(-3.0, 3.0).astype(np.float32))
+    betas = _shape(config, rng)
     to_camera = torch.from_numpy(plan.rotation.astype(np.float32))
     params = BodyParams(to_camera @ turn @ pose[0], pose[1:], betas, torch.zeros(3))
     return Standing(params, assets.dressmaker.bare(params))
+
+
+def reshaped(assets: Assets, person: Standing, config: SceneConfig, rng: np.random.Generator) -> Standing:
+    """The same pose with another shape."""
+    params = replace(person.params, betas=_shape(config, rng))
+    return Standing(params, assets.dressmaker.bare(params))
+
+
+def _shape(config: SceneConfig, rng: np.random.Generator) -> Float[Tensor, "betas"]:
+    return torch.from_numpy(rng.normal(0.0, config.shape, 10).clip(-3.0, 3.0).astype(np.float32))
 
 
 def place_main(

@@ -21,6 +21,7 @@ from data.synthetic.placement import (
     choose_person,
     place_main,
     place_other,
+    reshaped,
 )
 from data.synthetic.textures import TexturePool
 from data.synthetic.things import thing_before
@@ -47,9 +48,11 @@ def arrange(assets: Assets, seed: tuple[int, ...], config: SceneConfig) -> "Scen
     side = assets.side(config.split)
     backdrop = choose_backdrop(assets, side, config, rng)
     plan = choose_camera(backdrop, config, rng)
-    cast = [_Actor.cast(assets, side, plan, config, rng, None)]
+    # Who the main person is comes from a source of its own, so that other photos can draw it again.
+    looks = np.random.default_rng([*seed[:-1], len(seed)]) if config.same_person else rng
+    cast = [_Actor.cast(assets, side, plan, config, (rng, looks), None)]
     for _ in range(int(rng.integers(config.people[0], config.people[1] + 1)) - 1):
-        cast.append(_Actor.cast(assets, side, plan, config, rng, cast[0]))
+        cast.append(_Actor.cast(assets, side, plan, config, (rng, rng), cast[0]))
     figures = [actor.figure for actor in cast]
     if rng.random() < config.occluded:
         figures.append(thing_before(cast[0].bare, plan, side.surfaces, rng))
@@ -114,11 +117,13 @@ class _Actor:
         side: Side,
         plan: CameraPlan,
         config: SceneConfig,
-        rng: np.random.Generator,
+        rngs: tuple[np.random.Generator, np.random.Generator],
         main: "_Actor | None",
     ) -> "_Actor":
-        """Choose a person, put it somewhere, dress it."""
+        """Choose a person, put it somewhere, dress it; a second generator that is another chooses shape and looks."""
+        rng, looks = rngs
         person = choose_person(assets, side, plan, config, rng)
+        person = person if looks is rng else reshaped(assets, person, config, looks)
         place = place_main(person, plan, config, rng) if main is None else place_other(person, main.bare, plan, rng)
         stands = bool(rng.random() >= config.airborne)
         if not stands:
@@ -128,8 +133,8 @@ class _Actor:
             person.params.global_orient, person.params.body_pose, person.params.betas, torch.from_numpy(transl)
         )
         feminine = assets.dressmaker.is_feminine(params.betas.numpy())
-        outfit = choose_outfit(wardrobe(side, config.cc0_only), feminine, bool(rng.random() < config.loose), rng)
-        figure = assets.dressmaker.dress(params, outfit, *choose_skin(side, feminine, rng))
+        outfit = choose_outfit(wardrobe(side, config.cc0_only), feminine, bool(looks.random() < config.loose), looks)
+        figure = assets.dressmaker.dress(params, outfit, *choose_skin(side, feminine, looks))
         bare = person.vertices + transl
         actor = _Actor(params, bare, figure, tuple(garment.name for garment, _ in outfit))
         actor.stands = stands

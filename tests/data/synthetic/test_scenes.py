@@ -17,6 +17,14 @@ def test_the_same_seed_gives_the_same_photo_and_another_seed_another(make_photo)
     assert not np.array_equal(first.pixels, other.pixels)
 
 
+def test_the_same_person_can_be_photographed_again(make_photo):
+    first, second = (make_photo(3, index, people=(1, 1), same_person=True).people[0] for index in (1, 2))
+    assert first.garments == second.garments and torch.equal(first.params.betas, second.params.betas)
+    assert not torch.equal(first.params.body_pose, second.params.body_pose)
+    other = make_photo(4, 1, people=(1, 1), same_person=True).people[0]
+    assert not torch.equal(first.params.betas, other.params.betas)
+
+
 def test_landmarks_are_those_of_the_body_with_the_true_parameters(make_photo):
     photo = make_photo(0, 0, people=(2, 2))
     kinematics = KeypointKinematics(load_body("open"), LANDMARKS)
