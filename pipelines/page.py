@@ -104,9 +104,13 @@ def _turntable(out: Path, photo: str, found: Any) -> str:
     stages = {stage: estimate_of(found, prefix) for stage, prefix in prefixes.items()}
     if str(found["status"][0]) == NOT_FITTED:
         del stages["fitted"]
+    offsets = {}
+    if "refined_offsets" in found:
+        stages["clothed"], offsets["clothed"] = stages["refined"], found["refined_offsets"].astype(np.float32)
     backdrop = page_picture(out, photo, "photo")
     link = _link(backdrop, out) if backdrop.is_file() else None
-    figure = viewer_figure(stages, (int(found["image_size"][0]), int(found["image_size"][1])), link)
+    size = (int(found["image_size"][0]), int(found["image_size"][1]))
+    figure = viewer_figure(stages, size, link, offsets=offsets)
     return f"<details><summary>Turn in 3D</summary>{figure}</details>"
 
 

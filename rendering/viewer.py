@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from body import Body, BodyEstimate
@@ -70,6 +70,7 @@ def viewer_figure(
     photo: str | None = None,
     view: tuple[float, float, float, float] | None = None,
     texture: UInt8[np.ndarray, "vertices 3"] | None = None,
+    offsets: Mapping[str, Float[np.ndarray, "people vertices 3"]] | None = None,
 ) -> str:
     """A figure that shows the people of one photo in 3D, from the photo's camera at first.
 
@@ -81,6 +82,8 @@ def viewer_figure(
         photo: Address of the photo or a smaller copy, relative to the page, shown on a plane behind the people.
         view: Part of the photo to show first (x y x y, pixels), such as a person's box; by default the whole photo.
         texture: sRGB of each vertex of the body, worn by everybody; by default each person has a colour.
+        offsets: Metres to add to the vertices of the rest pose (SMPL+D), for stages that have them; 108 KB for each
+            person of the open body who has some.
 
     Raises:
         ValueError: If there is no stage, or the stages' bodies are of different models.
@@ -96,7 +99,7 @@ def viewer_figure(
         "focal": focal,
         "principal": principal,
         "photo": photo,
-        "stages": [{"name": name, "people": _people(estimate)} for name, estimate in stages.items()],
+        "stages": [{"name": n, "people": _people(e, (offsets or {}).get(n))} for n, e in stages.items()],
     }
     if texture is not None:
         scene["texture"] = base64.b64encode(texture.tobytes()).decode("ascii")
@@ -116,7 +119,7 @@ def _camera(estimate: BodyEstimate, size: tuple[int, int]) -> tuple[float, list[
     return round(float(focal[0]), 3), [round(float(place), 3) for place in principal[0]]
 
 
-def _people(estimate: BodyEstimate) -> list[dict[str, Any]]:
+def _people(estimate: BodyEstimate, offsets: np.ndarray | None) -> list[dict[str, Any]]:
     params = estimate.params.detach().to("cpu", torch.float64)
     poses = rotmat_to_rotvec(params.rotations).flatten(-2).reshape(-1, 3 * len(JOINT_PARENTS))
     rows = torch.cat([poses, params.betas.flatten(0, -2), params.transl.reshape(-1, 3)], dim=1)
@@ -126,7 +129,12 @@ def _people(estimate: BodyEstimate) -> list[dict[str, Any]]:
             values = [round(value, 4) for value in row.tolist()]
             pose, betas, transl = values[: poses.shape[1]], values[poses.shape[1] : -3], values[-3:]
             color = PERSON_COLORS[index % len(PERSON_COLORS)]
-            people.append({"pose": pose, "betas": betas, "transl": transl, "color": color})
+            person: dict[str, Any] = {"pose": pose, "betas": betas, "transl": transl, "color": color}
+            if offsets is not None and bool(offsets[index].any()):
+                unit = float(np.abs(offsets[index]).max()) / 32767
+                whole = torch.from_numpy(offsets[index].astype(np.float64) / unit).round()
+                person |= {"offsets": _encode(whole, np.int16), "offset_unit": unit}
+            people.append(person)
     return people
 
 

@@ -81,6 +81,7 @@ const fitloopMesh = (() => {
       const scale = beta * body.units[b], first = b * n;
       for (let i = 0; i < n; i++) shaped[i] += scale * body.directions[first + i];
     });
+    if (person.offsets) decode(person.offsets, Int16Array).forEach((v, i) => { shaped[i] += person.offset_unit * v; });
     for (let v = 0; v < body.count; v++) {
       const x = shaped[3*v], y = shaped[3*v + 1], z = shaped[3*v + 2];
       let px = 0, py = 0, pz = 0;

@@ -13,12 +13,14 @@ import torch
 
 from body import BodyEstimate, load_body, upright
 from geometry import Camera, rotvec_to_rotmat
+from refinement.offsets import pose_offsets
 from rendering import load_rasterizer
 from rendering.viewer import viewer_body, viewer_figure, viewer_head
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = (150, 200)
 GREEN = np.tile(np.array([[30, 200, 30]], np.uint8), (len(load_body().template), 1))
+COAT = 0.04 * np.sin(50.0 * load_body().template.numpy())
 PROBE = """<script>
 const trouble = [];
 addEventListener("error", (event) => trouble.push(String(event.message)));
@@ -63,6 +65,7 @@ function probe() {
   const { width, height } = textured.canvas, pixels = textured.context.getImageData(0, 0, width, height).data;
   result.textured = [0, 1, 2].map((c) => Array.from({ length: width * height }, (_, i) => 4 * i)
     .filter((i) => pixels[i + 3] > 250).reduce((sum, i, _, all) => sum + pixels[i + c] / all.length, 0));
+  result.clothed = Array.from(fitloopMesh.skin(body, textured.scene.stages[0].people[0]));
   result.figures = document.querySelectorAll("figure.fitloop-viewer canvas").length;
 }
 // A loaded machine may take its time to draw the first picture.
@@ -131,6 +134,14 @@ def test_a_textured_figure_holds_its_colours_once():
     assert "texture" not in _scene(viewer_figure({"fitted": _estimate()}, SIZE))
 
 
+def test_only_people_who_have_offsets_carry_them():
+    offsets = np.stack([COAT, np.zeros_like(COAT)])
+    people = _scene(viewer_figure({"fitted": _estimate()}, SIZE, offsets={"fitted": offsets}))["stages"][0]["people"]
+    stored = np.frombuffer(base64.b64decode(people[0]["offsets"]), "<i2").reshape(-1, 3)
+    np.testing.assert_allclose(people[0]["offset_unit"] * stored, COAT, atol=2e-6)
+    assert "offsets" not in people[1]
+
+
 def test_nobody_gives_an_empty_scene():
     empty = _estimate()[:0]
     scene = _scene(viewer_figure({"fitted": empty}, SIZE))
@@ -162,7 +173,7 @@ def seen(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     stages = {"regressed": _estimate(seed=1), "fitted": _estimate()}
     figures = viewer_figure(stages, SIZE, "photo.svg") + viewer_figure(
-        {"fitted": _estimate(1)}, SIZE, None, (50.0, 0.0, 150.0, 150.0), GREEN
+        {"fitted": _estimate(1)}, SIZE, None, (50.0, 0.0, 150.0, 150.0), GREEN, {"fitted": COAT[None]}
     )
     (folder / "photo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="200" height="150"/>')
     (folder / "page.html").write_text(
@@ -184,6 +195,13 @@ def seen(tmp_path_factory):
 def test_the_browser_skins_as_the_body_model_does(seen):
     expected = load_body()(_estimate().params).vertices[0]
     found = torch.tensor(seen["vertices"]).view(-1, 3)
+    assert (found - expected).norm(dim=-1).max() < 5e-4, "half a millimetre"
+
+
+def test_the_browser_adds_offsets_before_it_poses(seen):
+    params, body = _estimate(1).params, load_body()
+    expected = body(params).vertices[0] + pose_offsets(body, params, torch.from_numpy(COAT)[None])[0]
+    found = torch.tensor(seen["clothed"]).view(-1, 3)
     assert (found - expected).norm(dim=-1).max() < 5e-4, "half a millimetre"
 
 
