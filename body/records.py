@@ -55,6 +55,9 @@ class SurfaceEvidence(TensorRecord):
     """Full-image pixels."""
     confidence: Float[Tensor, "*batch vertices"]
     """In [0, 1]; 0 means "not observed", and the pixels are then meaningless."""
+    metric: Float[Tensor, "*batch vertices 2 2"] | None = None
+    """Symmetric; a vertex at pixel x counts as ``|metric (x - target)|`` away, so that what is known across an outline
+    and not along it pulls across it. The plain distance if not given."""
 
 
 @dataclass(frozen=True)

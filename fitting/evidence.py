@@ -115,10 +115,18 @@ def make_evidence(
     offset = _from_middle(detections.keypoints[:, columns], confidence, init, scale)
     seen = None
     if surface is not None:
-        finite = torch.isfinite(surface.targets).all(-1) & torch.isfinite(surface.confidence)
-        weight = torch.where(finite, surface.confidence, 0.0).clamp(0.0, 1.0)
-        seen = SeenSurface(_from_middle(surface.targets, weight, init, scale), weight)
+        seen = _seen_surface(surface, init, scale)
     return Evidence(offset, confidence, init.camera.focal * scale, _centred(detections, columns), seen), scale
+
+
+def _seen_surface(surface: SurfaceEvidence, init: BodyEstimate, scale: Tensor) -> SeenSurface:
+    finite = torch.isfinite(surface.targets).all(-1) & torch.isfinite(surface.confidence)
+    metric = surface.metric
+    if metric is not None:
+        finite = finite & torch.isfinite(metric).flatten(-2).all(-1)
+        metric = torch.where(finite[..., None, None], metric, 0.0).permute(0, 2, 3, 1).contiguous()
+    weight = torch.where(finite, surface.confidence, 0.0).clamp(0.0, 1.0)
+    return SeenSurface(_from_middle(surface.targets, weight, init, scale), weight, metric)
 
 
 def _from_middle(pixels: Tensor, confidence: Tensor, init: BodyEstimate, scale: Tensor) -> Tensor:

@@ -33,6 +33,11 @@ class SeenSurface(NamedTuple):
 
     observed: Float[Tensor, "batch 2 vertices"]
     confidence: Float[Tensor, "batch vertices"]
+    metric: Float[Tensor, "batch 2 2 vertices"] | None = None
+
+    def take(self, rows: Tensor) -> "SeenSurface":
+        """Keep only some rows."""
+        return SeenSurface(*(None if value is None else value[rows] for value in self))
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Evidence:
     def take(self, rows: Tensor) -> "Evidence":
         """Keep only some rows."""
         centred = None if self.centred is None else Centred(*(value[rows] for value in self.centred))
-        surface = None if self.surface is None else SeenSurface(*(value[rows] for value in self.surface))
+        surface = None if self.surface is None else self.surface.take(rows)
         return Evidence(self.observed[rows], self.confidence[rows], self.focal[rows], centred, surface)
 
 
@@ -195,7 +200,7 @@ class BodyProblem:
         placed = place(tables, state)
         weight = self.tables.stage.surface * surface.confidence
         scale = self.tables.stage.surface_scale
-        seen = reprojection_lines(placed.points, surface.observed, weight, self.evidence.focal, scale)
+        seen = reprojection_lines(placed.points, surface.observed, weight, self.evidence.focal, scale, surface.metric)
         behind = ((placed.points[:, 2] < MIN_DEPTH) & (weight > 0)).any(-1)
         energy = torch.where(behind, torch.inf, seen.energy)
         return energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors)

@@ -46,6 +46,7 @@ def reprojection_lines(
     confidence: Float[Tensor, "batch landmarks"],
     focal: Float[Tensor, "batch"],
     scale: float,
+    metric: Float[Tensor, "batch 2 2 landmarks"] | None = None,
 ) -> Lines:
     """Linearise `reprojection`.
 
@@ -60,15 +61,21 @@ def reprojection_lines(
         confidence: 0 where nothing was observed.
         focal: Pixels.
         scale: Geman-McClure scale, pixels.
+        metric: Multiplies the differences in x and y before anything else; see `body.SurfaceEvidence`.
     """
     inverse = points[:, 2:].clamp_min(1e-3).reciprocal()
     slope = points[:, :2] * inverse
     gain = focal[:, None, None] * inverse
     error = focal[:, None, None] * slope - observed
+    if metric is not None:
+        error = (metric * error[:, None]).sum(2)
     square = error.square()
     weight = scale**2 / (scale**2 + square)
     energy = (confidence.square()[:, None] * weight * square).sum((1, 2))
     weight = weight * (2.0**0.5 * confidence[:, None])
+    if metric is not None:
+        flat = (weight[:, :, None] * gain[:, None] * metric).transpose(1, 2)
+        return Lines(energy, weight * error, torch.cat([flat, -(flat * slope[:, :, None]).sum(1, keepdim=True)], dim=1))
     pull = weight * gain
     zero = torch.zeros_like(pull[:, 0])
     covectors = torch.stack([pull[:, 0], zero, zero, pull[:, 1]], dim=1).unflatten(1, (2, 2))

@@ -48,19 +48,31 @@ def surface_evidence(
     spread = predicted.log_spread[people, row, column].exp()
     share = drawn.fragments.barycentrics[people, row, column]
     precision = share / spread.square()[:, None]
-    values = torch.cat([offset, spread[:, None], torch.ones_like(spread[:, None])], -1)
+    uneven = torch.zeros_like(predicted.offset) if predicted.uneven is None else predicted.uneven
+    values = torch.cat([offset, spread[:, None], uneven[people, :, row, column], torch.ones_like(spread[:, None])], -1)
     weighted = (precision[..., None] * values[:, None]).flatten(0, 1)
     weighted = torch.cat([weighted, share.reshape(-1, 1)], -1)
-    total = weighted.new_zeros(len(drawn.vertices) * count, 5).index_add(0, place, weighted)
-    total = total.view(-1, count, 5)
-    mean = total[..., :3] / total[..., 3:4].clamp_min(1e-9)
+    total = weighted.new_zeros(len(drawn.vertices) * count, 7).index_add(0, place, weighted)
+    total = total.view(-1, count, 7)
+    mean = total[..., :5] / total[..., 5:6].clamp_min(1e-9)
     vertices = drawn.vertices[:, list(points.vertices)]
     pixels = project(vertices, drawn.camera)
-    seen = (total[..., 4] >= _PIXELS) & _shown(vertices[..., 2], pixels, drawn, size)
+    seen = (total[..., 6] >= _PIXELS) & _shown(vertices[..., 2], pixels, drawn, size)
     targets = (pixels + mean[..., :2]) / size - 0.5
     targets = crop.center[:, None] + targets * crop.side[:, None, None]
-    confidence = torch.where(seen, (SURE / mean[..., 2].clamp_min(1e-6)).clamp_max(1.0), 0.0)
-    return SurfaceEvidence(points.vertices, torch.where(seen[..., None], targets, 0.0), confidence)
+    least, metric = _directed(mean[..., 2], mean[..., 3:])
+    confidence = torch.where(seen, least, 0.0)
+    return SurfaceEvidence(points.vertices, torch.where(seen[..., None], targets, 0.0), confidence, metric)
+
+
+def _directed(spread: Tensor, uneven: Tensor) -> tuple[Tensor, Tensor]:
+    """Confidence in the direction that is known best, and the metric that shortens distances along the other."""
+    more = uneven.norm(dim=-1).exp()
+    best, worst = ((SURE / wide.clamp_min(1e-6)).clamp_max(1.0) for wide in (spread / more, spread * more))
+    angle = 0.5 * torch.atan2(uneven[..., 1], uneven[..., 0])
+    along = torch.stack([torch.cos(angle), torch.sin(angle)], -1)
+    lost = (1.0 - worst / best)[..., None, None]
+    return best, torch.eye(2).to(along) - lost * along[..., :, None] * along[..., None, :]
 
 
 def _shown(depth: Tensor, pixels: Tensor, drawn: Drawn, size: int) -> Bool[Tensor, "people points"]:

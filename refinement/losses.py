@@ -1,5 +1,6 @@
 """What the displacement network is taught by."""
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -15,6 +16,8 @@ def laplace_loss(
 ) -> Float[Tensor, ""]:
     """Mean negative log-likelihood of a Laplace distribution in the plane: ``|error| / b + 2 log b``.
 
+    Where the spread depends on direction, ``|S^-1 error| + log det S`` with ``S = exp((log b) I + ((p, q), (q, -p)))``.
+
     Args:
         predicted: By the network.
         truth: Crop pixels; any number where the weight is 0.
@@ -22,11 +25,23 @@ def laplace_loss(
         balance: Power of the spread that pixels weigh by. At 0, what the network is unsure of hardly teaches it
             anything and stays unsure (Seitzer et al. 2022, eq. 5: their beta); at 1, all errors pull alike.
     """
-    error = (predicted.offset - truth).square().sum(1).add(1e-4).sqrt()
+    error = predicted.offset - truth
+    if predicted.uneven is not None:
+        error = _evened(error, predicted.uneven)
+    error = error.square().sum(1).add(1e-4).sqrt()
     loss = error * (-predicted.log_spread).exp() + 2.0 * predicted.log_spread
     if balance:
         loss = loss * (balance * predicted.log_spread.detach()).exp()
     return (weight * loss).sum() / weight.sum().clamp_min(1.0)
+
+
+def _evened(error: Tensor, uneven: Tensor) -> Tensor:
+    """Errors times ``exp(-((p, q), (q, -p)))``: longer where the network was sure, shorter where it was not."""
+    x, y = error.unbind(1)
+    p, q = uneven.unbind(1)
+    size = (p.square() + q.square() + 1e-8).sqrt()
+    plain, turned = torch.cosh(size), torch.sinh(size) / size
+    return torch.stack([plain * x - turned * (p * x + q * y), plain * y - turned * (q * x - p * y)], 1)
 
 
 def endpoint_error(

@@ -14,6 +14,8 @@ _UNIT = 4.0
 """Pixels that an output of 1 means."""
 _LOG_SPREAD = (-2.0, 4.0)
 """Range of the logarithm of the predicted spread."""
+_MOST_UNEVEN = 1.5
+"""Limit of what direction adds to it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Displacement(TensorRecord):
     """From where the estimate's surface point is drawn to where the photo shows it, (x, y)."""
     log_spread: Float[Tensor, "people size size"]
     """Logarithm of the scale b of a Laplace distribution around it, exp(-|error| / b), in pixels."""
+    uneven: Float[Tensor, "people 2 size size"] | None = None
+    """(p, q): in direction a the logarithm is ``log_spread + p cos 2a + q sin 2a``, for outlines tell little of where a
+    point lies along them. The same in all directions if not given."""
 
 
 class _Block(nn.Module):
@@ -77,7 +82,7 @@ class DisplacementNet(nn.Module):
             nn.Sequential(_narrow(wide + width, width, 1, 1), _Block(width))
             for wide, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
-        self.head = nn.Conv2d(widths[0], 3, 3, padding=1)
+        self.head = nn.Conv2d(widths[0], 5, 3, padding=1)
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.zero_()
@@ -104,7 +109,8 @@ class DisplacementNet(nn.Module):
     def read(self, features: Float[Tensor, "people width half half"]) -> Displacement:
         """The displacement that features stand for."""
         found = interpolate(self.head(features).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
-        return Displacement(_UNIT * found[:, :2], (found[:, 2] + 1.0).clamp(*_LOG_SPREAD))
+        uneven = _MOST_UNEVEN * torch.tanh(found[:, 3:] / _MOST_UNEVEN)
+        return Displacement(_UNIT * found[:, :2], (found[:, 2] + 1.0).clamp(*_LOG_SPREAD), uneven)
 
 
 class SurfaceHead(nn.Module):

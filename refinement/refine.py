@@ -129,7 +129,10 @@ def predict_displacement(
     people = len(inputs)
     straight, mirrored = both[:people], both[people:].map(lambda one: one.flip(-1))
     back = mirrored.offset * mirrored.offset.new_tensor([-1.0, 1.0])[:, None, None]
-    return Displacement((straight.offset + back) / 2.0, (straight.log_spread + mirrored.log_spread) / 2.0)
+    spread, uneven = (straight.log_spread + mirrored.log_spread) / 2.0, None
+    if straight.uneven is not None and mirrored.uneven is not None:
+        uneven = (straight.uneven + mirrored.uneven * mirrored.offset.new_tensor([1.0, -1.0])[:, None, None]) / 2.0
+    return Displacement((straight.offset + back) / 2.0, spread, uneven)
 
 
 def gather_evidence(body: Body, look: Look, predicted: Displacement, weighted: bool = True) -> SurfaceEvidence:
@@ -142,8 +145,9 @@ def gather_evidence(body: Body, look: Look, predicted: Displacement, weighted: b
         weighted: Whether confidence follows the predicted spread; else every seen point counts alike.
     """
     found = surface_evidence(body, spread_points(body), look.drawn, look.crop, predicted, look.inside)
-    confidence = found.confidence if weighted else (found.confidence > 0).to(found.confidence.dtype)
-    return replace(found, confidence=confidence * look.seen[:, None])
+    if not weighted:
+        found = replace(found, confidence=(found.confidence > 0).to(found.confidence.dtype), metric=None)
+    return replace(found, confidence=found.confidence * look.seen[:, None])
 
 
 def _mask(look: Look) -> Tensor:

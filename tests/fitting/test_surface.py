@@ -29,8 +29,15 @@ def body():
     return stick_body().to(torch.float64)
 
 
-@pytest.fixture(scope="module")
-def problem(body):
+def metric_of(count):
+    """Distances along some direction of each vertex count a third."""
+    angle = torch.linspace(0.0, 3.0, ROWS * count, dtype=torch.float64).view(ROWS, count)
+    along = torch.stack([angle.cos(), angle.sin()], -1)
+    return torch.eye(2, dtype=torch.float64) - (2.0 / 3.0) * along[..., :, None] * along[..., None, :]
+
+
+@pytest.fixture(scope="module", params=["plain", "directed"])
+def problem(body, request):
     vertices = tuple(range(0, len(body.template), 3))
     kinematics = KeypointKinematics(body, ("left_knee",)), KeypointKinematics(body, (), vertices)
     free = tuple(range(24))
@@ -39,7 +46,8 @@ def problem(body):
     points = body(random_params(ROWS, seed=5, dtype=torch.float64)).vertices[:, list(vertices)]
     confidence = torch.rand(ROWS, len(vertices), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     confidence[:, 2] = 0.0
-    surface = SeenSurface((300.0 * points[..., :2] / points[..., 2:]).mT, confidence)
+    metric = metric_of(len(vertices)).permute(0, 2, 3, 1) if request.param == "directed" else None
+    surface = SeenSurface((300.0 * points[..., :2] / points[..., 2:]).mT, confidence, metric)
     nothing = torch.zeros(ROWS, 2, 1, dtype=torch.float64)
     focal = torch.full((ROWS,), 300.0, dtype=torch.float64)
     evidence = Evidence(nothing, nothing[:, 0], focal, None, surface)
@@ -57,7 +65,10 @@ def test_the_term_is_the_robust_distance_of_the_vertices(body, problem):
     surface = problem.evidence.surface
     points = body(params).vertices[:, ::3]
     projected = 300.0 * points[..., :2] / points[..., 2:]
-    expected = reprojection(projected, surface.observed.mT, 0.7 * surface.confidence, 15.0)
+    apart = projected - surface.observed.mT
+    if surface.metric is not None:
+        apart = torch.einsum("brav,bva->bvr", surface.metric, apart)
+    expected = reprojection(apart, torch.zeros_like(apart), 0.7 * surface.confidence, 15.0)
     torch.testing.assert_close(problem.evaluate(pack(params)).energy, expected)
 
 
@@ -87,6 +98,25 @@ def test_seen_vertices_turn_what_no_keypoint_sees():
         return (project(body(found.estimate.params).vertices, truth.camera) - surface.targets).norm(dim=-1).mean()
 
     assert error(dense) < 0.5 * error(plain)
+
+
+def test_what_is_known_in_one_direction_alone_pulls_in_that_direction_alone():
+    body = stick_body()
+    truth = estimate_of(random_params(1, seed=2), body)
+    surface = seen_vertices(body, truth, tuple(range(len(body.template))))
+    beside = surface.targets + torch.tensor([30.0, 0.0])
+    upright = torch.tensor([[0.0, 0.0], [0.0, 1.0]]).expand(1, len(surface.vertices), 2, 2)
+    config = FitConfig(stages=(StageConfig(landmarks=0.0, surface=5.0, surface_scale=100.0, start_prior=3.0),))
+    blind, pulled = (
+        fit(body, see(body, truth), truth, config, replace(surface, targets=beside, metric=metric))
+        for metric in (upright, torch.eye(2).expand_as(upright))
+    )
+
+    def moved(found):
+        apart = project(body(found.estimate.params).vertices, truth.camera) - surface.targets
+        return apart[..., 0].abs().mean()
+
+    assert moved(blind) < 0.2 * moved(pulled)
 
 
 def test_vertices_that_were_not_seen_change_nothing():

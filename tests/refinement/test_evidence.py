@@ -1,5 +1,7 @@
 """From displacements to targets: an exact displacement gives the exact place of every visible point."""
 
+from dataclasses import replace
+
 import torch
 from refinement_scenes import BODY, disturbed, draw, look, photograph, standing
 
@@ -56,6 +58,18 @@ def test_confidence_falls_with_the_predicted_spread_unless_told_otherwise():
     shown = sure.confidence > 0
     assert (sure.confidence[shown] == 1).all() and (alike.confidence == sure.confidence).all()
     torch.testing.assert_close(unsure.confidence[shown], torch.full((int(shown.sum()),), 2.718281828**-1.5))
+
+
+def test_uneven_spread_becomes_a_metric_that_counts_less_along_the_unsure_direction():
+    seen = look(TRUTH, PHOTO)
+    told = exact(TRUTH, seen, 1.0)
+    uneven = torch.zeros_like(told.offset)
+    uneven[:, 0] = 0.5  # unsure in x, sure in y
+    found = gather_evidence(BODY, seen, replace(told, uneven=uneven))
+    shown = found.confidence > 0
+    expected = torch.tensor([[2.718281828**-1.0, 0.0], [0.0, 1.0]])
+    torch.testing.assert_close(found.metric[shown], expected.expand(int(shown.sum()), 2, 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.confidence[shown], torch.full((int(shown.sum()),), 2.718281828**-0.5))
 
 
 def test_a_batch_gives_what_its_people_give_alone():

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -54,6 +56,24 @@ def test_with_full_balance_unsure_pixels_pull_as_much_as_sure_ones():
         pulls[balance] = pull[0, 0, 0]
     torch.testing.assert_close(pulls[1.0][0], pulls[1.0][1])
     torch.testing.assert_close(pulls[0.0][0] / pulls[0.0][1], torch.tensor(3.0).exp())
+
+
+def test_errors_cost_less_along_the_direction_that_is_said_to_be_unsure():
+    truth, spread = torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2)
+    weight = torch.ones_like(spread)
+    diagonal = torch.zeros(1, 2, 2, 2)
+    diagonal[:, 1] = 0.8  # unsure at 45 degrees: to the right and down
+    along, across, plain = (
+        float(
+            laplace_loss(
+                Displacement(3.0 * torch.tensor(way).view(1, 2, 1, 1).expand(1, 2, 2, 2), spread, uneven), truth, weight
+            )
+        )
+        for way, uneven in (((1.0, 1.0), diagonal), ((1.0, -1.0), diagonal), ((1.0, 1.0), None))
+    )
+    length = 3.0 * 2.0**0.5
+    assert along == pytest.approx(length * math.exp(-0.8), rel=1e-3)
+    assert across == pytest.approx(length * math.exp(0.8), rel=1e-3) and plain == pytest.approx(length, rel=1e-3)
 
 
 def test_pixels_without_weight_teach_nothing():
