@@ -37,7 +37,8 @@ class SeenSurface(NamedTuple):
 
     def take(self, rows: Tensor) -> "SeenSurface":
         """Keep only some rows."""
-        return SeenSurface(*(None if value is None else value[rows] for value in self))
+        metric = None if self.metric is None else self.metric[rows]
+        return SeenSurface(self.observed[rows], self.confidence[rows], metric)
 
 
 @dataclass(frozen=True)
