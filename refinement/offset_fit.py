@@ -34,7 +34,7 @@ class OffsetConfig:
     outwards: float = 0.15
     """Metres from the body's outline beyond which the silhouette shows something else; less where `limits` say so."""
     inwards: float = 0.03
-    """Metres by which the silhouette may lie inside the body."""
+    """Metres by which the silhouette may lie inside the body; less at thin limbs."""
     dense: float = 0.0
     """Weight of dense surface evidence, if given, beside the outline's."""
     least_overlap: float = 0.55
@@ -126,11 +126,15 @@ def outline_rows(
     normals, pixel = outline_normals(outline, points, scene.camera)
     along = (normals[:, None] * scene.along[person, corners]).sum(-1)
     share = outline.barycentrics * along
-    limits = torch.from_numpy(scene.space.limits).to(points)[corners].amin(-1)
+    limits, shrink, bare = (
+        torch.from_numpy(values).to(points)[corners]
+        for values in (scene.space.limits, scene.space.shrink.clip(max=config.inwards), scene.space.bare)
+    )
     now = (share * field[person, corners]).sum(-1)
     target = now + outline.distance * pixel
-    bare = torch.from_numpy(scene.space.bare).to(points)[corners].amax(-1) > 0
-    used = outline.seen & ~bare & (share.sum(-1) > _ALONG) & (target < limits) & (target > -config.inwards)
+    bare = bare.amax(-1) > 0
+    used = outline.seen & ~bare & (share.sum(-1) > _ALONG)
+    used &= (target < limits.amin(-1)) & (target > -shrink.amax(-1))
     total, found = (torch.bincount(outline.person[w], minlength=len(field)) for w in (~bare, used))
     rows = []
     for number in range(len(field)):
@@ -174,4 +178,4 @@ def solve(space: OffsetSpace, rows: Rows, config: OffsetConfig) -> Float[np.ndar
         # Only the second pass doubts: seen from the bare body, hair would be an outlier.
         robust = (1.0 + ((matrix @ values - rows.target) / config.scale) ** 2) ** -2
     field = space.spread @ values.astype(np.float32)
-    return np.clip(field, -np.minimum(config.inwards, space.limits), space.limits)
+    return np.clip(field, -space.shrink.clip(max=config.inwards), space.limits)

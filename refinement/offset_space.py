@@ -32,6 +32,10 @@ _FACE = 0.06
 """Metres around eyes, nose and mouth that are face."""
 _BODY, _HEAD, _FOOT, _BARE = 0.08, 0.15, 0.04, 0.01
 """Largest offsets in metres: clothes, hair and hats, shoes, hands and face."""
+_SHRINK, _THIN_SHRINK = 0.03, 0.01
+"""Metres by which a wrong shape may be taken in, at trunk and thighs and at what is thin."""
+_THIN = ("neck", "head", "elbow", "wrist", "hand", "knee", "ankle", "foot")
+"""Joints that move forearms, shins and what else is thin."""
 _SMALLEST = 1e-6
 """Square metres that a vertex stands for at least; thin triangles are no reason for infinite roughness."""
 
@@ -48,6 +52,8 @@ class OffsetSpace:
     """Quadratic form of the field at the nodes: integral of (Laplacian s)^2 + (s / REACH^2)^2, without a unit."""
     limits: Float[np.ndarray, "vertices"]
     """Largest offset, metres."""
+    shrink: Float[np.ndarray, "vertices"]
+    """Largest offset inwards, metres."""
     bare: Float[np.ndarray, "vertices"]
     """1 at hands and face, which wear nothing; else 0."""
 
@@ -90,7 +96,9 @@ def _offset_space(key: _Identity, nodes: int) -> OffsetSpace:
     roughness = np.linalg.inv(answers[chosen])
     roughness = (roughness + roughness.T) / 2.0
     spread = (answers @ roughness).astype(np.float32)
-    return OffsetSpace(_directions(body, laplacian, area), spread, roughness, _limits(body, bare), bare)
+    limits = _limits(body, bare)
+    shrink = np.minimum(limits, _SHRINK + (_THIN_SHRINK - _SHRINK) * _share(body, *_THIN))
+    return OffsetSpace(_directions(body, laplacian, area), spread, roughness, limits, shrink, bare)
 
 
 def cotangent_laplacian(
