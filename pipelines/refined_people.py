@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, max_pool2d
 
 from body import Image
+from detection import MediapipeDetector
 from fitting import Status
 from pipelines.refine import Refined, Refiner
 from pipelines.texture_file import Wearers
@@ -19,6 +20,8 @@ from refinement import Photo
 if TYPE_CHECKING:
     from pipelines.people import People
 
+_INSIDE = 0.3
+"""Probability from which a keypoint lies on the person."""
 STRONGEST = 10.0
 """Crop pixels (of 128) of displacement that get the strongest colour."""
 
@@ -42,6 +45,29 @@ def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wea
     status = people.fitted.status
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
     return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
+
+
+def with_silhouettes(detector: MediapipeDetector, image: Image, people: "People") -> "People":
+    """Add what the embedded detector sees of people whose keypoints came without silhouettes.
+
+    It looks into their boxes. What it sees is somebody else's, and counts as nothing, where it leaves out half of the
+    keypoints that were seen.
+    """
+    seen = people.detections
+    if seen.silhouettes is not None or len(people) == 0:
+        return people
+    found = detector.in_boxes(image, seen.boxes.cpu())
+    assert found.silhouettes is not None and found.silhouette_boxes is not None
+    low, high = found.silhouette_boxes[:, None, :2], found.silhouette_boxes[:, None, 2:]
+    grid = 2.0 * (seen.keypoints.cpu() - low) / (high - low).clamp_min(1.0) - 1.0
+    near = max_pool2d(found.silhouettes[:, None], 5, 1, 2)
+    inside = grid_sample(near, grid[:, None], align_corners=False)[:, 0, 0] > _INSIDE
+    sure = (seen.confidence.cpu() > 0).float()
+    agreed = (inside * sure).sum(-1) >= 0.5 * sure.sum(-1).clamp_min(1.0)
+    silhouettes = found.silhouettes * agreed[:, None, None]
+    place = seen.boxes.device
+    shown = replace(seen, silhouettes=silhouettes.to(place), silhouette_boxes=found.silhouette_boxes.to(place))
+    return replace(people, detections=shown)
 
 
 def photo_of(image: Image, people: "People") -> Photo:

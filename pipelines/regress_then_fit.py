@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from body import Body, Image, load_body
-from detection import DetectionReport, Detector
+from detection import DetectionReport, Detector, MediapipeDetector
 from pipelines.clothed import Dresser
 from pipelines.command_line import parse
 from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
 from pipelines.people import People
 from pipelines.refine import Refiner
-from pipelines.refined_people import refine_people
+from pipelines.refined_people import refine_people, with_silhouettes
 from pipelines.regression import choose_regressor, fit_after
 from pipelines.run_config import RunConfig, StagesConfig
 from pipelines.texture_file import Wearers, load_texture
@@ -53,6 +53,11 @@ class Stages:
         return Refiner(self.body)
 
     @cached_property
+    def segmenter(self) -> MediapipeDetector:
+        """Boxes -> silhouettes, for evidence that comes without."""
+        return MediapipeDetector()
+
+    @cached_property
     def wearers(self) -> Wearers | None:
         """Who wears a texture that `fitloop texture` made."""
         if self.config.texture is None:
@@ -84,7 +89,7 @@ class Stages:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
         if not self.config.refine:
             return people
-        refined = refine_people(self.refiner, image, people, self.wearers)
+        refined = refine_people(self.refiner, image, with_silhouettes(self.segmenter, image, people), self.wearers)
         return self.dresser(image, refined) if self.config.offsets else refined
 
 

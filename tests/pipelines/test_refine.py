@@ -10,11 +10,12 @@ from refinement_scenes import BODY, SIZE, disturbed, draw, look, photograph, sta
 
 import pipelines.refine as stage
 from body import Image
+from detection import MediapipeDetector
 from fitting import Fit, Status
 from geometry import camera_of, project
 from pipelines.people import People
 from pipelines.refine import RefineConfig, Refiner, withhold
-from pipelines.refined_people import draw_flow, refine_people
+from pipelines.refined_people import draw_flow, refine_people, with_silhouettes
 from pipelines.run_config import StagesConfig
 from refinement import Displacement, DisplacementNet, Reason, predict_displacement
 from refinement.network import NetworkConfig
@@ -135,6 +136,25 @@ def test_the_results_file_tells_verdict_and_both_bodies(told):
     assert [name for name, _ in people.stages()] == ["regressed", "fitted", "refined"]
     flow = draw_flow(image.pixels, 1.0, people.refined)
     assert flow.shape == image.pixels.shape and flow.std() > 10
+
+
+def test_people_without_silhouettes_get_those_of_the_detector_unless_they_are_somebody_else_s():
+    class Segmenter(MediapipeDetector):
+        def __init__(self, rows):
+            self.rows = rows
+
+        def in_boxes(self, image, boxes):
+            seen = see(BODY, TRUTH)
+            return replace(
+                seen, silhouettes=PHOTO.silhouettes[self.rows], silhouette_boxes=PHOTO.silhouette_boxes[self.rows]
+            )
+
+    image = Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), "both.png")
+    people = People("both.png", BODY, see(BODY, TRUTH), TRUTH, None)
+    right, mixed = (with_silhouettes(Segmenter(rows), image, people) for rows in ([0, 1], [0, 0]))
+    torch.testing.assert_close(right.detections.silhouettes, PHOTO.silhouettes)
+    assert mixed.detections.silhouettes[0].any() and not mixed.detections.silhouettes[1].any()
+    assert with_silhouettes(Segmenter([1, 0]), image, right) is right
 
 
 def test_refining_needs_a_fit():
