@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from body import Body, Image, load_body
-from detection import DetectionReport, Detector, MediapipeDetector
-from pipelines.clothed import Dresser
+from detection import DetectionReport, Detector
 from pipelines.command_line import parse
 from pipelines.crowd import fit_together
 from pipelines.evidence import choose_detector
 from pipelines.people import People
-from pipelines.refine import Refiner
-from pipelines.refined_people import refine_people, with_silhouettes
+from pipelines.refinement_stage import RefinementStage
 from pipelines.regression import choose_regressor, fit_after
 from pipelines.run_config import RunConfig, StagesConfig
-from pipelines.texture_file import Wearers, load_texture
 from regressor import Regressor
 
 
@@ -48,26 +45,9 @@ class Stages:
         return choose_regressor(self.config, self.body)
 
     @cached_property
-    def refiner(self) -> Refiner:
-        """Fitted bodies -> bodies that agree with the pixels."""
-        return Refiner(self.body)
-
-    @cached_property
-    def segmenter(self) -> MediapipeDetector:
-        """Boxes -> silhouettes, for evidence that comes without."""
-        return MediapipeDetector()
-
-    @cached_property
-    def wearers(self) -> Wearers | None:
-        """Who wears a texture that `fitloop texture` made."""
-        if self.config.texture is None:
-            return None
-        return Wearers(load_texture(self.config.texture, self.body), self.config.texture_people)
-
-    @cached_property
-    def dresser(self) -> Dresser:
-        """Refined bodies -> the same with hair and clothes."""
-        return Dresser(self.body)
+    def refinement(self) -> RefinementStage:
+        """Fitted bodies -> bodies that agree with the photo's pixels."""
+        return RefinementStage(self.body, self.config)
 
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""
@@ -87,10 +67,7 @@ class Stages:
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
-        if not self.config.refine:
-            return people
-        refined = refine_people(self.refiner, image, with_silhouettes(self.segmenter, image, people), self.wearers)
-        return self.dresser(image, refined) if self.config.offsets else refined
+        return self.refinement(image, people) if self.config.refine else people
 
 
 def predict(image: Image, stages: Stages = Stages()) -> People:
