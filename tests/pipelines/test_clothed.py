@@ -102,12 +102,13 @@ def test_pictures_and_page_show_the_clothed_body(people, tmp_path):
 
 
 def test_stages_clothe_only_when_asked(monkeypatch):
-    import pipelines.regress_then_fit as job
+    import pipelines.refinement_stage as stage
 
-    monkeypatch.setattr(job, "refine_people", lambda refiner, image, people, *more: people)
+    monkeypatch.setattr(stage, "refine_people", lambda refiner, image, people, *more: people)
+    monkeypatch.setattr(stage, "with_silhouettes", lambda detector, image, people: people)
     for offsets in (False, True):
         stages = Stages(StagesConfig(refine=True, offsets=offsets))
-        stages.__dict__.update(body=BODY, refiner=None)
+        stages.__dict__.update(body=BODY)
         assert (stages.refine(IMAGE, refined_people()).offsets is not None) == offsets
     with pytest.raises(ValueError, match="add --refine"):
         StagesConfig(offsets=True)
