@@ -14,6 +14,7 @@ from refinement_scenes import BODY, SIZE, standing
 from body import BodyEstimate, Detections
 from detection import MediapipeDetector
 from geometry import project, rotvec_to_rotmat
+from pipelines import texture_page
 from pipelines.run_config import StagesConfig, photo_and_person
 from pipelines.texture import main
 from pipelines.texture_file import PersonTexture, Wearers, load_texture
@@ -74,7 +75,10 @@ class Run:
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
+    """Two photos; the pictures and the page's body, which take longest, are left to the test that looks at them."""
+    monkeypatch.setattr(texture_page, "contact_sheet", lambda body, texture: np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr(texture_page, "viewer_body", lambda body: "")
     made = Run(tmp_path)
     made.add("front.png", turned(0.0))
     made.add("trip/back.png", turned(180.0))
@@ -95,9 +99,10 @@ def test_two_sides_of_a_body_are_recovered(run, capsys):
     assert "seen in 2 photos" in capsys.readouterr().out
 
 
-def test_everything_an_animator_wants_is_written(run):
+def test_everything_an_animator_wants_is_written(run, monkeypatch):
     import trimesh
 
+    monkeypatch.undo()
     assert run.texture("--no-masks") == 0
     assert {path.name for path in run.person.iterdir()} == {"texture.npz", "body.glb", "contact.png", "index.html"}
     (mesh,) = trimesh.load_scene(run.person / "body.glb", process=False).geometry.values()
