@@ -1,7 +1,7 @@
 """Smooth fields of motion along the normals of a body: what hair and clothes may add to it.
 
 A field s gives every vertex a distance along a fixed direction of the rest pose, so that clothes follow the limbs:
-v = W(T + s n), the SMPL+D of Alldieck et al. 2018 (eq. 1), with one number per vertex instead of three. Its roughness
+v = W(T + s n), the SMPL+D of Alldieck et al. 2018, with one number per vertex instead of three. Its roughness
 is the integral of the squared Laplacian over the surface, plus a small term of its magnitude. Only fields that are the
 smoothest ones through a few hundred fixed vertices are considered; they are found once per body by one sparse
 factorisation.
