@@ -45,9 +45,12 @@ def forward_kinematics(
     return torch.stack(world, dim=-3), torch.stack(place, dim=-2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Body:
-    """A linear-blend-skinned body in SMPL's form (Loper et al. 2015, eq. 2 to 12)."""
+    """A linear-blend-skinned body in SMPL's form (Loper et al. 2015, eq. 2 to 12).
+
+    A body is equal to itself alone, so that what is prepared for it can be remembered by it.
+    """
 
     name: str
     """Parameters, fits and checkpoints carry it; bodies of different names do not mix."""

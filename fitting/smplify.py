@@ -247,24 +247,11 @@ def _orthonormal(rotations: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
 
 
-class _Identity:
-    """A body as a cache key: by identity, because tensors have no equality of their own."""
-
-    def __init__(self, body: Body) -> None:
-        self.body = body
-
-    def __hash__(self) -> int:
-        return id(self.body)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.body is other.body
-
-
 def fitter_of(body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...] = ()) -> Fitter:
     """The prepared fitter; prepared once and kept for the few used last."""
-    return _cached(_Identity(body), convention, config, vertices)
+    return _cached(body, convention, config, vertices)
 
 
 @lru_cache(maxsize=8)
-def _cached(key: _Identity, convention: str, config: FitConfig, vertices: tuple[int, ...]) -> Fitter:
-    return Fitter(key.body, convention, config, vertices)
+def _cached(body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...]) -> Fitter:
+    return Fitter(body, convention, config, vertices)

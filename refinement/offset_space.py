@@ -58,19 +58,6 @@ class OffsetSpace:
     """1 at hands and face, which wear nothing; else 0."""
 
 
-class _Identity:
-    """A body as a cache key: by identity, because tensors have no equality of their own."""
-
-    def __init__(self, body: Body) -> None:
-        self.body = body
-
-    def __hash__(self) -> int:
-        return id(self.body)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.body is other.body
-
-
 def offset_space(body: Body, nodes: int = NODES) -> OffsetSpace:
     """Prepare a body for offsets; about two seconds at the first call for a body, then remembered.
 
@@ -78,12 +65,11 @@ def offset_space(body: Body, nodes: int = NODES) -> OffsetSpace:
         body: A closed surface with faces; any number of pieces.
         nodes: Vertices that steer the field.
     """
-    return _offset_space(_Identity(body), min(nodes, len(body.template)))
+    return _offset_space(body, min(nodes, len(body.template)))
 
 
 @lru_cache(maxsize=2)
-def _offset_space(key: _Identity, nodes: int) -> OffsetSpace:
-    body = key.body
+def _offset_space(body: Body, nodes: int) -> OffsetSpace:
     bare = _bare(body)
     laplacian, area = cotangent_laplacian(body.template.double().cpu().numpy(), body.faces.cpu().numpy())
     magnitude = area / REACH**4 * (1.0 + _STIFF * bare)

@@ -29,25 +29,12 @@ def spread_points(body: Body, count: int = NUM_POINTS) -> SurfacePoints:
         body: The body model.
         count: How many; at most the body's number of vertices.
     """
-    return _spread(_Identity(body), min(count, len(body.template)))
-
-
-class _Identity:
-    """A body as a cache key: by identity, because tensors have no equality of their own."""
-
-    def __init__(self, body: Body) -> None:
-        self.body = body
-
-    def __hash__(self) -> int:
-        return id(self.body)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and self.body is other.body
+    return _spread(body, min(count, len(body.template)))
 
 
 @lru_cache(maxsize=4)
-def _spread(key: _Identity, count: int) -> SurfacePoints:
-    template: Float[Tensor, "body_vertices 3"] = key.body.template
+def _spread(body: Body, count: int) -> SurfacePoints:
+    template: Float[Tensor, "body_vertices 3"] = body.template
     chosen = [int(template[:, 1].argmax())]
     nearest = (template - template[chosen[0]]).square().sum(-1)
     cell = torch.zeros(len(template), dtype=torch.long, device=template.device)
