@@ -89,7 +89,7 @@ class SpinLoop:
     def _looks_twice(self) -> bool:
         """Whether fits start from a second look, at the photo as it is."""
         if self.config.odd.fit_from_augmented is None:
-            return self.network.encoder in ("keypoints", "proxy")
+            return self.network.encoder == "keypoints"
         return not self.config.odd.fit_from_augmented
 
     def step(self, model: nn.Module, rows: Int[Tensor, "people"], samples: Samples, drawn: Drawn) -> Tensor:

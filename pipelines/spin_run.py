@@ -21,7 +21,7 @@ from pipelines.spin_report import Epoch
 from pipelines.spin_samples import Crowd, Deal, make_crowd, split
 from pipelines.train_state import Average, TrainingState
 from regressor import Weights, load_weights
-from regressor.regressor import ASSETS
+from regressor.regressor import weights_path
 
 LAST, FITS, PROGRESS = "last.pt", "fits", "progress.json"
 
@@ -109,7 +109,7 @@ def load_start(source: str, body: Body) -> Weights:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or belongs to another body.
     """
-    weights = load_weights(ASSETS / f"{source}.safetensors" if source == "keypoints" else Path(source))
+    weights = load_weights(weights_path(source))
     weights.check_body(body)
     return weights
 

@@ -269,7 +269,7 @@ def test_encoders_of_images_say_that_they_need_photos(tmp_path):
     ("encoder", "quirk", "looks"),
     [("keypoints", None, 2), ("keypoints", True, 1), ("resnet18", None, 1), ("resnet18", False, 2)],
 )
-def test_only_encoders_of_images_are_spared_the_second_look_where_nothing_is_said(tmp_path, encoder, quirk, looks):
+def test_encoders_of_pixels_are_spared_the_second_look_where_nothing_is_said(tmp_path, encoder, quirk, looks):
     run = toy_run(tmp_path, quirks=Quirks(fit_from_augmented=quirk))
     seen = people(4, 1, "toy")
     for name in seen.image_names:
