@@ -19,7 +19,7 @@ from benchmarks.refinement import means, write
 from benchmarks.refinement_people import MATCH, Case, Scorer
 from body import Body, BodyEstimate, Image, load_body
 from data.synthetic import SceneConfig, SyntheticPhoto, load_assets, render_person_scene
-from detection import MediapipeDetector
+from detection import MediapipeConfig, MediapipeDetector
 from geometry import Camera
 from geometry.cameras import camera_of
 from pipelines.provenance import commit, hardware, versions
@@ -52,7 +52,7 @@ class Texture:
     """docs/synthetic.md."""
     out: Path
     """Where ``texture.json`` and ``texture.md`` go."""
-    people: int = 40
+    people: int = 24
     photos: int = 4
     """Of each; the last is kept for judging."""
     seed: int = 900
@@ -74,7 +74,11 @@ class Texture:
 
 def albums(body: Body, config: Texture) -> Iterator[list[Case] | None]:
     """Photos of each person as the pipeline sees them; None where it finds too few."""
-    assets, detector, stages = load_assets(config.assets), MediapipeDetector(), Stages()
+    assets, detector, stages = (
+        load_assets(config.assets),
+        MediapipeDetector(MediapipeConfig(threads=config.threads)),
+        Stages(),
+    )
     for person in range(config.people):
         photos = [render_person_scene(assets, (config.seed, person, k), SCENES) for k in range(config.photos)]
         cases = [_case(body, photo, detector, stages) for photo in photos]
