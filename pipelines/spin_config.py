@@ -29,7 +29,7 @@ class Quirks:
     """Nothing but the comparison decides whether a fit is kept."""
     fit_from_augmented: bool | None = None
     """Fits start from what the network says of the augmented view, which is a worse guess than that of the photo as it
-    is but saves a second look. If not given, all encoders that read pixels do so: their second look is a third of a step."""
+    is but saves a second look. If not given, encoders that read pixels do so: that look is a third of a step."""
 
 
 SPIN_QUIRKS = Quirks(True, True, True, True, True, True, True, True)
