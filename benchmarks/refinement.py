@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 import tyro
+from jaxtyping import Float
+from torch import Tensor
 
 from benchmarks.refinement_people import Case, Scorer, synthetic_cases
 from benchmarks.refinement_photos import photo_report
@@ -23,7 +25,7 @@ from fitting import AFTER_REGRESSION, SolverConfig, fit
 from geometry import project
 from pipelines.provenance import commit, hardware, versions
 from pipelines.refine import RefineConfig, Refined, Refiner
-from refinement import Look, Photo, Reason, look_at, personal_texture
+from refinement import Displacement, Look, Photo, Reason, look_at, personal_texture
 from refinement.crops import crop_camera
 from refinement.inputs import Appearance
 from rendering import interpolate, load_rasterizer
@@ -78,7 +80,7 @@ class Synthetic:
 
 def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     """Errors of every stage and variant, means over people."""
-    scorer, refiner = Scorer(body), Refiner(body)
+    scorer, refiner, told = Scorer(body), Refiner(body), ToldRefiner(body)
     rows: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, int] = {}
     flow: list[tuple[float, float]] = []
@@ -91,6 +93,7 @@ def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
         refiner.seconds["(fitting longer)"] = refiner.seconds.get("(fitting longer)", 0.0) + time.perf_counter() - start
         stages = {"regressed": case.regressed, "fitted": case.fitted, "fitted longer": longer}
         stages |= {"refined": refined.estimate, "refined, no gate": refined.proposal}
+        stages["refined, told the truth"] = told.of(case)
         for name, estimate in stages.items():
             rows.setdefault(name, []).append(scorer(case, estimate))
         name = Reason(int(refined.reason[0])).name.lower()
@@ -111,15 +114,37 @@ def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     return results
 
 
+class ToldRefiner(Refiner):
+    """Refinement by a network that knows the truth: what is left to gain."""
+
+    case: Case
+
+    def predict(self, look: Look, photo: Photo) -> Displacement:
+        """The true displacements of all drawn points, whether the photo shows them or not."""
+        offset = true_displacement(self.body, self.case, look)
+        return Displacement(offset, torch.zeros_like(offset[:, 0]))
+
+    def of(self, case: Case) -> BodyEstimate:
+        """Refine the person of a case."""
+        self.case = case
+        return self(case.photo, case.detections, case.fitted).proposal
+
+
+def true_displacement(body: Body, case: Case, look: Look) -> Float[Tensor, "people 2 size size"]:
+    """How far the drawn points of a look lie from their true places, crop pixels."""
+    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, look.photo.shape[-1]))
+    moved = true - project(look.drawn.vertices, look.drawn.camera)
+    return interpolate(look.drawn.fragments, moved, body.faces).permute(0, 3, 1, 2)
+
+
 def endpoint_errors(body: Body, case: Case, refined: Refined) -> tuple[float, float]:
     """Distance of drawn points from their true places before and after the predicted displacement, % of the height.
 
     Over the pixels of the first round's drawing that lie in the photo; what is hidden in the photo counts too.
     """
-    look, size = refined.look, refined.look.photo.shape[-1]
-    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, size))
-    moved = true - project(look.drawn.vertices, look.drawn.camera)
-    truth = interpolate(look.drawn.fragments, moved, body.faces).permute(0, 3, 1, 2)
+    look = refined.look
+    truth = true_displacement(body, case, look)
+    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, look.photo.shape[-1]))
     shown = look.drawn.fragments.covered & look.inside
     tall = 0.01 * float(true[..., 1].amax() - true[..., 1].amin())
     before, after = truth.norm(dim=1)[shown], (refined.displacement.offset - truth).norm(dim=1)[shown]

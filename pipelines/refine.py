@@ -122,9 +122,7 @@ class Refiner:
         for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
             look = look_at(self.body, photo, estimate, self._rasterizer)
             start = self._clock("drawing", start)
-            predicted = predict_displacement(
-                self.body, self._network, look, photo.texture, self.config.without, self.config.twice
-            )
+            predicted = self.predict(look, photo)
             start = self._clock("network", start)
             surface = gather_evidence(self.body, look, predicted, self.config.weighted)
             start = self._clock("evidence", start)
@@ -144,6 +142,11 @@ class Refiner:
         self._clock("gate", start)
         best = where(reason == int(Reason.BETTER), proposal, fitted)
         return Refined(best, proposal, reason, outcome, *first)
+
+    def predict(self, look: Look, photo: Photo) -> Displacement:
+        """How far the drawn bodies lie from the photo's: what the network says."""
+        config = self.config
+        return predict_displacement(self.body, self._network, look, photo.texture, config.without, config.twice)
 
     def _clock(self, step: str, start: float) -> float:
         now = time.perf_counter()
