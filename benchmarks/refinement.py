@@ -154,7 +154,7 @@ def endpoint_errors(body: Body, case: Case, refined: Refined) -> tuple[float, fl
 def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[dict[str, float]]]:
     usual = replace(RefineConfig(), gated=False)
     configs: dict[str, RefineConfig] = {"all inputs": usual, "one round": replace(usual, rounds=1)}
-    configs["two rounds"] = replace(usual, rounds=2)
+    configs["three rounds"] = replace(usual, rounds=3)
     configs["without the mirror"] = replace(usual, twice=False)
     configs["uncertainty not used"] = replace(usual, weighted=False)
     for groups in ABLATIONS:

@@ -37,9 +37,9 @@ from rendering import Rasterizer, load_rasterizer
 class RefineConfig:
     """How fitted bodies are refined."""
 
-    rounds: int = 3
+    rounds: int = 2
     """How often the body is drawn, compared and fitted."""
-    stage: StageConfig = replace(AFTER_REGRESSION.stages[-1], start_prior=12.0, surface=1.5, surface_scale=8.0)
+    stage: StageConfig = replace(AFTER_REGRESSION.stages[-1], start_prior=20.0, surface=1.2, surface_scale=8.0)
     """Weights of the fit: keypoints, priors, seen points of the surface, and the fitted body that it starts from."""
     gate: GateConfig = field(default_factory=GateConfig)
     """When the result is taken."""
