@@ -1,17 +1,21 @@
 """The square that is looked at: where it lies, what the photo shows there, and the camera that would have taken it."""
 
+from dataclasses import replace
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
-from geometry import Camera, Crop
+from geometry import Camera, Crop, project
 from geometry.crops import sampling_grid
 
 CROP_SIZE = 128
 """Pixels along an edge of what the displacement network looks at."""
 CROP_MARGIN = 1.2
 """Side of the crop over the longer side of the body's visible box: the person may be where the estimate is not."""
+MIN_PIXELS = 24.0
+"""Pixels of the photo along the crop's side; a body that is smaller shows nothing to align."""
 MIN_EXTENT = 2.0
 """Pixels of the photo; a body that covers less is not in the picture."""
 
@@ -37,6 +41,24 @@ def crop_of_bodies(
     extent = (high - low).clamp_min(0.0)
     side = torch.where((extent < MIN_EXTENT).any(-1), 0.0, margin * extent.amax(-1))
     return Crop((low + high) / 2.0, side, torch.zeros_like(side))
+
+
+def crops_to_look_at(
+    vertices: Float[Tensor, "people vertices 3"], camera: Camera, size: tuple[int, int], margin: float = CROP_MARGIN
+) -> tuple[Crop, Bool[Tensor, "people"]]:
+    """`crop_of_bodies` for all, and whose is large enough to show something.
+
+    People who are not in the picture get some crop, so that rows stay together.
+
+    Args:
+        vertices: Camera frame, metres.
+        camera: Of the full photo.
+        size: Height and width of the photo.
+        margin: Side over the longer side of the box.
+    """
+    crop = crop_of_bodies(project(vertices, camera), vertices[..., 2], size, margin)
+    large = torch.isfinite(crop.side) & (crop.side >= MIN_PIXELS)
+    return replace(crop, side=torch.where(large, crop.side, MIN_PIXELS), center=crop.center.nan_to_num(0.0)), large
 
 
 def crop_camera(camera: Camera, crop: Crop, size: int) -> Camera:

@@ -4,7 +4,7 @@ Alldieck et al. 2018 fit v = W(T(betas) + D, pose) to silhouettes of a turning p
 outline, and the Laplacian of the body's surface (docs/refinement.md) says the rest.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from body import Body, BodyEstimate, BodyParams, SurfaceEvidence
 from body.model import forward_kinematics
-from geometry import TensorRecord, project
-from refinement.crops import crop_camera, crop_of_bodies, cut_silhouettes
+from geometry import TensorRecord
+from refinement.crops import crop_camera, crops_to_look_at, cut_silhouettes
 from refinement.evidence import inside_photo
 from refinement.gate import overlap
 from refinement.offset_fit import PICTURE, OffsetConfig, Scene, dense_rows, outline_rows, solve
 from refinement.offset_space import OffsetSpace, offset_space
-from refinement.refine import MIN_COVER, MIN_PIXELS, Photo
+from refinement.refine import MIN_COVER, Photo
 from rendering import Rasterizer
 
 _MARGIN = 1.35
@@ -155,10 +155,8 @@ def find_offsets(
 def _set_scene(body: Body, photo: Photo, estimate: BodyEstimate, rasterizer: Rasterizer) -> Scene:
     assert photo.silhouettes is not None and photo.silhouette_boxes is not None
     space, vertices = offset_space(body), body(estimate.params).vertices
-    crop = crop_of_bodies(project(vertices, estimate.camera), vertices[..., 2], photo.size, _MARGIN)
-    large = torch.isfinite(crop.side) & (crop.side >= MIN_PIXELS) & vertices.isfinite().flatten(1).all(-1)
-    # People who are not in the picture get some crop, so that rows stay together; they are marked as not seen.
-    crop = replace(crop, side=torch.where(large, crop.side, MIN_PIXELS), center=crop.center.nan_to_num(0.0))
+    crop, large = crops_to_look_at(vertices, estimate.camera, photo.size, _MARGIN)
+    large = large & vertices.isfinite().flatten(1).all(-1)
     grids, boxes = photo.silhouettes.nan_to_num(0.0), photo.silhouette_boxes
     silhouette = cut_silhouettes(grids, boxes, crop, PICTURE)
     inside = inside_photo(crop, PICTURE, photo.size)

@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from body import Body, BodyEstimate, SurfaceEvidence
-from geometry import Crop, TensorRecord, project
-from refinement.crops import CROP_SIZE, crop_of_bodies, cut_photo, cut_silhouettes
+from geometry import Crop, TensorRecord
+from refinement.crops import CROP_SIZE, crops_to_look_at, cut_photo, cut_silhouettes
 from refinement.evidence import inside_photo, surface_evidence
 from refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, mirrored_input, network_input
 from refinement.network import Displacement, DisplacementNet
@@ -16,8 +16,6 @@ from refinement.points import spread_points
 from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, rows_or, spread_over_cells
 from rendering import Rasterizer
 
-MIN_PIXELS = 24.0
-"""Pixels of the photo along the crop's side; a body that is smaller shows nothing to align."""
 MIN_COVER = 60
 """Pixels of the crop that the body must cover inside the photo."""
 
@@ -76,10 +74,7 @@ def look_at(body: Body, photo: Photo, estimate: BodyEstimate, rasterizer: Raster
     if photo.silhouettes is not None and len(photo.silhouettes) != people:
         raise ValueError(f"There are {people} bodies but {len(photo.silhouettes)} silhouettes; give one per body.")
     vertices = body(estimate.params).vertices
-    crop = crop_of_bodies(project(vertices, estimate.camera), vertices[..., 2], photo.size)
-    large = torch.isfinite(crop.side) & (crop.side >= MIN_PIXELS)
-    # People who are not in the picture get some crop, so that rows stay together; they are marked as not seen.
-    crop = replace(crop, side=torch.where(large, crop.side, MIN_PIXELS), center=crop.center.nan_to_num(0.0))
+    crop, large = crops_to_look_at(vertices, estimate.camera, photo.size)
     drawn = draw_bodies(body, estimate, crop, size, rasterizer)
     if photo.silhouettes is None or photo.silhouette_boxes is None:
         silhouette = torch.zeros_like(drawn.fragments.depth)
