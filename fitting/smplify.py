@@ -247,11 +247,7 @@ def _orthonormal(rotations: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 
     return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
 
 
+@lru_cache(maxsize=8)
 def fitter_of(body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...] = ()) -> Fitter:
     """The prepared fitter; prepared once and kept for the few used last."""
-    return _cached(body, convention, config, vertices)
-
-
-@lru_cache(maxsize=8)
-def _cached(body: Body, convention: str, config: FitConfig, vertices: tuple[int, ...]) -> Fitter:
     return Fitter(body, convention, config, vertices)
