@@ -121,7 +121,7 @@ class ToldRefiner(Refiner):
 
     def predict(self, look: Look, photo: Photo) -> Displacement:
         """The true displacements of all drawn points, whether the photo shows them or not."""
-        offset = true_displacement(self.body, self.case, look)
+        offset = true_displacement(self.body, look, true_places(self.body, self.case, look))
         return Displacement(offset, torch.zeros_like(offset[:, 0]))
 
     def of(self, case: Case) -> BodyEstimate:
@@ -130,9 +130,13 @@ class ToldRefiner(Refiner):
         return self(case.photo, case.detections, case.fitted).proposal
 
 
-def true_displacement(body: Body, case: Case, look: Look) -> Float[Tensor, "people 2 size size"]:
+def true_places(body: Body, case: Case, look: Look) -> Float[Tensor, "people vertices 2"]:
+    """Where the true body's vertices lie in the crops of a look."""
+    return project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, look.photo.shape[-1]))
+
+
+def true_displacement(body: Body, look: Look, true: Tensor) -> Float[Tensor, "people 2 size size"]:
     """How far the drawn points of a look lie from their true places, crop pixels."""
-    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, look.photo.shape[-1]))
     moved = true - project(look.drawn.vertices, look.drawn.camera)
     return interpolate(look.drawn.fragments, moved, body.faces).permute(0, 3, 1, 2)
 
@@ -143,8 +147,8 @@ def endpoint_errors(body: Body, case: Case, refined: Refined) -> tuple[float, fl
     Over the pixels of the first round's drawing that lie in the photo; what is hidden in the photo counts too.
     """
     look = refined.look
-    truth = true_displacement(body, case, look)
-    true = project(body(case.truth.params).vertices, crop_camera(case.truth.camera, look.crop, look.photo.shape[-1]))
+    true = true_places(body, case, look)
+    truth = true_displacement(body, look, true)
     shown = look.drawn.fragments.covered & look.inside
     tall = 0.01 * float(true[..., 1].amax() - true[..., 1].amin())
     before, after = truth.norm(dim=1)[shown], (refined.displacement.offset - truth).norm(dim=1)[shown]
