@@ -9,18 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pipelines import spin_report
 from pipelines import train_spin as program
 from pipelines.fits_store import FitsStore, Source
 from pipelines.spin_config import GateConfig, Quirks, SpinConfig
-from pipelines.spin_inputs import draw
 from pipelines.spin_run import checkpoint
 from pipelines.spin_samples import Deal, make_crowd, split
 from pipelines.train_spin import go_on
 from pipelines.train_state import TrainingState
-from regressor import HeadConfig, HMRConfig, build_hmr, load_weights
+from regressor import load_weights
 
 TOY = Path(__file__).with_name("spin_toy.py")
 toy = runpy.run_path(str(TOY))
@@ -263,25 +261,6 @@ def test_encoders_of_images_say_that_they_need_photos(tmp_path):
     samples = make_crowd([people(2, 0, "toy")], [None], BODY).samples
     with pytest.raises(ValueError, match="give the folder of the photos with --images"):
         look_and_inputs(samples, undisturbed(2, (None, None)), HMRConfig("resnet18", image_size=32))
-
-
-@pytest.mark.parametrize(
-    ("encoder", "quirk", "looks"),
-    [("keypoints", None, 2), ("keypoints", True, 1), ("resnet18", None, 1), ("resnet18", False, 2)],
-)
-def test_encoders_of_pixels_are_spared_the_second_look_where_nothing_is_said(tmp_path, encoder, quirk, looks):
-    run = toy_run(tmp_path, quirks=Quirks(fit_from_augmented=quirk))
-    seen = people(4, 1, "toy")
-    for name in seen.image_names:
-        Image.new("RGB", (640, 480)).save(tmp_path / name)
-    crowd = make_crowd([seen], [tmp_path], BODY)
-    run.loop.network = HMRConfig(encoder, image_size=32, width=8, head=HeadConfig(iterations=1, hidden=8))
-    model = build_hmr(run.loop.network).train()
-    counted = []
-    model.register_forward_hook(lambda *_: counted.append(1))
-    drawn = draw(4, crowd.photos, run.config.augmentation, 0)
-    run.loop.step(model, torch.arange(4), crowd.samples, drawn)
-    assert len(counted) == looks
 
 
 def test_progress_of_another_checkpoint_is_refused(tmp_path):
