@@ -12,6 +12,7 @@ COMMANDS = {
     "train": ("pipelines.train", "train a regressor"),
     "train-spin": ("pipelines.train_spin", "train with fitting in the loop (SPIN)"),
     "train-refinement": ("pipelines.train_refinement", "train the network of dense refinement"),
+    "train-correction": ("pipelines.train_correction", "train the network that corrects pose and shape"),
     "adapt": ("pipelines.adapt", "adapt a regressor to your own photos"),
     "prepare": ("pipelines.prepare", "convert a data set to SPIN's format"),
     "synthesize": ("pipelines.synthesize", "render synthetic people with exact truth"),

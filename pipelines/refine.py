@@ -3,6 +3,7 @@
 Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and shape stay in the energy.
 """
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,8 @@ from refinement import (
     overlap,
     predict_displacement,
 )
+from refinement.correction import CorrectionNet, corrected, correction_input, read_clues
+from refinement.weights import load_correction
 from rendering import Rasterizer, load_rasterizer
 
 
@@ -51,6 +54,8 @@ class RefineConfig:
     """Every how-manieth seen keypoint is kept from a second fit, which the gate judges by."""
     twice: bool = True
     """Whether the network also looks in a mirror: half as fast, and a tenth nearer to the photo."""
+    corrected: bool = True
+    """Whether pose and shape are corrected by what was seen before the first round."""
     without: tuple[str, ...] = ()
     """Groups of the network's input channels to leave out; for measuring."""
 
@@ -95,11 +100,16 @@ class Refiner:
     config: RefineConfig = field(default_factory=RefineConfig)
     network: DisplacementNet | None = None
     """The shipped one if not given."""
+    correction: CorrectionNet | None = None
+    """One that reads that network; the shipped one if no network is given either, else none."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by step, all calls together."""
 
     def __post_init__(self) -> None:
         self._network = load_network() if self.network is None else self.network
+        self._correction = self.correction
+        if self.network is None and self.correction is None and self.config.corrected:
+            self._correction = load_correction(self._network)
         self._rasterizer: Rasterizer = load_rasterizer("auto")
         self._placed: dict[str, tuple[list[int], KeypointKinematics]] = {}
 
@@ -117,10 +127,15 @@ class Refiner:
         Raises:
             ValueError: If the body is not the one that the network knows.
         """
-        estimate, start = fitted, time.perf_counter()
+        start = time.perf_counter()
+        look = before = look_at(self.body, photo, fitted, self._rasterizer)
+        start = self._clock("drawing", start)
+        estimate = self._corrected(photo, detections, fitted, before)
+        start = self._clock("correction", start)
         first: tuple[Look, Displacement] | None = None
         for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
-            look = look_at(self.body, photo, estimate, self._rasterizer)
+            if estimate is not fitted:
+                look = look_at(self.body, photo, estimate, self._rasterizer)
             start = self._clock("drawing", start)
             predicted = self.predict(look, photo)
             start = self._clock("network", start)
@@ -128,12 +143,12 @@ class Refiner:
             start = self._clock("evidence", start)
             first = first or (look, predicted)
             if last:
-                proposal, before, after = self._fit_and_withhold(detections, estimate, surface)
+                proposal, *withheld = self._fit_and_withhold(detections, fitted, estimate, surface)
             else:
                 estimate = fit(self.body, detections, estimate, self.config.fit, surface).estimate
             start = self._clock("fit", start)
         assert first is not None
-        outcome = self._outcome(proposal, first[0], (before, after))
+        outcome = self._outcome(proposal, before, (withheld[0], withheld[1]))
         reason = judge(fitted, proposal, outcome, self.config.gate)
         if not self.config.gated:
             reason = torch.where(outcome.seen, int(Reason.BETTER), reason)
@@ -153,15 +168,26 @@ class Refiner:
         self.seconds[step] = self.seconds.get(step, 0.0) + now - start
         return now
 
+    def _corrected(self, photo: Photo, detections: Detections, fitted: BodyEstimate, look: Look) -> BodyEstimate:
+        """Bodies with pose and shape as the correction network would have them, put back on the keypoints."""
+        if self._correction is None or not self.config.corrected:
+            return fitted
+        diagonal = torch.full_like(look.crop.side, math.hypot(*photo.size))
+        clues = read_clues(self.body, self._network, look, fitted, diagonal)
+        with torch.no_grad():
+            correction = self._correction(correction_input(self.body, fitted, clues))
+        found = where(look.seen, corrected(self.body, fitted, correction), fitted)
+        return fit(self.body, detections, found, self.config.fit).estimate
+
     def _fit_and_withhold(
-        self, detections: Detections, start: BodyEstimate, surface: SurfaceEvidence
+        self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
     ) -> tuple[BodyEstimate, Tensor, Tensor]:
-        """The fit to everything; and errors of withheld keypoints without and with the dense evidence."""
+        """The fit to everything; and errors of withheld keypoints without and with what was seen of the surface."""
         kept = withhold(detections, self.config.withheld)
         people = len(detections.boxes)
         evidence = concatenate([detections, kept, kept])
         dense = concatenate([surface, replace(surface, confidence=torch.zeros_like(surface.confidence)), surface])
-        found = fit(self.body, evidence, concatenate([start] * 3), self.config.fit, dense).estimate
+        found = fit(self.body, evidence, concatenate([start, fitted, start]), self.config.fit, dense).estimate
         apart = replace(detections, confidence=detections.confidence * (kept.confidence == 0))
         errors = [self.keypoint_error(apart, found[people * k : people * (k + 1)]) for k in (1, 2)]
         return found[:people], errors[0], errors[1]

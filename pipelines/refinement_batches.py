@@ -243,10 +243,10 @@ class RefinementBatches:
         noise = interpolate(torch.randn(count, 1, 8, 8, generator=generator), coarse.shape[-2:], mode="bilinear")
         coarse = (coarse + 0.25 * noise).clamp(0.0, 1.0)
         told = torch.where((kind == 1)[:, None, None, None], rows.silhouettes[:, None], coarse)
-        return cut_photos(told, _onto(crop, rows.photos, told), self.config.size)[:, 0], (kind > 0).float()
+        return cut_photos(told, onto(crop, rows.photos, told), self.config.size)[:, 0], (kind > 0).float()
 
 
-def _onto(crop: Crop, photos: Tensor, grid: Tensor) -> Crop:
+def onto(crop: Crop, photos: Tensor, grid: Tensor) -> Crop:
     """The same square in the coordinates of a coarser picture."""
     scale = grid.shape[-1] / photos.shape[-1]
     return replace(crop, center=crop.center * scale, side=crop.side * scale)

@@ -97,14 +97,20 @@ class DisplacementNet(nn.Module):
 
     def features(self, inputs: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people width half half"]:
         """What the network makes of its input, at half the resolution."""
+        return self.levels(inputs)[-1]
+
+    def levels(self, inputs: Float[Tensor, "people channels size size"]) -> list[Tensor]:
+        """The same at every resolution on the way up, (people, width, rows, columns), the coarsest first."""
         values, kept = inputs.contiguous(memory_format=torch.channels_last), []
         for level in self.down:
             values = level(values)
             kept.append(values)
+        found = [values]
         for level, beside in zip(self.up, kept[-2::-1], strict=True):
             values = interpolate(values, scale_factor=2.0, mode="nearest")
             values = level(torch.cat([values, beside], 1))
-        return values
+            found.append(values)
+        return found
 
     def read(self, features: Float[Tensor, "people width half half"]) -> Displacement:
         """The displacement that features stand for."""

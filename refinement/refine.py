@@ -110,10 +110,7 @@ def predict_displacement(
         without: Groups of `CHANNELS` to set to 0, to see what they are worth.
         twice: Whether to ask in a mirror as well and take the mean of both answers, which errs less than either.
     """
-    usual = spread_over_cells(look_up(look.drawn, look.photo, _mask(look)), body_cells(body))
-    texture = usual if texture is None else rows_or(texture, usual)
-    given = (look.silhouette > 0.5).flatten(1).any(-1).to(look.silhouette.dtype)
-    inputs = network_input(body, look.drawn, texture, look.photo, look.silhouette, given)
+    inputs = input_of(body, look, texture)
     slices = channel_slices()
     for name in without:
         inputs[:, slices[name]] = 0.0
@@ -128,6 +125,14 @@ def predict_displacement(
     if straight.uneven is not None and mirrored.uneven is not None:
         uneven = (straight.uneven + mirrored.uneven * mirrored.offset.new_tensor([1.0, -1.0])[:, None, None]) / 2.0
     return Displacement((straight.offset + back) / 2.0, spread, uneven)
+
+
+def input_of(body: Body, look: Look, texture: Appearance | None = None) -> Float[Tensor, "people channels size size"]:
+    """What the displacement network is shown of a look; arguments as of `predict_displacement`."""
+    usual = spread_over_cells(look_up(look.drawn, look.photo, _mask(look)), body_cells(body))
+    texture = usual if texture is None else rows_or(texture, usual)
+    given = (look.silhouette > 0.5).flatten(1).any(-1).to(look.silhouette.dtype)
+    return network_input(body, look.drawn, texture, look.photo, look.silhouette, given)
 
 
 def gather_evidence(body: Body, look: Look, predicted: Displacement, weighted: bool = True) -> SurfaceEvidence:

@@ -1,4 +1,4 @@
-"""The displacement network's weights in a file."""
+"""Weights of the networks of dense refinement in files."""
 
 import json
 from dataclasses import asdict
@@ -8,15 +8,17 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from body.assets import asset_path
 from body.files import whole_file
+from refinement.correction import CorrectionConfig, CorrectionNet
 from refinement.inputs import CHANNELS
 from refinement.network import DisplacementNet, NetworkConfig
 
 ASSETS = Path(__file__).parent / "assets"
-SHIPPED = "displacement.safetensors"
-FORMAT = "fitloop-displacement"
+SHIPPED, SHIPPED_CORRECTION = "displacement.safetensors", "correction.safetensors"
+FORMAT, CORRECTION_FORMAT = "fitloop-displacement", "fitloop-correction"
 
 
 def save_network(path: Path, network: DisplacementNet) -> None:
@@ -26,13 +28,30 @@ def save_network(path: Path, network: DisplacementNet) -> None:
         path: Ends in ``.safetensors``.
         network: What to write.
     """
-    tensors = {}
-    for name, tensor in network.state_dict().items():
-        tensor = tensor.detach().cpu().contiguous()
-        tensors[name] = tensor.half() if tensor.ndim == 4 else tensor
+    tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in _tensors(network).items()}
     about = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "channels": json.dumps(CHANNELS)}
     with whole_file(path) as temporary:
         save_file(tensors, temporary, about)
+
+
+def save_correction(path: Path, network: CorrectionNet, reads: str) -> None:
+    """Write weights whole or not at all, matrices in half precision.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        network: What to write.
+        reads: `fingerprint` of the displacement network whose features it has learned to read.
+    """
+    tensors = {name: tensor.half() if tensor.ndim == 2 else tensor for name, tensor in _tensors(network).items()}
+    about = {"format": CORRECTION_FORMAT, "config": json.dumps(asdict(network.config)), "reads": reads}
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, about)
+
+
+def fingerprint(network: DisplacementNet) -> str:
+    """A number that other weights do not share: the sum of the sizes of all convolutions, in half precision."""
+    sizes = [float(t.half().double().abs().sum()) for t in network.state_dict().values() if t.ndim == 4]
+    return f"{sum(sizes):.6f}"
 
 
 def load_network(path: Path | None = None) -> DisplacementNet:
@@ -44,22 +63,59 @@ def load_network(path: Path | None = None) -> DisplacementNet:
     """
     if path is None:
         return _shipped()
-    if not path.is_file():
-        raise FileNotFoundError(f"There are no weights {path}; train some with fitloop train-refinement.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            about, tensors = file.metadata() or {}, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from error
+    about, tensors = _read(path, "fitloop train-refinement")
     if about.get("format") != FORMAT or json.loads(about.get("channels", "{}")) != CHANNELS:
         raise ValueError(f"{path} holds no displacement network that looks at {', '.join(CHANNELS)}.")
     config = {key: tuple(value) for key, value in json.loads(about["config"]).items()}
     network = DisplacementNet(NetworkConfig(**config))
+    _fill(network, tensors, path)
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
+
+
+def load_correction(displacement: DisplacementNet, path: Path | None = None) -> CorrectionNet:
+    """Read a correction network, ready to predict; the shipped one if no file is given.
+
+    Args:
+        displacement: The network whose features it shall read.
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, of another kind, or learned to read another displacement network.
+    """
+    path = asset_path(SHIPPED_CORRECTION, ASSETS) if path is None else path
+    about, tensors = _read(path, "fitloop train-correction")
+    if about.get("format") != CORRECTION_FORMAT:
+        raise ValueError(f"{path} holds no correction network; train one with fitloop train-correction.")
+    if about.get("reads") != fingerprint(displacement):
+        raise ValueError(
+            f"{path} reads the features of another displacement network than the one given; "
+            "train one for it with fitloop train-correction."
+        )
+    network = CorrectionNet(CorrectionConfig(**json.loads(about["config"])))
+    _fill(network, tensors, path)
+    return network.eval().requires_grad_(False)
+
+
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+
+
+def _read(path: Path, maker: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There are no weights {path}; train some with {maker}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from error
+
+
+def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{path} does not hold the network that it describes: {error}.") from error
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
 
 
 @lru_cache(maxsize=1)

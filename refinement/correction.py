@@ -1,0 +1,237 @@
+"""What displacements cannot tell: how far joints are turned and the shape is wrong, read from the same look at a photo.
+
+A displacement lies in the picture. Where a fit leans the wrong way, or bends a limb towards the camera instead of away
+from it, all its points may be drawn in the right place. The correction network sees how the body stands, what the
+displacement network saw around each joint, and where it would move the surface; it has learned how fits err.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import grid_sample, one_hot
+
+from body import JOINT_NAMES, Body, BodyEstimate, BodyParams
+from body.model import forward_kinematics
+from geometry import Crop, TensorRecord, project, rotvec_to_rotmat
+from refinement.network import DisplacementNet
+from refinement.points import spread_points
+from refinement.refine import Look, gather_evidence, input_of
+
+_FARTHEST = 64.0
+"""Crop pixels; longer displacements count as this long."""
+_UNIT = 8.0
+"""Crop pixels that a displacement of 1 means to the network."""
+_SLIGHT = 1e-2
+"""Numbers that vary less than this are not blown up."""
+
+
+@dataclass(frozen=True)
+class Clues(TensorRecord):
+    """What one look at a photo told of each person, and where the look was."""
+
+    features: Float[Tensor, "people joints channels"]
+    """Of the displacement network at all its resolutions, coarsest first, where the joints are drawn."""
+    summary: Float[Tensor, "people deepest"]
+    """Mean of its coarsest features."""
+    moved: Float[Tensor, "people points 2"]
+    """From where each point of the surface is drawn to where it was seen, crop pixels; 0 where it was not."""
+    confidence: Float[Tensor, "people points"]
+    metric: Float[Tensor, "people points 3"]
+    """xx, xy and yy of the evidence's metric."""
+    silhouette: Float[Tensor, "people 2"]
+    """Whether there is one, and its overlap (IoU) with the drawn body."""
+    crop: Crop
+    diagonal: Float[Tensor, "people"]
+    """Of the whole photo, pixels."""
+
+
+@dataclass(frozen=True)
+class CorrectionInput(TensorRecord):
+    """The network's view of bodies and clues."""
+
+    joints: Float[Tensor, "people joints numbers"]
+    """Per joint: how it is turned, where it is, what was seen there."""
+    whole: Float[Tensor, "people others"]
+    """Of the whole person: shape, camera, place, all displacements."""
+
+
+@dataclass(frozen=True)
+class Correction(TensorRecord):
+    """Change of pose and shape."""
+
+    turns: Float[Tensor, "people joints 3"]
+    """Rotation vectors applied after each joint's local rotation, radians; the root first."""
+    betas: Float[Tensor, "people betas"]
+    """Added to the shape coefficients."""
+
+
+@torch.no_grad()
+def read_clues(
+    body: Body,
+    network: DisplacementNet,
+    look: Look,
+    estimate: BodyEstimate,
+    diagonal: Float[Tensor, "people"],
+    half: bool = False,
+) -> Clues:
+    """Show a look to the displacement network, once and straight, and keep what the correction network uses.
+
+    Args:
+        body: The body model.
+        network: From `load_network`.
+        look: Of the estimate.
+        estimate: The bodies that were drawn.
+        diagonal: Of each person's photo, pixels.
+        half: Run the network in bfloat16, which is quicker where a processor has it; good enough to learn from.
+    """
+    inputs = input_of(body, look)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
+        levels = network.levels(inputs)
+    evidence = gather_evidence(body, look, network.read(levels[-1].float()))
+    mesh, crop = body(estimate.params), look.crop
+    side = crop.side[:, None, None]
+    grid = (2.0 * (project(mesh.joints, estimate.camera) - crop.center[:, None]) / side).clamp(-1.2, 1.2)[:, None]
+    sampled = [grid_sample(one.float(), grid, padding_mode="border", align_corners=False)[:, :, 0] for one in levels]
+    drawn = project(mesh.vertices[:, list(evidence.vertices)], estimate.camera)
+    moved = (evidence.targets - drawn) / side * look.photo.shape[-1]
+    moved = torch.where(evidence.confidence[..., None] > 0, moved, 0.0).clamp(-_FARTHEST, _FARTHEST)
+    plain = torch.eye(2).to(moved).expand(*moved.shape, 2) if evidence.metric is None else evidence.metric
+    covered, shown = look.drawn.fragments.covered & look.inside, look.silhouette > 0.5
+    shared = (covered & shown).flatten(1).sum(-1) / (covered | shown).flatten(1).sum(-1).clamp_min(1)
+    silhouette = torch.stack([shown.flatten(1).any(-1).to(shared.dtype), shared], -1)
+    return Clues(
+        torch.cat(sampled, 1).transpose(1, 2),
+        levels[0].float().mean((2, 3)),
+        moved,
+        evidence.confidence,
+        plain.flatten(-2)[..., [0, 1, 3]],
+        silhouette,
+        crop,
+        diagonal,
+    )
+
+
+def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bool = False) -> CorrectionInput:
+    """Put bodies and clues into numbers that do not depend on the photo's resolution.
+
+    Args:
+        body: The body model.
+        estimate: The bodies that the clues are about.
+        clues: From `gather_clues`.
+        blind: Leave out what was seen in the photo, for measuring what the body alone tells.
+    """
+    params, camera, crop = estimate.params, estimate.camera, clues.crop
+    world, joints = _skeleton(body, params)
+    side = crop.side[:, None, None]
+    place = 2.0 * (project(joints, camera) - crop.center[:, None]) / side
+    local = params.rotations[..., :2].flatten(-2)
+    stance = [world.flatten(-2), joints - joints[:, :1], place.clamp(-2.0, 2.0), local]
+    moved, sure = clues.moved / _UNIT, clues.confidence[..., None]
+    seen = [clues.features, _by_part(body, torch.cat([moved, moved.abs(), clues.metric, sure], -1), clues.confidence)]
+    width, focal = crop.side[:, None] / camera.focal[:, None], camera.focal[:, None] / clues.diagonal[:, None]
+    slope = (crop.center - camera.principal_point) / camera.focal[:, None]
+    far = params.transl / params.transl.new_tensor([1.0, 1.0, 4.0])
+    scene = [params.betas, slope, width, width.clamp_min(1e-4).log(), width * focal, focal, far]
+    whole = [clues.summary, clues.silhouette, torch.cat([moved * sure, sure], -1).flatten(1)]
+    if blind:
+        seen, whole = ([torch.zeros_like(one) for one in group] for group in (seen, whole))
+    return CorrectionInput(torch.cat(stance + seen, -1), torch.cat(scene + whole, -1))
+
+
+def _skeleton(body: Body, params: BodyParams) -> tuple[Tensor, Tensor]:
+    """Rotation of each joint in the camera frame, and its place."""
+    world, joints = forward_kinematics(params.rotations, body.rest_joints(params.betas))
+    return world, joints + params.transl[:, None]
+
+
+def _by_part(body: Body, values: Float[Tensor, "people points numbers"], weight: Tensor) -> Tensor:
+    """Weighted means over the points of each joint's part of the body, and how much weight there was."""
+    vertices = list(spread_points(body, weight.shape[1]).vertices)
+    part = one_hot(body.vertex_parts[vertices], len(JOINT_NAMES)).to(values.dtype)
+    share = weight[:, None] * part.T
+    total = share.sum(-1, keepdim=True)
+    return torch.cat([share @ values / total.clamp_min(0.1), total / 10.0], -1)
+
+
+@dataclass(frozen=True)
+class CorrectionConfig:
+    """Size of the correction network."""
+
+    joint_numbers: int = 541
+    """Numbers per joint that it is given."""
+    whole_numbers: int = 1413
+    """Numbers per person."""
+    betas: int = 10
+    width: int = 192
+    layers: int = 4
+    heads: int = 8
+
+
+class CorrectionNet(nn.Module):
+    """A transformer over the joints and the whole person (Vaswani et al. 2017, normalised before each block)."""
+
+    def __init__(self, config: CorrectionConfig = CorrectionConfig()) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.joint = nn.Linear(config.joint_numbers, width)
+        self.name = nn.Parameter(0.02 * torch.randn(len(JOINT_NAMES), width))
+        self.whole = nn.Sequential(nn.Linear(config.whole_numbers, 256), nn.GELU(), nn.Linear(256, width))
+        block = nn.TransformerEncoderLayer(
+            width, config.heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.turn, self.shape = nn.Linear(width, 3), nn.Linear(width, config.betas)
+        for name, count in (("joint", config.joint_numbers), ("whole", config.whole_numbers)):
+            self.register_buffer(f"{name}_mean", torch.zeros(count))
+            self.register_buffer(f"{name}_scale", torch.ones(count))
+        with torch.no_grad():
+            for head in (self.turn, self.shape):
+                head.weight.zero_()
+                head.bias.zero_()
+
+    def forward(self, seen: CorrectionInput) -> Correction:
+        """Predict; a fresh network changes nothing.
+
+        Args:
+            seen: From `correction_input`.
+        """
+        tokens = torch.cat([self.whole(self._even(seen.whole, "whole"))[:, None], self._joints(seen)], 1)
+        tokens = self.norm(self.blocks(tokens).float())
+        return Correction(0.5 * self.turn(tokens[:, 1:]).float(), self.shape(tokens[:, 0]).float())
+
+    def _joints(self, seen: CorrectionInput) -> Tensor:
+        return self.joint(self._even(seen.joints, "joint")) + self.name
+
+    def _even(self, values: Tensor, name: str) -> Tensor:
+        mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
+        return ((values.float() - mean) / scale).clamp(-6.0, 6.0)
+
+    @torch.no_grad()
+    def even_out(self, seen: CorrectionInput) -> None:
+        """Take mean and spread of the inputs from examples, before training.
+
+        Args:
+            seen: Some thousand people.
+        """
+        for name, values in (("joint", seen.joints.float().flatten(0, 1)), ("whole", seen.whole.float())):
+            self.get_buffer(f"{name}_mean").copy_(values.mean(0))
+            self.get_buffer(f"{name}_scale").copy_(values.std(0).clamp_min(_SLIGHT))
+
+
+def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> BodyEstimate:
+    """Change pose and shape; the pelvis stays where it is.
+
+    Args:
+        body: The body model.
+        estimate: What the correction is about.
+        correction: From a `CorrectionNet`.
+    """
+    params = estimate.params
+    turned = params.rotations @ rotvec_to_rotmat(correction.turns)
+    betas = params.betas + correction.betas
+    shift = body.rest_joints(params.betas)[:, 0] - body.rest_joints(betas)[:, 0]
+    return replace(estimate, params=BodyParams(turned[:, 0], turned[:, 1:], betas, params.transl + shift))

@@ -1,0 +1,87 @@
+"""Training of the correction network on a few made-up photos."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from refinement_scenes import BODY
+from safetensors.torch import load_file
+from sample_scenes import ROWS, samples
+
+import pipelines.train_correction as training
+from pipelines.correction_samples import ClueReader, LessonMaker, mirror_rows
+from pipelines.refinement_batches import RefinementBatches
+from pipelines.train_correction import CorrectionTrainConfig, train
+from refinement import DisplacementNet, load_network
+from refinement.network import NetworkConfig
+from refinement.weights import load_correction, save_network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("samples")
+    for name, seed in (("training", 0), ("held-out", 1)):
+        samples(seed).save(folder / name, 0)
+    torch.manual_seed(0)
+    save_network(folder / "displacement.safetensors", DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))))
+    return folder
+
+
+def config(folder: Path, out: Path, **changed) -> CorrectionTrainConfig:
+    usual = {"epochs": 4.0, "batch_size": 8, "evaluate_every": 4, "width": 16, "layers": 1, "warmup": 1}
+    weights = folder / "displacement.safetensors"
+    return CorrectionTrainConfig(samples=folder, displacement=weights, out=out, **{**usual, **changed})
+
+
+def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, monkeypatch):
+    errors = train(config(folder, tmp_path))
+    assert errors["pve_before"] > 0 and errors["pve_after"] != errors["pve_before"]
+    looked = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "seen").iterdir()}
+    names = ("held-out-00000", "training-00000", "training-00000-mirrored")
+    assert set(looked) == {f"{name}.safetensors" for name in names}
+    steps = []
+    taken = training._step
+
+    def counted(school, state):
+        steps.append(state.step)
+        return taken(school, state)
+
+    monkeypatch.setattr(training, "_step", counted)
+    train(config(folder, tmp_path, epochs=5.0))
+    assert steps == list(range(8, 10)), "16 people straight and 16 mirrored, 8 at once"
+    assert looked == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "seen").iterdir()}
+    displacement = load_network(folder / "displacement.safetensors")
+    assert load_correction(displacement, tmp_path / "correction.safetensors").config.width == 16
+
+
+def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
+    reader = ClueReader(folder / "held-out", BODY, load_network(folder / "displacement.safetensors"), (1,))
+    reader.read(0, False, tmp_path / "seen.safetensors")
+    maker = LessonMaker(BODY)
+    (lesson,) = maker(tmp_path / "seen.safetensors")
+    rows = reader.batches.rows([(0, row) for row in range(ROWS)])
+    ours, true = (BODY(one.params) for one in (rows.estimates[1], rows.truth))
+    expected = (ours.joints - ours.joints[:, :1]) - (true.joints - true.joints[:, :1])
+    found = maker.points(lesson.rotations, lesson.betas) - lesson.points.float()
+    torch.testing.assert_close(found[:, :24], expected, atol=2e-3, rtol=0)
+    assert len(load_file(tmp_path / "seen.safetensors")) == 10
+
+
+def test_people_in_a_mirror_err_as_much_and_are_where_the_mirror_shows_them(folder):
+    rows = RefinementBatches(folder / "training", BODY, varied=False).rows([(0, row) for row in range(ROWS)])
+    mirrored = mirror_rows(rows, BODY)
+    for one, other in ((rows.truth, mirrored.truth), (rows.estimates[0], mirrored.estimates[0])):
+        straight, flipped = BODY(one.params).joints, BODY(other.params).joints
+        torch.testing.assert_close(flipped[:, 0], straight[:, 0] * torch.tensor([-1.0, 1.0, 1.0]))
+        torch.testing.assert_close(flipped[:, 1], straight[:, 2] * torch.tensor([-1.0, 1.0, 1.0]), atol=5e-3, rtol=0)
+    again = mirror_rows(mirrored, BODY)
+    torch.testing.assert_close(again.photos, rows.photos)
+    torch.testing.assert_close(again.truth.params.transl, rows.truth.params.transl)
+    torch.testing.assert_close(again.truth.camera.principal_point, rows.truth.camera.principal_point)
+
+
+def test_folders_without_photos_and_unknown_estimates_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match="train-refinement"):
+        config(tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="estimates must name"):
+        config(folder, tmp_path, estimates=("guessed",))

@@ -1,0 +1,130 @@
+"""The correction network: what it is given, what it may change, and that it can learn."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from refinement_scenes import BODY, SIZE, disturbed, look, photograph, standing
+
+from geometry import Camera, rotvec_to_rotmat
+from refinement import DisplacementNet
+from refinement.correction import (
+    Correction,
+    CorrectionConfig,
+    CorrectionInput,
+    CorrectionNet,
+    corrected,
+    correction_input,
+    read_clues,
+)
+from refinement.network import NetworkConfig
+from refinement.weights import fingerprint, load_correction, save_correction
+
+TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
+TINY = NetworkConfig((8, 8, 8), (1, 1, 1))
+SMALL = CorrectionConfig(joint_numbers=5, whole_numbers=7, width=16, layers=1, heads=2)
+
+
+def network() -> DisplacementNet:
+    torch.manual_seed(0)
+    network = DisplacementNet(TINY).eval()
+    with torch.no_grad():
+        network.head.weight.normal_(0.0, 0.1)
+    return network
+
+
+def clues_of(estimate, scale: int = 1):
+    """Clues in a photo whose pixels are repeated."""
+    photo = photograph(TRUTH)
+    pixels = photo.pixels.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
+    assert photo.silhouettes is not None and photo.silhouette_boxes is not None
+    photo = replace(photo, pixels=pixels, silhouette_boxes=photo.silhouette_boxes * scale)
+    camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
+    estimate = replace(estimate, camera=camera)
+    diagonal = torch.full((len(estimate.params.betas),), scale * float(torch.tensor(SIZE).float().norm()))
+    return estimate, read_clues(BODY, network(), look(estimate, photo), estimate, diagonal)
+
+
+def seen(people: int, generator: torch.Generator) -> CorrectionInput:
+    return CorrectionInput(torch.randn(people, 24, 5, generator=generator), torch.randn(people, 7, generator=generator))
+
+
+def test_a_fresh_network_changes_nothing():
+    correction = CorrectionNet(SMALL)(seen(2, torch.Generator().manual_seed(0)))
+    again = corrected(BODY, TRUTH, correction)
+    torch.testing.assert_close(again.params.rotations, TRUTH.params.rotations)
+    torch.testing.assert_close(again.params.betas, TRUTH.params.betas)
+
+
+def test_clues_are_the_same_in_a_photo_of_twice_the_size():
+    estimate = disturbed(TRUTH, 0.1)
+    plain = correction_input(BODY, *clues_of(estimate))
+    large = correction_input(BODY, *clues_of(estimate, 2))
+    torch.testing.assert_close(large.whole[:, :19], plain.whole[:, :19], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(large.joints[..., :20], plain.joints[..., :20], atol=1e-3, rtol=1e-3)
+    # Features of pictures that were shrunk by another factor are alike, not equal.
+    assert (large.joints - plain.joints).abs().mean() < 0.1 * plain.joints.abs().mean()
+
+
+def test_clues_tell_how_far_points_were_seen_from_where_they_were_drawn():
+    estimate, clues = clues_of(disturbed(TRUTH, 0.1))
+    assert clues.features.shape == (2, 24, 24) and clues.moved.shape == (2, 400, 2)
+    seen = clues.confidence > 0
+    assert (clues.moved[~seen] == 0).all() and (clues.moved[seen].abs().sum(-1) > 0).all()
+    assert clues.silhouette[:, 0].tolist() == [1.0, 1.0] and (clues.silhouette[:, 1] > 0.4).all()
+
+
+def test_the_blind_see_the_body_and_nothing_of_the_photo():
+    estimate, clues = clues_of(disturbed(TRUTH, 0.1))
+    blind, open_eyed = (correction_input(BODY, estimate, clues, blind) for blind in (True, False))
+    assert (blind.joints[..., 20:] == 0).all() and (blind.whole[:, 19:] == 0).all()
+    torch.testing.assert_close(blind.joints[..., :20], open_eyed.joints[..., :20])
+    assert (open_eyed.joints[..., 20:] != 0).any()
+
+
+def test_a_correction_turns_joints_and_leaves_the_pelvis_where_it_is():
+    turns = torch.zeros(2, 24, 3)
+    turns[:, 0, 1] = 0.3
+    turns[:, 4] = torch.tensor([0.2, 0.0, 0.0])
+    betas = torch.zeros(2, BODY.num_betas)
+    betas[:, 0] = 1.0
+    again = corrected(BODY, TRUTH, Correction(turns, betas))
+    expected = TRUTH.params.rotations @ rotvec_to_rotmat(turns)
+    torch.testing.assert_close(again.params.rotations, expected)
+    before, after = (BODY(one.params).joints for one in (TRUTH, again))
+    torch.testing.assert_close(after[:, 0], before[:, 0])
+    assert ((after - before)[:, 1:].norm(dim=-1).amax(-1) > 0.02).all()
+
+
+def test_a_network_learns_which_joint_is_turned():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    network, given = CorrectionNet(SMALL), seen(64, generator)
+    truth = torch.zeros(64, 24, 3)
+    truth[:, 7] = 0.3 * given.joints[:, 7, :3]
+    network.even_out(given)
+    optimizer = torch.optim.Adam(network.parameters(), 3e-3)
+    for _ in range(150):
+        loss = (network(given).turns - truth).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.3 * truth.square().mean()
+
+
+def test_weights_come_back_and_read_only_the_network_they_learned_to_read(tmp_path):
+    torch.manual_seed(0)
+    displacement, written = network(), CorrectionNet(SMALL).eval()
+    with torch.no_grad():
+        written.turn.weight.normal_()
+    path = tmp_path / "correction.safetensors"
+    save_correction(path, written, fingerprint(displacement))
+    given = seen(3, torch.Generator().manual_seed(0))
+    read = load_correction(displacement, path)
+    torch.testing.assert_close(read(given).turns, written(given).turns, atol=0.02, rtol=0.02)
+    with torch.no_grad():
+        displacement.head.weight.add_(0.5)
+    with pytest.raises(ValueError, match="another displacement network"):
+        load_correction(displacement, path)
+    with pytest.raises(FileNotFoundError, match="train-correction"):
+        load_correction(displacement, tmp_path / "none.safetensors")
