@@ -88,8 +88,7 @@ class ClueReader:
         silhouette = cut_photos(told, onto(crop, rows.photos, told), CROP_SIZE)[:, 0]
         inside = inside_photo(crop, CROP_SIZE, size)
         look = Look(crop, drawn, cut_photos(rows.photos, crop, CROP_SIZE), silhouette, inside, large)
-        diagonal = torch.full_like(crop.side, (size[0] ** 2 + size[1] ** 2) ** 0.5)
-        return read_clues(self.body, self.network, look, estimate, diagonal, half=True)
+        return read_clues(self.body, self.network, look, estimate, half=True)
 
 
 def mirror_rows(rows: Rows, body: Body) -> Rows:
@@ -114,8 +113,7 @@ def mirror_rows(rows: Rows, body: Body) -> Rows:
 
 def _arrays(clues: Clues) -> dict[str, Tensor]:
     """Half precision but for places in the photo."""
-    found = {f.name: getattr(clues, f.name) for f in fields(Clues) if f.name != "crop"}
-    found = {name: value if name == "diagonal" else value.half() for name, value in found.items()}
+    found = {f.name: getattr(clues, f.name).half() for f in fields(Clues) if f.name != "crop"}
     return {**found, "crop": torch.cat([clues.crop.center, clues.crop.side[:, None]], -1)}
 
 

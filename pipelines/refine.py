@@ -3,7 +3,6 @@
 Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and shape stay in the energy.
 """
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 
@@ -130,7 +129,7 @@ class Refiner:
         start = time.perf_counter()
         look = before = look_at(self.body, photo, fitted, self._rasterizer)
         start = self._clock("drawing", start)
-        estimate = self._corrected(photo, detections, fitted, before)
+        estimate = self._corrected(detections, fitted, before)
         start = self._clock("correction", start)
         first: tuple[Look, Displacement] | None = None
         for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
@@ -168,12 +167,11 @@ class Refiner:
         self.seconds[step] = self.seconds.get(step, 0.0) + now - start
         return now
 
-    def _corrected(self, photo: Photo, detections: Detections, fitted: BodyEstimate, look: Look) -> BodyEstimate:
+    def _corrected(self, detections: Detections, fitted: BodyEstimate, look: Look) -> BodyEstimate:
         """Bodies with pose and shape as the correction network would have them, put back on the keypoints."""
         if self._correction is None or not self.config.corrected:
             return fitted
-        diagonal = torch.full_like(look.crop.side, math.hypot(*photo.size))
-        clues = read_clues(self.body, self._network, look, fitted, diagonal)
+        clues = read_clues(self.body, self._network, look, fitted)
         with torch.no_grad():
             correction = self._correction(correction_input(self.body, fitted, clues))
         found = where(look.seen, corrected(self.body, fitted, correction), fitted)

@@ -23,6 +23,7 @@ from detection import MediapipeDetector
 from fitting import AFTER_REGRESSION, fit
 from geometry import Camera, concatenate, project
 from geometry.cameras import default_focal
+from pipelines.refinement_windows import Window, moved_detections, moved_estimate, window_around
 from regressor import Regressor
 from regressor.keypoint_encoder import KEYPOINT_NAMES
 from rendering import Rasterizer, load_rasterizer
@@ -47,6 +48,8 @@ class SampleConfig:
     split: Split = "training"
     side: int = 256
     """Of the square photos, pixels."""
+    cut_from: tuple[int, int] | None = None
+    """Height and width of whole photos that the squares are cut from; by default they are drawn as squares."""
     texture_side: int = 256
     """Texels along the finest level of each texture."""
     known_focal: float = 0.5
@@ -57,6 +60,8 @@ class SampleConfig:
     @property
     def scene(self) -> SceneConfig:
         """What is drawn."""
+        if self.cut_from is not None:
+            return SceneConfig(*self.cut_from, split=self.split, maps=False)
         return replace(CROPS, height=self.side, width=self.side, split=self.split)
 
 
@@ -149,22 +154,31 @@ class SampleMaker:
             found[name] = fit(self.body, disturbed, start, AFTER_REGRESSION).estimate
         found["regressed"] = self.regressor(None, self.disturbed(truth, "body25", generator), cameras[3])
         masks = np.stack([photo.people[0].mask for photo in photos])
+        visible = visible_vertices(self.body, truth, torch.from_numpy(masks), self.rasterizer)
+        size = photos[0].pixels.shape
+        windows = [window_around(photo.people[0].box, (size[0], size[1]), self.config.side) for photo in photos]
+        if self.config.cut_from is None:
+            windows = [Window((0, 0), self.config.side, self.config.side)] * len(photos)
+        seen, truth = moved_detections(seen, windows), moved_estimate(truth, windows)
         silhouettes = torch.stack([whole_silhouette(seen, row, self.config.side) for row in range(len(photos))])
         return Samples(
-            np.stack([photo.pixels for photo in photos]),
-            masks.astype(np.uint8),
+            np.stack([window.cut(photo.pixels) for window, photo in zip(windows, photos, strict=True)]),
+            np.stack(
+                [window.cut(255 * mask.astype(np.uint8)) > 127 for window, mask in zip(windows, masks, strict=True)]
+            ).astype(np.uint8),
             (255.0 * silhouettes).round().byte().numpy(),
             (seen.confidence > 0.5).any(-1).numpy(),
-            np.packbits(visible_vertices(self.body, truth, torch.from_numpy(masks), self.rasterizer).numpy(), axis=1),
+            np.packbits(visible.numpy(), axis=1),
             keypoint_rows(seen).numpy(),
             pack(truth).numpy(),
-            torch.stack([pack(found[name]) for name in ESTIMATES], 1).numpy(),
+            torch.stack([pack(moved_estimate(found[name], windows)) for name in ESTIMATES], 1).numpy(),
         )
 
     def _guess_camera(self, camera: Camera, generator: torch.Generator) -> Camera:
         known = torch.rand(len(camera.focal), generator=generator) < self.config.known_focal
-        guess = torch.full_like(camera.focal, default_focal(self.config.side, self.config.side))
-        middle = torch.full_like(camera.principal_point, self.config.side / 2.0)
+        scene = self.config.scene
+        guess = torch.full_like(camera.focal, default_focal(scene.width, scene.height))
+        middle = torch.tensor([scene.width / 2.0, scene.height / 2.0]).expand_as(camera.principal_point)
         return Camera(
             torch.where(known, camera.focal, guess), torch.where(known[:, None], camera.principal_point, middle)
         )

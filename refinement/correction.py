@@ -43,8 +43,6 @@ class Clues(TensorRecord):
     silhouette: Float[Tensor, "people 2"]
     """Whether there is one, and its overlap (IoU) with the drawn body."""
     crop: Crop
-    diagonal: Float[Tensor, "people"]
-    """Of the whole photo, pixels."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,6 @@ def read_clues(
     network: DisplacementNet,
     look: Look,
     estimate: BodyEstimate,
-    diagonal: Float[Tensor, "people"],
     half: bool = False,
 ) -> Clues:
     """Show a look to the displacement network, once and straight, and keep what the correction network uses.
@@ -83,7 +80,6 @@ def read_clues(
         network: From `load_network`.
         look: Of the estimate.
         estimate: The bodies that were drawn.
-        diagonal: Of each person's photo, pixels.
         half: Run the network in bfloat16, which is quicker where a processor has it; good enough to learn from.
     """
     inputs = input_of(body, look)
@@ -109,7 +105,6 @@ def read_clues(
         plain.flatten(-2)[..., [0, 1, 3]],
         silhouette,
         crop,
-        diagonal,
     )
 
 
@@ -130,10 +125,10 @@ def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bo
     stance = [world.flatten(-2), joints - joints[:, :1], place.clamp(-2.0, 2.0), local]
     moved, sure = clues.moved / _UNIT, clues.confidence[..., None]
     seen = [clues.features, _by_part(body, torch.cat([moved, moved.abs(), clues.metric, sure], -1), clues.confidence)]
-    width, focal = crop.side[:, None] / camera.focal[:, None], camera.focal[:, None] / clues.diagonal[:, None]
+    width = crop.side[:, None] / camera.focal[:, None]
     slope = (crop.center - camera.principal_point) / camera.focal[:, None]
     far = params.transl / params.transl.new_tensor([1.0, 1.0, 4.0])
-    scene = [params.betas, slope, width, width.clamp_min(1e-4).log(), width * focal, focal, far]
+    scene = [params.betas, slope, width, width.clamp_min(1e-4).log(), far]
     whole = [clues.summary, clues.silhouette, torch.cat([moved * sure, sure], -1).flatten(1)]
     if blind:
         seen, whole = ([torch.zeros_like(one) for one in group] for group in (seen, whole))
@@ -161,7 +156,7 @@ class CorrectionConfig:
 
     joint_numbers: int = 541
     """Numbers per joint that it is given."""
-    whole_numbers: int = 1413
+    whole_numbers: int = 1411
     """Numbers per person."""
     betas: int = 10
     width: int = 192

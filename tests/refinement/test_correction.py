@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from refinement_scenes import BODY, SIZE, disturbed, look, photograph, standing
+from refinement_scenes import BODY, disturbed, look, photograph, standing
 
 from geometry import Camera, rotvec_to_rotmat
 from refinement import DisplacementNet
@@ -41,8 +41,7 @@ def clues_of(estimate, scale: int = 1):
     photo = replace(photo, pixels=pixels, silhouette_boxes=photo.silhouette_boxes * scale)
     camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
     estimate = replace(estimate, camera=camera)
-    diagonal = torch.full((len(estimate.params.betas),), scale * float(torch.tensor(SIZE).float().norm()))
-    return estimate, read_clues(BODY, network(), look(estimate, photo), estimate, diagonal)
+    return estimate, read_clues(BODY, network(), look(estimate, photo), estimate)
 
 
 def seen(people: int, generator: torch.Generator) -> CorrectionInput:
@@ -60,7 +59,7 @@ def test_clues_are_the_same_in_a_photo_of_twice_the_size():
     estimate = disturbed(TRUTH, 0.1)
     plain = correction_input(BODY, *clues_of(estimate))
     large = correction_input(BODY, *clues_of(estimate, 2))
-    torch.testing.assert_close(large.whole[:, :19], plain.whole[:, :19], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(large.whole[:, :17], plain.whole[:, :17], atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(large.joints[..., :20], plain.joints[..., :20], atol=1e-3, rtol=1e-3)
     # Features of pictures that were shrunk by another factor are alike, not equal.
     assert (large.joints - plain.joints).abs().mean() < 0.1 * plain.joints.abs().mean()
@@ -77,7 +76,7 @@ def test_clues_tell_how_far_points_were_seen_from_where_they_were_drawn():
 def test_the_blind_see_the_body_and_nothing_of_the_photo():
     estimate, clues = clues_of(disturbed(TRUTH, 0.1))
     blind, open_eyed = (correction_input(BODY, estimate, clues, blind) for blind in (True, False))
-    assert (blind.joints[..., 20:] == 0).all() and (blind.whole[:, 19:] == 0).all()
+    assert (blind.joints[..., 20:] == 0).all() and (blind.whole[:, 17:] == 0).all()
     torch.testing.assert_close(blind.joints[..., :20], open_eyed.joints[..., :20])
     assert (open_eyed.joints[..., 20:] != 0).any()
 
