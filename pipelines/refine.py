@@ -129,7 +129,7 @@ class Refiner:
         start = time.perf_counter()
         look = before = look_at(self.body, photo, fitted, self._rasterizer)
         start = self._clock("drawing", start)
-        estimate = self._corrected(detections, fitted, before)
+        estimate = self._corrected(fitted, before)
         start = self._clock("correction", start)
         first: tuple[Look, Displacement] | None = None
         for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
@@ -167,15 +167,14 @@ class Refiner:
         self.seconds[step] = self.seconds.get(step, 0.0) + now - start
         return now
 
-    def _corrected(self, detections: Detections, fitted: BodyEstimate, look: Look) -> BodyEstimate:
-        """Bodies with pose and shape as the correction network would have them, put back on the keypoints."""
+    def _corrected(self, fitted: BodyEstimate, look: Look) -> BodyEstimate:
+        """Bodies with pose and shape as the correction network would have them."""
         if self._correction is None or not self.config.corrected:
             return fitted
         clues = read_clues(self.body, self._network, look, fitted)
         with torch.no_grad():
             correction = self._correction(correction_input(self.body, fitted, clues))
-        found = where(look.seen, corrected(self.body, fitted, correction), fitted)
-        return fit(self.body, detections, found, self.config.fit).estimate
+        return where(look.seen, corrected(self.body, fitted, correction), fitted)
 
     def _fit_and_withhold(
         self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence

@@ -5,7 +5,8 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from body import Body, load_body
-from geometry import rotvec_to_rotmat
+from geometry import concatenate, rotvec_to_rotmat
 from pipelines.command_line import parse
 from pipelines.config import save_config
 from pipelines.correction_samples import ClueReader, Lesson, LessonMaker, all_lessons
@@ -23,7 +24,7 @@ from pipelines.train_command import end_well
 from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
 from refinement import DisplacementNet, load_network
 from refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
-from refinement.weights import fingerprint, save_correction
+from refinement.weights import fingerprint, load_correction, save_correction
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "correction.safetensors"
@@ -34,14 +35,17 @@ _EXAMPLES = 4096
 class CorrectionTrainConfig:
     """Train the network that corrects pose and shape by what was seen of them."""
 
-    samples: Path
-    """Folder of ``fitloop train-refinement``, with ``training`` and ``held-out`` photos in it."""
+    samples: tuple[Path, ...]
+    """Folders of ``fitloop train-refinement``, with ``training`` and ``held-out`` photos in them. All are looked at
+    equally often, however many photos they have."""
     displacement: Path | None = None
     """Weights of the displacement network whose features are read; the shipped ones if not given."""
     out: Path = Path("runs/correction")
     """What was seen, checkpoints and weights; a run that was interrupted continues there."""
     estimates: tuple[str, ...] = ESTIMATES[:2]
     """Which of the estimates kept with each photo are learned from."""
+    start: Path | None = None
+    """Weights of the same size to start from."""
     blind: bool = False
     """Leave out what was seen in the photo: how much is won by knowing how fits err, without looking?"""
     width: int = CorrectionConfig.width
@@ -67,13 +71,17 @@ class CorrectionTrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        if not (self.samples / "training").is_dir() or not (self.samples / "held-out").is_dir():
-            raise ValueError(
-                f"{self.samples} has no folders training and held-out; make them with fitloop train-refinement --out."
-            )
+        for folder in self.samples:
+            if not (folder / "training").is_dir() or not (folder / "held-out").is_dir():
+                raise ValueError(
+                    f"{folder} has no folders training and held-out; make them with fitloop train-refinement --out."
+                )
         unknown = [name for name in self.estimates if name not in ESTIMATES]
-        if unknown or not self.estimates:
-            raise ValueError(f"estimates must name some of {', '.join(ESTIMATES)}; got {list(self.estimates)}.")
+        if unknown or not self.estimates or not self.samples:
+            raise ValueError(
+                f"samples must name a folder and estimates some of {', '.join(ESTIMATES)}; "
+                f"got {[str(folder) for folder in self.samples]} and {list(self.estimates)}."
+            )
         if min(self.batch_size, self.evaluate_every) < 1 or not 0 <= self.hidden < 1 or not self.epochs > 0:
             raise ValueError("batch_size and evaluate_every are at least 1, hidden is in [0, 1), epochs is positive.")
 
@@ -101,12 +109,16 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
     config.out.mkdir(parents=True, exist_ok=True)
     save_config(config, config.out / "config.yaml")
     maker = LessonMaker(body, config.blind)
-    lessons = all_lessons(maker, _look(config, body, displacement, "training", (False, True)))
-    tests = all_lessons(maker, _look(config, body, displacement, "held-out", (False,)))
+    lessons = [all_lessons(maker, paths) for paths in _look(config, body, displacement, "training", (False, True))]
+    tests = [all_lessons(maker, paths) for paths in _look(config, body, displacement, "held-out", (False,))]
     torch.manual_seed(config.seed)
-    sizes = {"joint_numbers": lessons.seen.joints.shape[-1], "whole_numbers": lessons.seen.whole.shape[-1]}
+    seen = lessons[0].seen
+    sizes = {"joint_numbers": seen.joints.shape[-1], "whole_numbers": seen.whole.shape[-1]}
     network = CorrectionNet(CorrectionConfig(**sizes, betas=body.num_betas, width=config.width, layers=config.layers))
-    network.even_out(lessons.seen[:: max(1, len(lessons.betas) // _EXAMPLES)])
+    if config.start is None:
+        network.even_out(concatenate([one.seen[:: max(1, len(one.betas) // _EXAMPLES)] for one in lessons]))
+    else:
+        network.load_state_dict(load_correction(displacement, config.start).state_dict())
     optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay)
     state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {})
     if (config.out / LAST).is_file():
@@ -120,21 +132,21 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
 
 def _look(
     config: CorrectionTrainConfig, body: Body, network: DisplacementNet, split: str, views: tuple[bool, ...]
-) -> list[Path]:
-    """Files of all that was seen, made where they are missing."""
-    reader = ClueReader(config.samples / split, body, network, config.slots)
+) -> list[list[Path]]:
+    """Files of all that was seen, by folder of photos, made where they are missing."""
     folder = config.out / "seen"
     folder.mkdir(exist_ok=True)
-    wanted = [
-        (chunk, mirrored, folder / f"{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors")
-        for mirrored in views
-        for chunk in range(len(reader))
-    ]
-    with Progress(len(wanted), "file", 30.0, 0) as progress:
-        for chunk, mirrored, path in wanted:
-            reader.read(chunk, mirrored, path)
-            progress.advance(1)
-    return [path for _, _, path in wanted]
+    readers = [ClueReader(photos / split, body, network, config.slots) for photos in config.samples]
+    found: list[list[Path]] = []
+    with Progress(len(views) * sum(map(len, readers)), "file", 30.0, 0) as progress:
+        for number, reader in enumerate(readers):
+            found.append([])
+            for mirrored, chunk in product(views, range(len(reader))):
+                path = folder / f"{number}-{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors"
+                reader.read(chunk, mirrored, path)
+                found[-1].append(path)
+                progress.advance(1)
+    return found
 
 
 @dataclass
@@ -143,13 +155,16 @@ class _School:
 
     config: CorrectionTrainConfig
     maker: LessonMaker
-    lessons: Lesson
-    tests: Lesson
+    lessons: list[Lesson]
+    """Of each folder."""
+    tests: list[Lesson]
     dirs: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         body = self.maker.body
-        self.steps = max(1, round(self.config.epochs * len(self.lessons.betas) / self.config.batch_size))
+        self.steps = max(
+            1, round(self.config.epochs * sum(len(one.betas) for one in self.lessons) / self.config.batch_size)
+        )
         vertices = [int(name.split()[1]) for name in self.maker.kinematics.landmarks if name.startswith("vertex ")]
         self.dirs = body.shapedirs[vertices]
 
@@ -186,8 +201,8 @@ def _loop(school: _School, state: TrainingState[CorrectionNet], reads: str) -> d
 def _step(school: _School, state: TrainingState[CorrectionNet]) -> dict[str, Tensor]:
     config = school.config
     generator = torch.Generator().manual_seed(1_000_003 * config.seed + state.step)
-    rows = torch.randint(len(school.lessons.betas), (config.batch_size,), generator=generator)
-    lesson = school.lessons[rows]
+    lessons = school.lessons[int(torch.randint(len(school.lessons), (), generator=generator))]
+    lesson = lessons[torch.randint(len(lessons.betas), (config.batch_size,), generator=generator)]
     with torch.autocast("cpu", torch.bfloat16):
         correction = state.model(_hide(lesson.seen, state.model, config.hidden, generator))
     errors = school.errors(lesson, correction)
@@ -221,17 +236,21 @@ def _hide(seen: CorrectionInput, network: CorrectionNet, share: float, generator
 
 @torch.no_grad()
 def _examine(school: _School, network: CorrectionNet) -> dict[str, float]:
-    """Errors on held-out people before and after, millimetres; the body's own shape counts in ``pve``."""
-    tests = school.tests
-    with torch.autocast("cpu", torch.bfloat16):
-        told = network(replace(tests.seen, joints=tests.seen.joints.float(), whole=tests.seen.whole.float()))
+    """Errors on held-out people before and after, millimetres; the body's own shape counts in ``pve``.
+
+    Names end in the folder's number from the second folder on.
+    """
     found = {}
-    for name, correction in (("before", told.map(torch.zeros_like)), ("after", told)):
-        errors = school.errors(tests, correction)
-        turned = tests.rotations @ rotvec_to_rotmat(correction.turns)
-        whole = school.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
-        found |= {f"pve_{name}": 1000.0 * float(whole.norm(dim=-1).mean())}
-        found |= {f"{part}_{name}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
+    for number, tests in enumerate(school.tests):
+        end = f"_{number}" if number else ""
+        with torch.autocast("cpu", torch.bfloat16):
+            told = network(tests.seen.to(torch.float32))
+        for name, correction in (("before", told.map(torch.zeros_like)), ("after", told)):
+            errors = school.errors(tests, correction)
+            turned = tests.rotations @ rotvec_to_rotmat(correction.turns)
+            whole = school.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
+            found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
+            found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
     return found
 
 

@@ -1,5 +1,6 @@
 """Training of the correction network on a few made-up photos."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,14 +31,14 @@ def folder(tmp_path_factory) -> Path:
 def config(folder: Path, out: Path, **changed) -> CorrectionTrainConfig:
     usual = {"epochs": 4.0, "batch_size": 8, "evaluate_every": 4, "width": 16, "layers": 1, "warmup": 1}
     weights = folder / "displacement.safetensors"
-    return CorrectionTrainConfig(samples=folder, displacement=weights, out=out, **{**usual, **changed})
+    return CorrectionTrainConfig(samples=(folder,), displacement=weights, out=out, **{**usual, **changed})
 
 
 def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, monkeypatch):
     errors = train(config(folder, tmp_path))
     assert errors["pve_before"] > 0 and errors["pve_after"] != errors["pve_before"]
     looked = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "seen").iterdir()}
-    names = ("held-out-00000", "training-00000", "training-00000-mirrored")
+    names = ("0-held-out-00000", "0-training-00000", "0-training-00000-mirrored")
     assert set(looked) == {f"{name}.safetensors" for name in names}
     steps = []
     taken = training._step
@@ -80,8 +81,17 @@ def test_people_in_a_mirror_err_as_much_and_are_where_the_mirror_shows_them(fold
     torch.testing.assert_close(again.truth.camera.principal_point, rows.truth.camera.principal_point)
 
 
+def test_training_starts_from_weights_and_looks_at_several_folders(folder, tmp_path):
+    train(config(folder, tmp_path / "first"))
+    weights = tmp_path / "first" / "correction.safetensors"
+    twice = replace(config(folder, tmp_path / "second", start=weights, learning_rate=0.0), samples=(folder, folder))
+    again, before = train(twice), train(config(folder, tmp_path / "first"))
+    assert again["pve_after"] == pytest.approx(before["pve_after"], rel=1e-3)
+    assert again["pve_after_1"] == again["pve_after"]
+
+
 def test_folders_without_photos_and_unknown_estimates_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match="train-refinement"):
         config(tmp_path, tmp_path)
-    with pytest.raises(ValueError, match="estimates must name"):
+    with pytest.raises(ValueError, match="estimates some of .*guessed"):
         config(folder, tmp_path, estimates=("guessed",))
