@@ -81,6 +81,7 @@ class Synthetic:
 def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     """Errors of every stage and variant, means over people."""
     scorer, refiner, told = Scorer(body), Refiner(body), ToldRefiner(body)
+    uncorrected = Refiner(body, replace(RefineConfig(), corrected=False))
     rows: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, int] = {}
     flow: list[tuple[float, float]] = []
@@ -93,6 +94,7 @@ def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
         refiner.seconds["(fitting longer)"] = refiner.seconds.get("(fitting longer)", 0.0) + time.perf_counter() - start
         stages = {"regressed": case.regressed, "fitted": case.fitted, "fitted longer": longer}
         stages |= {"refined": refined.estimate, "refined, no gate": refined.proposal}
+        stages["refined, no gate, no correction"] = _proposal(uncorrected, case, case.photo)
         stages["refined, told the truth"] = told.of(case)
         for name, estimate in stages.items():
             rows.setdefault(name, []).append(scorer(case, estimate))
