@@ -1,4 +1,4 @@
-"""Dense refinement of fitted bodies: render, predict displacements, fit to them, look again, and judge.
+"""Dense refinement of fitted bodies: render, correct, predict displacements, fit to them, look again, and judge.
 
 Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and shape stay in the energy.
 """
@@ -41,8 +41,11 @@ class RefineConfig:
 
     rounds: int = 2
     """How often the body is drawn, compared and fitted."""
-    stage: StageConfig = replace(AFTER_REGRESSION.stages[-1], start_prior=20.0, surface=1.2, surface_scale=8.0)
-    """Weights of the fit: keypoints, priors, seen points of the surface, and the fitted body that it starts from."""
+    stage: StageConfig = replace(
+        AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, surface=1.2, surface_scale=8.0
+    )
+    """Weights of the fit: keypoints, priors, seen points of the surface, and the corrected body that it starts from,
+    which has weighed the detector's 3D landmarks against the photo and so leaves them less to say."""
     gate: GateConfig = field(default_factory=GateConfig)
     """When the result is taken."""
     gated: bool = True
