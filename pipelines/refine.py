@@ -103,7 +103,8 @@ class Refiner:
     network: DisplacementNet | None = None
     """The shipped one if not given."""
     correction: CorrectionNet | None = None
-    """One that reads that network; the shipped one if no network is given either, else none."""
+    """One that reads that network; the shipped one if no network is given either, else none. Other bodies than the
+    one it knows are not corrected."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by step, all calls together."""
 
@@ -172,7 +173,8 @@ class Refiner:
 
     def _corrected(self, fitted: BodyEstimate, look: Look) -> BodyEstimate:
         """Bodies with pose and shape as the correction network would have them."""
-        if self._correction is None or not self.config.corrected:
+        known = self._correction is not None and self._correction.config.body == self.body.name
+        if self._correction is None or not known or not self.config.corrected:
             return fitted
         clues = read_clues(self.body, self._network, look, fitted)
         with torch.no_grad():

@@ -114,7 +114,9 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
     torch.manual_seed(config.seed)
     seen = lessons[0].seen
     sizes = {"joint_numbers": seen.joints.shape[-1], "whole_numbers": seen.whole.shape[-1]}
-    network = CorrectionNet(CorrectionConfig(**sizes, betas=body.num_betas, width=config.width, layers=config.layers))
+    network = CorrectionNet(
+        CorrectionConfig(body.name, **sizes, betas=body.num_betas, width=config.width, layers=config.layers)
+    )
     if config.start is None:
         network.even_out(concatenate([one.seen[:: max(1, len(one.betas) // _EXAMPLES)] for one in lessons]))
     else:

@@ -152,8 +152,10 @@ def _by_part(body: Body, values: Float[Tensor, "people points numbers"], weight:
 
 @dataclass(frozen=True)
 class CorrectionConfig:
-    """Size of the correction network."""
+    """Size of the correction network, and whose shape it knows."""
 
+    body: str = "open-1"
+    """Name of the body: shape coefficients mean something else in others."""
     joint_numbers: int = 541
     """Numbers per joint that it is given."""
     whole_numbers: int = 1411

@@ -26,6 +26,7 @@ class Knowing(CorrectionNet):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
+        self.config = CorrectionConfig()
         self.asked = 0
 
     def forward(self, seen):
@@ -67,6 +68,13 @@ def test_who_is_not_in_the_photo_is_not_corrected():
     refined, _ = refine(fitted=replace(FITTED, params=replace(FITTED.params, transl=away)))
     assert refined.reason[1] == int(Reason.NOT_SEEN)
     torch.testing.assert_close(refined.estimate.params.body_pose[1], FITTED.params.body_pose[1])
+
+
+def test_bodies_that_it_does_not_know_are_not_corrected():
+    knowing = Knowing()
+    knowing.config = CorrectionConfig("another")
+    Refiner(BODY, RefineConfig(), NETWORK, knowing)(PHOTO, see(BODY, TRUTH), FITTED)
+    assert knowing.asked == 0
 
 
 def test_a_network_of_ones_own_is_not_joined_by_the_shipped_correction():
