@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from refinement.correction import Clues, CorrectionInput, correction_input, read
 from refinement.crops import CROP_SIZE, crops_to_look_at, cut_photos
 from refinement.evidence import inside_photo
 from refinement.points import spread_points
+from refinement.weights import fingerprint
 
 _AT_ONCE = 32
 
@@ -55,14 +57,18 @@ class ClueReader:
 
     def __post_init__(self) -> None:
         self.batches = RefinementBatches(self.folder, self.body, varied=False)
+        self.about = {"reads": fingerprint(self.network), "estimates": " ".join(map(str, self.slots))}
 
     def __len__(self) -> int:
         """How many chunks of photos there are."""
         return len(self.batches.chunks)
 
     def read(self, chunk: int, mirrored: bool, path: Path) -> None:
-        """Look at the photos of a chunk and write what was seen; nothing is done if the file is there."""
-        if path.is_file():
+        """Look at the photos of a chunk and write what was seen.
+
+        Nothing is done if the file is there, from the same network and estimates.
+        """
+        if path.is_file() and _about(path) == self.about:
             return
         count = len(self.batches.chunks[chunk].photos)
         parts: dict[int, list[dict[str, Tensor]]] = {slot: [] for slot in self.slots}
@@ -77,7 +83,7 @@ class ClueReader:
             f"{slot}.{name}": torch.cat([p[name] for p in some]) for slot, some in parts.items() for name in some[0]
         }
         with whole_file(path) as temporary:
-            save_file(whole, temporary)
+            save_file(whole, temporary, self.about)
 
     def _clues(self, rows: Rows, estimate: BodyEstimate) -> Clues:
         size = (rows.photos.shape[-2], rows.photos.shape[-1])
@@ -89,6 +95,15 @@ class ClueReader:
         inside = inside_photo(crop, CROP_SIZE, size)
         look = Look(crop, drawn, cut_photos(rows.photos, crop, CROP_SIZE), silhouette, inside, large)
         return read_clues(self.body, self.network, look, estimate, half=True)
+
+
+def _about(path: Path) -> dict[str, str]:
+    """What a file says of how it was made; nothing if it is damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except SafetensorError:
+        return {}
 
 
 def mirror_rows(rows: Rows, body: Body) -> Rows:

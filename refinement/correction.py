@@ -114,7 +114,7 @@ def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bo
     Args:
         body: The body model.
         estimate: The bodies that the clues are about.
-        clues: From `gather_clues`.
+        clues: From `read_clues`.
         blind: Leave out what was seen in the photo, for measuring what the body alone tells.
     """
     params, camera, crop = estimate.params, estimate.camera, clues.crop

@@ -55,6 +55,21 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     assert load_correction(displacement, tmp_path / "correction.safetensors").config.width == 16
 
 
+def test_photos_are_looked_at_again_by_another_network_and_if_the_file_is_damaged(folder, tmp_path):
+    path = tmp_path / "seen.safetensors"
+    torch.manual_seed(1)
+    other = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
+    first = ClueReader(folder / "held-out", BODY, load_network(folder / "displacement.safetensors"), (1,))
+    second = ClueReader(folder / "held-out", BODY, other, (1,))
+    first.read(0, False, path)
+    before = load_file(path)["1.features"]
+    second.read(0, False, path)
+    assert not torch.equal(load_file(path)["1.features"], before)
+    path.write_bytes(path.read_bytes()[:100])
+    first.read(0, False, path)
+    torch.testing.assert_close(load_file(path)["1.features"], before)
+
+
 def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
     reader = ClueReader(folder / "held-out", BODY, load_network(folder / "displacement.safetensors"), (1,))
     reader.read(0, False, tmp_path / "seen.safetensors")
