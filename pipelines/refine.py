@@ -146,12 +146,12 @@ class Refiner:
             start = self._clock("evidence", start)
             first = first or (look, predicted)
             if last:
-                proposal, *withheld = self._fit_and_withhold(detections, fitted, estimate, surface)
+                proposal, withheld = self._fit_and_withhold(detections, fitted, estimate, surface)
             else:
                 estimate = fit(self.body, detections, estimate, self.config.fit, surface).estimate
             start = self._clock("fit", start)
         assert first is not None
-        outcome = self._outcome(proposal, before, (withheld[0], withheld[1]))
+        outcome = self._outcome(proposal, before, withheld)
         reason = judge(fitted, proposal, outcome, self.config.gate)
         if not self.config.gated:
             reason = torch.where(outcome.seen, int(Reason.BETTER), reason)
@@ -183,7 +183,7 @@ class Refiner:
 
     def _fit_and_withhold(
         self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
-    ) -> tuple[BodyEstimate, Tensor, Tensor]:
+    ) -> tuple[BodyEstimate, tuple[Tensor, Tensor]]:
         """The fit to everything; and errors of withheld keypoints without and with what was seen of the surface."""
         kept = withhold(detections, self.config.withheld)
         people = len(detections.boxes)
@@ -192,7 +192,7 @@ class Refiner:
         found = fit(self.body, evidence, concatenate([start, fitted, start]), self.config.fit, dense).estimate
         apart = replace(detections, confidence=detections.confidence * (kept.confidence == 0))
         errors = [self.keypoint_error(apart, found[people * k : people * (k + 1)]) for k in (1, 2)]
-        return found[:people], errors[0], errors[1]
+        return found[:people], (errors[0], errors[1])
 
     def keypoint_error(self, detections: Detections, estimate: BodyEstimate) -> Float[Tensor, "people"]:
         """Mean distance of a body's keypoints from the seen ones over the longer side of the box; NaN if none is seen.

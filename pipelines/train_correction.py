@@ -1,8 +1,6 @@
 """Train the correction network: ``fitloop train-correction --samples runs/refinement``."""
 
-import json
 import logging
-import math
 import sys
 import time
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from pipelines.correction_samples import ClueReader, Lesson, LessonMaker, all_le
 from pipelines.progress import Progress
 from pipelines.refinement_samples import ESTIMATES
 from pipelines.train_command import end_well
-from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
+from pipelines.train_state import Average, TrainingState, mean_of, warm_cosine, write_metrics
 from refinement import DisplacementNet, load_network
 from refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
 from refinement.weights import fingerprint, load_correction, save_correction
@@ -194,7 +192,9 @@ def _loop(school: _School, state: TrainingState[CorrectionNet], reads: str) -> d
                 with state.average.applied_to(state.model):
                     errors = _examine(school, state.model)
                     save_correction(config.out / BEST, state.model, reads)
-                _write(config.out, state.step, {**mean_of(recent), **errors, "seconds": time.monotonic() - started})
+                write_metrics(
+                    config.out, state.step, {**mean_of(recent), **errors, "seconds": time.monotonic() - started}
+                )
                 state.best_errors, recent = errors, []
                 state.save(config.out / LAST)
     return errors
@@ -209,18 +209,8 @@ def _step(school: _School, state: TrainingState[CorrectionNet]) -> dict[str, Ten
         correction = state.model(_hide(lesson.seen, state.model, config.hidden, generator))
     errors = school.errors(lesson, correction)
     loss = 2.0 * errors["pose"] + errors["shape"] + 0.05 * errors["rotation"]
-    optimizer = state.optimizers["network"]
-    for group in optimizer.param_groups:
-        fallen = 0.5 * (1.0 + math.cos(math.pi * state.step / school.steps))
-        group["lr"] = config.learning_rate * min(1.0, (state.step + 1) / config.warmup) * fallen
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
-    if not bool(torch.isfinite(loss) & torch.isfinite(length)):
-        raise TrainingStopped(f"Loss or gradient of step {state.step} is not finite; lower learning_rate and go on.")
-    optimizer.step()
-    state.average.update(state.model)
-    state.step += 1
+    rate = warm_cosine(state.step, school.steps, config.learning_rate, config.warmup)
+    state.descend(loss, rate, 1.0)
     return {name: value.detach() for name, value in errors.items()}
 
 
@@ -254,13 +244,6 @@ def _examine(school: _School, network: CorrectionNet) -> dict[str, float]:
             found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
             found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
     return found
-
-
-def _write(out: Path, step: int, values: dict[str, float]) -> None:
-    rounded = {"step": step, **{name: round(value, 4) for name, value in values.items()}}
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(rounded) + "\n")
-    sys.stderr.write(", ".join(f"{name} {value:.4g}" for name, value in rounded.items()) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

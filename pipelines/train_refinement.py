@@ -1,6 +1,5 @@
 """Train the displacement network: ``fitloop train-refinement --config configs/refinement/default.yaml``."""
 
-import json
 import logging
 import math
 import sys
@@ -19,7 +18,7 @@ from pipelines.refinement_batches import BatchConfig, RefinementBatches
 from pipelines.refinement_samples import CHUNK, SampleConfig, SampleMaker, has_chunk
 from pipelines.refinement_views import Batch
 from pipelines.train_command import end_well
-from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
+from pipelines.train_state import Average, TrainingState, mean_of, warm_cosine, write_metrics
 from refinement.losses import endpoint_error, laplace_loss, surface_loss
 from refinement.network import DisplacementNet, NetworkConfig, SurfaceHead, grow
 from refinement.weights import load_network, save_network
@@ -168,25 +167,10 @@ def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], 
     lessons = {"flow": laplace_loss(predicted, batch.truth, batch.weight, config.balance)}
     lessons["surface"] = config.surface * surface_loss(shown, batch.surface)
     loss = lessons["flow"] + lessons["surface"]
-    optimizer = state.optimizers["network"]
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(config, state.step)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    length = torch.nn.utils.clip_grad_norm_(state.model.parameters(), 5.0)
-    if not bool(torch.isfinite(loss) & torch.isfinite(length)):
-        raise TrainingStopped(f"Loss or gradient of step {state.step} is not finite; lower learning_rate and go on.")
-    optimizer.step()
-    state.average.update(state.model)
-    state.step += 1
+    rate = warm_cosine(state.step, config.steps, config.learning_rate, config.warmup)
+    state.descend(loss, rate, 5.0)
     with torch.no_grad():
         return {**lessons, "pixels": endpoint_error(predicted, batch.truth, batch.weight)}
-
-
-def learning_rate(config: RefinementTrainConfig, step: int) -> float:
-    """Rise linearly over the warm-up, then follow a cosine to 0."""
-    fallen = 0.5 * (1.0 + math.cos(math.pi * step / config.steps))
-    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * fallen
 
 
 @torch.no_grad()
@@ -211,10 +195,7 @@ def _look_at_held_out(
         if errors["held_out_loss"] < state.best_errors.get("held_out_loss", math.inf):
             state.best_errors = errors
             save_network(config.out / BEST, state.model)
-    line = {"step": state.step, **{name: round(value, 4) for name, value in {**told, **errors}.items()}}
-    with (config.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    sys.stderr.write(", ".join(f"{name} {value:.4g}" for name, value in line.items()) + "\n")
+    write_metrics(config.out, state.step, {**told, **errors})
 
 
 def _test_batches(config: RefinementTrainConfig, body: Body) -> list[Batch]:

@@ -1,5 +1,8 @@
 """All that a training run must remember to go on exactly where it stopped."""
 
+import json
+import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,6 +78,29 @@ class TrainingState(Generic[Network]):
         self.best_errors: dict[str, float] = {}
         self.stale = 0
 
+    def descend(self, loss: Tensor, rate: float, longest: float) -> None:
+        """Take one step of the optimiser ``network`` and of the average.
+
+        Args:
+            loss: With a gradient.
+            rate: Learning rate of the step.
+            longest: Length that the network's gradient is cut to.
+
+        Raises:
+            TrainingStopped: If loss or gradient is not finite; nothing is changed.
+        """
+        optimizer = self.optimizers["network"]
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), longest)
+        if not bool(torch.isfinite(loss) & torch.isfinite(length)):
+            raise TrainingStopped(f"Loss or gradient of step {self.step} is not finite; lower learning_rate and go on.")
+        optimizer.step()
+        self.average.update(self.model)
+        self.step += 1
+
     def save(self, path: Path) -> None:
         """Write everything, whole or not at all.
 
@@ -123,6 +149,20 @@ class TrainingState(Generic[Network]):
                 f"{path} belongs to another network or program ({' '.join(str(error).split())[:200]}); "
                 "choose another --out, or remove it to start over."
             ) from error
+
+
+def warm_cosine(step: int, steps: int, rate: float, warmup: int) -> float:
+    """Learning rate that rises linearly over the warm-up and follows a cosine to 0."""
+    fallen = 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    return rate * min(1.0, (step + 1) / warmup) * fallen
+
+
+def write_metrics(out: Path, step: int, values: dict[str, float]) -> None:
+    """Add a line to ``metrics.jsonl`` of a folder, and tell it."""
+    line = {"step": step, **{name: round(value, 4) for name, value in values.items()}}
+    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    sys.stderr.write(", ".join(f"{name} {value:.4g}" for name, value in line.items()) + "\n")
 
 
 def mean_of(losses: list[dict[str, Tensor]]) -> dict[str, float]:
