@@ -16,7 +16,7 @@ import tyro
 from benchmarks import ablation, fitting, lspet, robustness
 from benchmarks.metrics import BASELINE, Metric, regressions, write_metrics
 from benchmarks.people import make_people
-from body import load_body
+from fitloop.body import load_body
 
 NUM_PEOPLE = 1024
 

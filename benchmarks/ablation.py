@@ -11,10 +11,10 @@ from dataclasses import replace
 from benchmarks.metrics import Metric
 from benchmarks.people import People
 from benchmarks.scores import score
-from body import Body
-from fitting import AFTER_REGRESSION, FitConfig, StageConfig, fit
-from fitting.config import SMPLIFY_STAGES, SPIN_STAGES, Start
-from regressor import load_regressor
+from fitloop.body import Body
+from fitloop.fitting import AFTER_REGRESSION, FitConfig, StageConfig, fit
+from fitloop.fitting.config import SMPLIFY_STAGES, SPIN_STAGES, Start
+from fitloop.regressor import load_regressor
 
 logger = logging.getLogger(__name__)
 

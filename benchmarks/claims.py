@@ -19,22 +19,21 @@ import torch
 from roma import rotmat_to_unitquat
 from torch import Tensor
 
-from body import load_body
-from body.files import whole_file
-from data.detector_noise import NoiseConfig
-from data.keypoint_samples import KeypointSampling, mocap_poses
-from data.mocap import NUM_MOCAP_JOINTS, load_mocap
-from geometry.rotations import geodesic_angle, project_to_rotation
-from pipelines.command_line import parse
-from pipelines.config import config_to_tree
-from pipelines.train import train
-from pipelines.train_batches import Batch, KeypointBatches, joint_errors
-from pipelines.train_config import TrainConfig
-from regressor import PRESETS, HeadConfig, HMRConfig, LossConfig, load_weights
-from regressor.hmr import HMR
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.losses import Criterion, output_params
-from regressor.views import project_in_view
+from fitloop.body import load_body
+from fitloop.body.files import whole_file
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.keypoint_samples import KeypointSampling, mocap_poses
+from fitloop.data.mocap import NUM_MOCAP_JOINTS, load_mocap
+from fitloop.geometry.rotations import geodesic_angle, project_to_rotation
+from fitloop.pipelines.console.options import config_to_tree, parse
+from fitloop.pipelines.lessons.keypoint_batches import Batch, KeypointBatches, joint_errors
+from fitloop.pipelines.train import train
+from fitloop.pipelines.training.regressor_config import TrainConfig
+from fitloop.regressor import PRESETS, HeadConfig, HMRConfig, LossConfig, load_weights
+from fitloop.regressor.hmr import HMR
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.losses import Criterion, output_params
+from fitloop.regressor.views import project_in_view
 
 COLUMNS = {
     "mpjpe": "MPJPE mm",

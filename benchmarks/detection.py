@@ -24,9 +24,9 @@ import PIL.ImageDraw
 import tyro
 from scipy.optimize import linear_sum_assignment
 
-from body import Detections, convention_named
-from data.images import load_image
-from detection import MediapipeConfig, load_detector
+from fitloop.body import Detections, convention_named
+from fitloop.data.images import load_image
+from fitloop.detection import MediapipeConfig, load_detector
 
 _COLOURS = ("red", "lime", "cyan", "yellow", "magenta", "orange", "deepskyblue", "white", "springgreen", "pink")
 
@@ -63,7 +63,7 @@ class Tally:
         tall = [row for row, box in enumerate(boxes) if box[3] - box[1] >= height]
         self.wanted += len(tall)
         self.hit += len(set(tall) & set(found.values()))
-        in_group = inside(hips, groups).any(-1)
+        in_group = np.asarray(inside(hips, groups).any(-1))
         counted = [row for row in range(len(hips)) if row in found or not in_group[row]]
         self.bodies += len(counted)
         self.false += len([row for row in counted if row not in found])
@@ -88,7 +88,7 @@ def in_photo(hips: np.ndarray, pixels: np.ndarray) -> np.ndarray:
 
 def inside(points: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Which point lies in which box (x y x y)."""
-    return ((points[:, None] >= boxes[:, :2]) & (points[:, None] <= boxes[:, 2:])).all(-1)
+    return np.asarray(((points[:, None] >= boxes[:, :2]) & (points[:, None] <= boxes[:, 2:])).all(-1))
 
 
 def match(people: Detections, hips: np.ndarray, boxes: np.ndarray, margin: float = 0.0) -> dict[int, int]:

@@ -25,20 +25,20 @@ from torch import Tensor
 from benchmarks.lspet import joint_errors
 from benchmarks.photographed import Photographed, annotated_people, evenly, lspet_people
 from benchmarks.scores import score
-from body import Body, BodyEstimate, BodyParams, Detections, Image, load_body
-from data.detector_noise import NoiseConfig
-from data.images import load_image
-from data.keypoint_samples import KeypointSampler, KeypointSampling
-from data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
-from detection import MediapipeConfig
-from detection.mediapipe import MediapipeDetector
-from fitting import fit
-from geometry import Camera, concatenate
-from geometry.crops import crop_of_box, sampling_grid
-from pipelines.command_line import parse
-from pipelines.regression import fit_after
-from regressor import load_regressor
-from regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image, load_body
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.images import load_image
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling
+from fitloop.data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
+from fitloop.detection import MediapipeConfig
+from fitloop.detection.mediapipe import MediapipeDetector
+from fitloop.fitting import fit
+from fitloop.geometry import Camera, concatenate
+from fitloop.geometry.crops import crop_of_box, sampling_grid
+from fitloop.pipelines.chain.sources import fit_after
+from fitloop.pipelines.console.options import parse
+from fitloop.regressor import load_regressor
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 
 GRID = 128
 """Rows and columns of drawn silhouettes, as MediaPipe's."""

@@ -100,7 +100,7 @@ def _list_person(listed: dict[str, list[dict[str, Any]]], number: int, name: str
 
 
 def _start(config: EnduranceConfig, folder: Path, out: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "pipelines.cli", "run", "--images", str(folder), "--out", str(out)]
+    command = [sys.executable, "-m", "fitloop.pipelines.cli", "run", "--images", str(folder), "--out", str(out)]
     if config.evidence == "keypoints":
         command += ["--keypoints", str(folder.parent / KEYPOINTS)]
     return subprocess.Popen(command + list(config.arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

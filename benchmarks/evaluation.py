@@ -17,8 +17,8 @@ import numpy as np
 import torch
 import tyro
 
-from body import Body, BodyParams, KeypointKinematics, convention_named, load_body
-from geometry import Camera, project, rotvec_to_rotmat
+from fitloop.body import Body, BodyParams, KeypointKinematics, convention_named, load_body
+from fitloop.geometry import Camera, project, rotvec_to_rotmat
 
 CONVENTION = "coco17"
 DISTURBED = {"regressed_": 0.2, "": 0.1, "refined_": 0.05}
@@ -47,7 +47,7 @@ class Scoring:
 def evaluate_folder(folder: Path) -> None:
     """Run the command as users run it."""
     options = ["--truth", folder / "truth.npz", "--results", folder, "--json", folder / "scores.json"]
-    command = [sys.executable, "-m", "pipelines.evaluate", "--protocol", "open-bench", *map(str, options)]
+    command = [sys.executable, "-m", "fitloop.pipelines.evaluate", "--protocol", "open-bench", *map(str, options)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -109,7 +109,7 @@ def _write(folder: Path, rows: dict[str, np.ndarray], body: Body) -> None:
             "image_size": np.array([480, 640]),
         }
         words = {"convention": np.array(CONVENTION), "body": np.array(body.name)}
-        np.savez(folder / "results" / f"{row:06d}.jpg.npz", **arrays, **told, **words)
+        np.savez(folder / "results" / f"{row:06d}.jpg.npz", **arrays, **told, **words)  # pyright: ignore[reportArgumentType]
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Throughput of `fitting.fit` against SPIN's fitter, on the same people, the same start and the same energy.
+"""Throughput of `fitloop.fitting.fit` against SPIN's fitter, on the same people, the same start and the same energy.
 
     python -m benchmarks fitting --mocap FILE --json OUT
 
@@ -19,10 +19,10 @@ import torch
 from benchmarks.metrics import Metric
 from benchmarks.people import People
 from benchmarks.scores import score
-from body import Body, BodyEstimate, Detections
-from fitting import Fit, FitConfig, SolverConfig, StageConfig, fit
-from fitting.reference import ReferenceFitter
-from geometry import concatenate
+from fitloop.body import Body, BodyEstimate, Detections
+from fitloop.fitting import Fit, FitConfig, SolverConfig, StageConfig, fit
+from fitloop.fitting.reference import ReferenceFitter
+from fitloop.geometry import concatenate
 
 logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from body.files import whole_file
-from body.keypoints import CONVENTIONS, LSP_14, MEDIAPIPE_33, Convention
+from fitloop.body.files import whole_file
+from fitloop.body.keypoints import CONVENTIONS, LSP_14, MEDIAPIPE_33, Convention
 
 
 @dataclass(frozen=True)

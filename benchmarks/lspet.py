@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics import Metric
-from body import Body, BodyEstimate, Detections, KeypointKinematics, convention_named, upright
-from data.mocap import full_pose, load_mocap
-from fitting import AFTER_REGRESSION, FitConfig, fit, load_pose_prior
-from fitting.config import Limb
-from fitting.terms import pose_prior
-from geometry import camera_of, project, rotmat_to_rotvec, rotvec_to_rotmat
-from regressor import load_regressor
+from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, convention_named, upright
+from fitloop.data.mocap import full_pose, load_mocap
+from fitloop.fitting import AFTER_REGRESSION, FitConfig, fit, load_pose_prior
+from fitloop.fitting.config import Limb
+from fitloop.fitting.terms import pose_prior
+from fitloop.geometry import camera_of, project, rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.regressor import load_regressor
 
 CONVENTION = "lsp14"
 

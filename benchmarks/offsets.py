@@ -22,22 +22,22 @@ from torch import Tensor
 
 from benchmarks.refinement_people import best_match, synthetic_cases
 from benchmarks.refinement_photos import annotated_people
-from body import Body, BodyEstimate, SurfaceEvidence, load_body
-from body.files import whole_file
-from data import load_image
-from data.synthetic import SceneConfig, load_assets
-from data.synthetic.figures import Figure
-from data.synthetic.scenes import arrange
-from detection import MediapipeDetector
-from fitting import AFTER_REGRESSION, fit
-from geometry import Camera
-from pipelines.pictures import shrink
-from pipelines.provenance import commit, hardware, versions
-from pipelines.refine import Refiner
-from refinement import Photo, gather_evidence, load_network, look_at, predict_displacement
-from refinement.offsets import OffsetConfig, OffsetReason, Offsets, find_offsets, pose_offsets
-from regressor import load_regressor
-from rendering import draw_overlay, load_rasterizer
+from fitloop.body import Body, BodyEstimate, SurfaceEvidence, load_body
+from fitloop.body.files import whole_file
+from fitloop.data import load_image
+from fitloop.data.synthetic import SceneConfig, load_assets
+from fitloop.data.synthetic.figures import Figure
+from fitloop.data.synthetic.scenes import arrange
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import AFTER_REGRESSION, fit
+from fitloop.geometry import Camera
+from fitloop.pipelines.chain.refining import make_refiner
+from fitloop.pipelines.console.provenance import commit, hardware, versions
+from fitloop.pipelines.folder.pictures import shrink
+from fitloop.refinement import Photo, gather_evidence, load_network, look_at, predict_displacement
+from fitloop.refinement.offsets import OffsetConfig, OffsetReason, Offsets, find_offsets, pose_offsets
+from fitloop.regressor import load_regressor
+from fitloop.rendering import draw_overlay, load_rasterizer
 
 SAMPLES = 8000
 """Points on each surface."""
@@ -63,7 +63,7 @@ class Person:
 
 def synthetic_people(body: Body, assets: Path, count: int, seed: int) -> Iterator[Person]:
     """Held-out people: the pipeline's refined body, and the true body with the detector's and the true silhouette."""
-    loaded, refiner = load_assets(assets), Refiner(body)
+    loaded, refiner = load_assets(assets), make_refiner(body)
     for number, case in enumerate(synthetic_cases(body, assets, count, seed, known_focal=False)):
         if case is None:
             continue
@@ -85,7 +85,7 @@ def _told(photo: Photo, mask: Tensor) -> Photo:
 def photographed_people(body: Body, folder: Path, limit: int) -> Iterator[Person]:
     """Annotated people of photos that the pipeline finds, refined."""
     tree = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    detector, regressor, refiner = MediapipeDetector(), load_regressor("keypoints", body), Refiner(body)
+    detector, regressor, refiner = MediapipeDetector(), load_regressor("keypoints", body), make_refiner(body)
     for entry in tree["images"][:limit]:
         listed = annotated_people(tree, entry)
         if not listed:

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from body import Body, BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named, upright
-from data.mocap import full_pose, load_mocap
-from fitting import load_pose_prior
-from geometry import Camera, TensorRecord, project, rotvec_to_rotmat
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named, upright
+from fitloop.data.mocap import full_pose, load_mocap
+from fitloop.fitting import load_pose_prior
+from fitloop.geometry import Camera, TensorRecord, project, rotvec_to_rotmat
 
 NOISE = 0.02
 NOISE_ENDS = 0.04

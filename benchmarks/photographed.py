@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from body import Detections
+from fitloop.body import Detections
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,17 @@ from torch import Tensor
 
 from benchmarks.refinement_people import Case, Scorer, synthetic_cases
 from benchmarks.refinement_photos import photo_report
-from body import Body, BodyEstimate, load_body
-from body.files import whole_file
-from fitting import AFTER_REGRESSION, SolverConfig, fit
-from geometry import project
-from pipelines.provenance import commit, hardware, versions
-from pipelines.refine import RefineConfig, Refined, Refiner
-from refinement import Displacement, Look, Photo, Reason, look_at, personal_texture
-from refinement.crops import crop_camera
-from refinement.inputs import Appearance
-from rendering import interpolate, load_rasterizer
+from fitloop.body import Body, BodyEstimate, load_body
+from fitloop.body.files import whole_file
+from fitloop.fitting import AFTER_REGRESSION, SolverConfig, fit
+from fitloop.geometry import project
+from fitloop.pipelines.chain.refining import dense_fit, make_refiner
+from fitloop.pipelines.console.provenance import commit, hardware, versions
+from fitloop.refinement import Displacement, Look, Photo, Reason, look_at, personal_texture
+from fitloop.refinement.crops import crop_camera
+from fitloop.refinement.inputs import Appearance
+from fitloop.refinement.refiner import RefineConfig, Refined, Refiner
+from fitloop.rendering import interpolate, load_rasterizer
 
 LONGER = replace(
     AFTER_REGRESSION,
@@ -80,8 +81,8 @@ class Synthetic:
 
 def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     """Errors of every stage and variant, means over people."""
-    scorer, refiner, told = Scorer(body), Refiner(body), ToldRefiner(body)
-    uncorrected = Refiner(body, replace(RefineConfig(), corrected=False))
+    scorer, refiner, told = Scorer(body), make_refiner(body), ToldRefiner(body, dense_fit())
+    uncorrected = make_refiner(body, replace(RefineConfig(), corrected=False))
     rows: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, int] = {}
     flow: list[tuple[float, float]] = []
@@ -165,7 +166,7 @@ def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[d
     configs["uncertainty not used"] = replace(usual, weighted=False)
     for groups in ABLATIONS:
         configs[f"without {' '.join(groups)}"] = replace(usual, without=groups)
-    refiners = {name: Refiner(body, config) for name, config in configs.items()}
+    refiners = {name: make_refiner(body, config) for name, config in configs.items()}
     changes: dict[str, Callable[[Photo, Case], Photo]] = {
         "true texture": lambda photo, case: replace(photo, texture=_true_texture(body, case, 0.0)),
         "true texture, noise 0.1": lambda photo, case: replace(photo, texture=_true_texture(body, case, 0.1)),

@@ -9,19 +9,19 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections, Image
-from body.keypoints import COCO_17
-from data.detector_noise import NoiseConfig
-from data.keypoint_samples import KeypointSampler, KeypointSampling
-from data.synthetic import SceneConfig, load_assets, render_person_scene
-from detection import MediapipeDetector
-from fitting import AFTER_REGRESSION, fit
-from geometry import Camera, align_procrustes, project
-from geometry.cameras import camera_of
-from refinement import Photo
-from regressor import load_regressor
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from rendering import Rasterizer, load_rasterizer
+from fitloop.body import Body, BodyEstimate, Detections, Image
+from fitloop.body.keypoints import COCO_17
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling
+from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import AFTER_REGRESSION, fit
+from fitloop.geometry import Camera, align_procrustes, project
+from fitloop.geometry.cameras import camera_of
+from fitloop.refinement import Photo
+from fitloop.regressor import load_regressor
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.rendering import Rasterizer, load_rasterizer
 
 MATCH = 0.4
 """Overlap of detected and true box from which they are the same person."""

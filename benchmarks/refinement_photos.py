@@ -14,17 +14,18 @@ from PIL import ImageDraw
 from torch import Tensor
 
 from benchmarks.refinement_people import best_match
-from body import Body, BodyEstimate, Detections, Image
-from data import load_image
-from detection import MediapipeDetector
-from fitting import AFTER_REGRESSION, fit
-from geometry import Camera
-from pipelines.pictures import shrink
-from pipelines.refine import Refined, Refiner, withhold
-from pipelines.refined_people import draw_flow
-from refinement import Photo, Reason
-from regressor import load_regressor
-from rendering import draw_overlay, load_rasterizer
+from fitloop.body import Body, BodyEstimate, Detections, Image
+from fitloop.data import load_image
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import AFTER_REGRESSION, fit
+from fitloop.geometry import Camera
+from fitloop.pipelines.chain.refining import make_refiner
+from fitloop.pipelines.folder.pictures import shrink
+from fitloop.refinement import Photo, Reason
+from fitloop.refinement.refiner import Refined, Refiner, withhold
+from fitloop.regressor import load_regressor
+from fitloop.rendering import draw_overlay, load_rasterizer
+from fitloop.rendering.flow import draw_flow
 
 SMALLEST = 100.0
 """Pixels of height of the people that are looked at."""
@@ -71,7 +72,7 @@ def photo_report(body: Body, folder: Path, limit: int, out: Path) -> dict[str, A
         Means over people before and after, with and without the gate, and how often each verdict came.
     """
     tree = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    detector, regressor, refiner = MediapipeDetector(), load_regressor("keypoints", body), Refiner(body)
+    detector, regressor, refiner = MediapipeDetector(), load_regressor("keypoints", body), make_refiner(body)
     rows: list[dict[str, float]] = []
     reasons: dict[str, int] = {}
     people = 0
@@ -153,7 +154,7 @@ def draw_person(body: Body, image: Image, fitted: BodyEstimate, refined: Refined
     for estimate in (fitted, refined.proposal):
         camera = Camera(estimate.camera.focal * scale, estimate.camera.principal_point * scale)
         panels.append(draw_overlay(small, body(estimate.params).vertices, body.faces, camera))
-    panels.insert(2, draw_flow(small, scale, refined))
+    panels.insert(2, draw_flow(small, scale, refined.flow))
     crop = refined.look.crop
     center, half = crop.center[0] * scale, 0.6 * float(crop.side[0]) * scale
     low = [max(0, int(value - half)) for value in center]

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import torch
 
-from body import load_body
-from data.detector_noise import NoiseConfig
-from data.keypoint_samples import KeypointSampling
-from data.mocap import load_mocap
-from pipelines.command_line import parse
-from pipelines.train_batches import KeypointBatches, joint_errors
-from regressor import HMRConfig, LossConfig, build_hmr, load_weights
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.losses import Criterion
+from fitloop.body import load_body
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.keypoint_samples import KeypointSampling
+from fitloop.data.mocap import load_mocap
+from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, joint_errors
+from fitloop.regressor import HMRConfig, LossConfig, build_hmr, load_weights
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.losses import Criterion
 
 Metric = tuple[str, float, str, str]
 """Key, value, unit, and which way is better."""

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from body import Body, load_body, upright
-from geometry import Camera, rotvec_to_rotmat
-from rendering import draw_overlay, export_glb, load_rasterizer, normal_map
-from rendering.rasterizer import Backend
+from fitloop.body import Body, load_body, upright
+from fitloop.geometry import Camera, rotvec_to_rotmat
+from fitloop.rendering import draw_overlay, export_glb, load_rasterizer, normal_map
+from fitloop.rendering.backends import Backend
 
 Metric = tuple[str, float, str, str]
 """Key, value, unit, and which way is better."""

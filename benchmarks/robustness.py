@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.metrics import Metric
-from body import Body, BodyEstimate, BodyParams, Detections, convention_named
-from fitting import Fit, Status, fit
-from geometry import Camera, rotvec_to_rotmat
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, convention_named
+from fitloop.fitting import Fit, Status, fit
+from fitloop.geometry import Camera, rotvec_to_rotmat
 
 logger = logging.getLogger(__name__)
 

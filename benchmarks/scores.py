@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from body import JOINT_NAMES, Body, BodyEstimate, KeypointKinematics, convention_named
-from geometry import align_procrustes, project
+from fitloop.body import JOINT_NAMES, Body, BodyEstimate, KeypointKinematics, convention_named
+from fitloop.geometry import align_procrustes, project
 
 NUM_TRUE_JOINTS = 22
 """Hands are not captured."""

@@ -20,21 +20,23 @@ from typing import Any
 import torch
 import tyro
 
-from body import KeypointKinematics, load_body
-from body.files import whole_file
-from body.keypoints import SPIN_24
-from data.detector_noise import NoiseConfig
-from data.keypoint_samples import KeypointSampler, KeypointSampling, mocap_poses
-from data.mocap import load_mocap
-from data.spin_format import SpinDataset, write_spin
-from fitting import FitConfig
-from pipelines.provenance import commit, hardware, versions
-from pipelines.spin_config import Quirks, SpinConfig
-from pipelines.spin_report import Epoch, table
-from pipelines.spin_run import open_run
-from pipelines.train_spin import _step, train_spin
-from regressor import HMRConfig, Weights, build_hmr, save_weights
-from regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.body import KeypointKinematics, load_body
+from fitloop.body.files import whole_file
+from fitloop.body.keypoints import SPIN_24
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, mocap_poses
+from fitloop.data.mocap import load_mocap
+from fitloop.data.spin_format import SpinDataset, write_spin
+from fitloop.fitting import FitConfig
+from fitloop.pipelines.console.provenance import commit, hardware, versions
+from fitloop.pipelines.spin.config import SpinConfig
+from fitloop.pipelines.spin.quirks import Quirks
+from fitloop.pipelines.spin.report import Epoch, table
+from fitloop.pipelines.spin.run import open_run
+from fitloop.pipelines.spin.training import _step
+from fitloop.pipelines.train_spin import train_spin
+from fitloop.regressor import HMRConfig, Weights, build_hmr, save_weights
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 
 MODES: dict[str, dict[str, Any]] = {
     "loop": {"mode": "loop"},

@@ -15,17 +15,17 @@ import torch
 import tyro
 from torch import Tensor
 
-from body import BodyEstimate, BodyParams, load_body
-from data.spin_format import read_spin
-from fitting import Fit, FitConfig, StageConfig, fit
-from pipelines.spin_config import LOOP_FIT, SpinConfig
-from pipelines.spin_inputs import draw, look_and_inputs
-from pipelines.spin_loop import estimate_all
-from pipelines.spin_measure import errors_of, summary
-from pipelines.spin_run import Run, open_run_of
-from pipelines.spin_samples import make_crowd
-from pipelines.spin_views import out_of_look
-from regressor.losses import output_params
+from fitloop.body import BodyEstimate, BodyParams, load_body
+from fitloop.data.spin_format import read_spin
+from fitloop.fitting import Fit, FitConfig, StageConfig, fit
+from fitloop.pipelines.spin.config import LOOP_FIT, SpinConfig
+from fitloop.pipelines.spin.inputs import draw, look_and_inputs
+from fitloop.pipelines.spin.loop import estimate_all
+from fitloop.pipelines.spin.measure import errors_of, summary
+from fitloop.pipelines.spin.run import Run, open_run_of
+from fitloop.pipelines.spin.samples import make_crowd
+from fitloop.regressor.looks import out_of_look
+from fitloop.regressor.losses import output_params
 
 FITS = {
     "pose prior 8.5": FitConfig(),

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.metrics import Metric
-from data.synthetic import SceneConfig, load_assets, render_person_scene
-from data.synthetic.dataset import CROPS
-from pipelines.command_line import parse
+from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
+from fitloop.data.synthetic.dataset import CROPS
+from fitloop.pipelines.console.options import parse
 
 
 @dataclass(frozen=True, kw_only=True)

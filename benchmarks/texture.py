@@ -17,20 +17,21 @@ import tyro
 
 from benchmarks.refinement import means, write
 from benchmarks.refinement_people import MATCH, Case, Scorer
-from body import Body, BodyEstimate, Image, load_body
-from data.synthetic import SceneConfig, SyntheticPhoto, load_assets, render_person_scene
-from detection import MediapipeConfig, MediapipeDetector
-from geometry import Camera
-from geometry.cameras import camera_of
-from pipelines.provenance import commit, hardware, versions
-from pipelines.refine import RefineConfig, Refiner
-from pipelines.regress_then_fit import Stages
-from pipelines.texture import CROP, MARGIN
-from refinement import Photo, look_at
-from refinement.inpainting import fill_over_surface
-from refinement.inputs import Appearance
-from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances
-from rendering import load_rasterizer
+from fitloop.body import Body, BodyEstimate, Image, load_body
+from fitloop.data.synthetic import SceneConfig, SyntheticPhoto, load_assets, render_person_scene
+from fitloop.detection import MediapipeConfig, MediapipeDetector
+from fitloop.geometry import Camera
+from fitloop.geometry.cameras import camera_of
+from fitloop.pipelines.chain.refining import make_refiner
+from fitloop.pipelines.console.provenance import commit, hardware, versions
+from fitloop.pipelines.regress_then_fit import Stages
+from fitloop.pipelines.texture import CROP, MARGIN
+from fitloop.refinement import Photo, look_at
+from fitloop.refinement.inpainting import fill_over_surface
+from fitloop.refinement.inputs import Appearance
+from fitloop.refinement.refiner import RefineConfig
+from fitloop.refinement.texture import body_cells, fill_unseen, look_up, merge_appearances
+from fitloop.rendering import load_rasterizer
 
 SCENES = SceneConfig(
     split="held-out",
@@ -121,7 +122,7 @@ def _same(boxes: torch.Tensor, box: torch.Tensor) -> int | None:
 
 def measure(body: Body, found: list[list[Case]]) -> dict:
     """Colour errors of the textures, and errors of bodies refined with them; means over people."""
-    scorer, refiner = Scorer(body), Refiner(body, replace(RefineConfig(), gated=False))
+    scorer, refiner = Scorer(body), make_refiner(body, replace(RefineConfig(), gated=False))
     textures = [merge_appearances([_seen(body, case) for case in album[:-1]]) for album in found]
     whole = [fill_over_surface(body, texture) for texture in textures]
     colors: dict[str, list[float]] = {}

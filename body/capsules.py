@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 
 _SIDES = ("left_", "right_")
 _CHAIN_PARTS = tuple(

@@ -7,7 +7,7 @@ it is carried along but never fitted or scored.
 
 from dataclasses import dataclass
 
-from body.params import JOINT_NAMES
+from fitloop.body.params import JOINT_NAMES
 
 SURFACE_LANDMARKS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_mouth", "right_mouth"),

@@ -11,15 +11,16 @@ pose correctives add a term to ``p`` that is linear in the rotation matrices.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body.keypoints import DERIVED_LANDMARKS
-from body.model import Body, forward_kinematics
-from body.params import JOINT_PARENTS, NUM_JOINTS, BodyParams
-from geometry.rotations import skew
+from fitloop.body.keypoints import DERIVED_LANDMARKS, convention_named
+from fitloop.body.model import Body, forward_kinematics
+from fitloop.body.params import JOINT_PARENTS, NUM_JOINTS, BodyParams
+from fitloop.geometry.rotations import skew
 
 
 @dataclass(frozen=True)
@@ -174,3 +175,34 @@ def _ancestry(dtype: torch.dtype, device: torch.device) -> Tensor:
     for joint, parent in enumerate(JOINT_PARENTS[1:], start=1):
         table[joint] += table[parent]
     return table
+
+
+class Usable(NamedTuple):
+    """Keypoints of a convention that a body can place."""
+
+    keypoints: tuple[int, ...]
+    """Their numbers in the convention."""
+    landmarks: tuple[str, ...]
+    """What each is on the body."""
+
+
+def usable_keypoints(body: Body, convention: str, ignored: tuple[str, ...] = ()) -> Usable:
+    """Find the keypoints that can be fitted.
+
+    Args:
+        body: The body to be fitted.
+        convention: Name in `fitloop.body.keypoints.CONVENTIONS`.
+        ignored: Names of keypoints to leave out.
+
+    Raises:
+        ValueError: If the convention or an ignored keypoint is unknown, or the body can place none.
+    """
+    table = convention_named(convention)
+    left_out = {table.index(name) for name in ignored}
+    known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
+    pairs = [(k, name) for k, name in enumerate(table.landmarks) if name in known and k not in left_out]
+    if not pairs:
+        raise ValueError(
+            f"Body {body.name!r} can place none of the keypoints of {convention!r}; nothing can be fitted."
+        )
+    return Usable(tuple(k for k, _ in pairs), tuple(str(name) for _, name in pairs))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from body.assets import asset_path
-from body.model import Body
-from body.params import JOINT_NAMES
+from fitloop.body.assets import asset_path
+from fitloop.body.model import Body
+from fitloop.body.params import JOINT_NAMES
 
 
 def load_body(source: str | Path = "open") -> Body:
@@ -23,7 +23,7 @@ def load_body(source: str | Path = "open") -> Body:
     """
     if str(source) == "open":
         return _open_body()
-    from body.smpl import load_smpl
+    from fitloop.body.smpl import load_smpl
 
     return load_smpl(Path(source))
 

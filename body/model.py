@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body.keypoints import DERIVED_LANDMARKS
-from body.params import JOINT_NAMES, JOINT_PARENTS, BodyParams
-from body.records import BodyMesh
+from fitloop.body.keypoints import DERIVED_LANDMARKS
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS, BodyParams
+from fitloop.body.records import BodyMesh
 
 AnyBody = TypeVar("AnyBody", bound="Body")
 

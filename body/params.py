@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from geometry.records import TensorRecord
+from fitloop.geometry.records import TensorRecord
 
 NUM_BETAS = 10
 JOINT_NAMES = (

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from body.params import BodyParams
-from geometry.cameras import Camera
-from geometry.records import TensorRecord
+from fitloop.body.params import BodyParams
+from fitloop.geometry.cameras import Camera
+from fitloop.geometry.records import TensorRecord
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Detections(TensorRecord):
     boxes: Float[Tensor, "*batch 4"]
     """x y x y in full-image pixels."""
     convention: str
-    """Name in `body.keypoints.CONVENTIONS`; says what each keypoint is."""
+    """Name in `fitloop.body.keypoints.CONVENTIONS`; says what each keypoint is."""
     landmarks: Float[Tensor, "*batch keypoints 3"] | None = None
     """The detector's own 3D keypoints: metres, camera axes, relative to the middle of the hips."""
     landmark_confidence: Float[Tensor, "*batch keypoints"] | None = None
@@ -77,4 +77,4 @@ class BodyMesh(TensorRecord):
     vertices: Float[Tensor, "*batch vertices 3"]
     """Camera frame, metres."""
     joints: Float[Tensor, "*batch joints 3"]
-    """Camera frame, metres, ordered as `body.params.JOINT_NAMES`."""
+    """Camera frame, metres, ordered as `fitloop.body.params.JOINT_NAMES`."""

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from body.model import Body
-from body.params import JOINT_PARENTS, NUM_BETAS, NUM_JOINTS, BodyParams
-from body.records import BodyMesh
-from body.safe_pickle import load_arrays
+from fitloop.body.model import Body
+from fitloop.body.params import JOINT_PARENTS, NUM_BETAS, NUM_JOINTS, BodyParams
+from fitloop.body.records import BodyMesh
+from fitloop.body.safe_pickle import load_arrays
 
 SMPL_VERTICES = 6890
 VERTEX_LANDMARKS = {

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from body.model import Body
-from body.records import BodyEstimate
+from fitloop.body.model import Body
+from fitloop.body.records import BodyEstimate
 
 
 def transfer(estimate: BodyEstimate, source: Body, target: Body) -> BodyEstimate:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from body.keypoints import mirrored
+from fitloop.body.keypoints import mirrored
 
 LIMBS = ("head", "left_arm", "right_arm", "left_leg", "right_leg", "torso")
 _HEAD = ("nose", "eye", "ear", "mouth", "head", "jaw")

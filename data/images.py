@@ -13,8 +13,8 @@ import PIL.Image
 from jaxtyping import UInt8
 from PIL import ExifTags, ImageOps
 
-from body.records import Image
-from geometry.cameras import camera_of
+from fitloop.body.records import Image
+from fitloop.geometry.cameras import camera_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 """Files with these endings, in either case, are photos."""

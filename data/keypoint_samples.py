@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyParams, Detections, KeypointKinematics, convention_named
-from data.detector_noise import DetectorNoise, NoiseConfig
-from data.mocap import Mocap, full_pose, mirror_pose
-from geometry import Camera, TensorRecord, project, rotvec_to_rotmat
+from fitloop.body import Body, BodyParams, Detections, KeypointKinematics, convention_named
+from fitloop.data.detector_noise import DetectorNoise, NoiseConfig
+from fitloop.data.mocap import Mocap, full_pose, mirror_pose
+from fitloop.geometry import Camera, TensorRecord, project, rotvec_to_rotmat
 
 DrawPoses = Callable[[int, torch.Generator], Float[Tensor, "people 24 3 3"]]
 """Gives local rotations of people in a world with y up, root first, in SMPL's order."""

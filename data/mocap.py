@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body.keypoints import mirrored
-from body.params import JOINT_NAMES
+from fitloop.body.keypoints import mirrored
+from fitloop.body.params import JOINT_NAMES
 
 NUM_MOCAP_JOINTS = 22
 """SMPL's first 22: no hands."""

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from body import Detections
-from body.files import whole_file
-from body.keypoints import BODY_25, SPIN_24, SPIN_49
+from fitloop.body import Detections
+from fitloop.body.files import whole_file
+from fitloop.body.keypoints import BODY_25, SPIN_24, SPIN_49
 
 BOX_MARGIN = 1.2
 """A crop is this much larger than the person's box (SPIN's scale factor)."""
@@ -258,4 +258,4 @@ def write_spin(dataset: SpinDataset, path: str | Path) -> None:
     if dataset.body != "smpl":
         arrays[_BODY] = np.array(dataset.body)
     with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]

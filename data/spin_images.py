@@ -8,8 +8,8 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Int
 
-from data.images import UnreadableImage
-from data.spin_format import SpinDataset
+from fitloop.data.images import UnreadableImage
+from fitloop.data.spin_format import SpinDataset
 
 BORDER = 0.1
 """Annotators may guess a keypoint this far outside the photo, as a share of the person's box."""

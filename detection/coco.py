@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from body.keypoints import COCO_17, CONVENTIONS
-from detection.listed import BadKeypoints, ListedPerson, ListedPhoto, corner_box, triplets
+from fitloop.body.keypoints import COCO_17, CONVENTIONS
+from fitloop.detection.listed import BadKeypoints, ListedPerson, ListedPhoto, corner_box, triplets
 
 
 def is_annotations(content: Any) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from body.records import Detections, Image
+from fitloop.body.records import Detections, Image
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Detector(Protocol):
 
     @property
     def convention(self) -> str:
-        """Name in `body.keypoints.CONVENTIONS` of the keypoints it gives."""
+        """Name in `fitloop.body.keypoints.CONVENTIONS` of the keypoints it gives."""
         ...
 
     def __call__(self, image: Image) -> Detections:

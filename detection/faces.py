@@ -6,9 +6,9 @@ It sees people of whom the photo shows little more than head and shoulders, whom
 import numpy as np
 from jaxtyping import Float
 
-from detection.person_detector import Candidates, look_at_tile, suppress
-from detection.pixels import PhotoPieces
-from detection.tflite import Network
+from fitloop.detection.person_detector import Candidates, look_at_tile, suppress
+from fitloop.detection.pixels import PhotoPieces
+from fitloop.detection.tflite import Network
 
 _SIZE = 192
 _CELLS = 48

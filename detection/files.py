@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body.keypoints import CONVENTIONS
-from body.records import Detections, Image
-from detection.coco import is_annotations, is_results, read_annotations, read_results
-from detection.detector import DetectionReport
-from detection.listed import (
+from fitloop.body.keypoints import CONVENTIONS
+from fitloop.body.records import Detections, Image
+from fitloop.detection.coco import is_annotations, is_results, read_annotations, read_results
+from fitloop.detection.detector import DetectionReport
+from fitloop.detection.listed import (
     BadKeypoints,
     ListedPerson,
     ListedPhoto,
@@ -26,8 +26,8 @@ from detection.listed import (
     nobody,
     numbers,
 )
-from detection.mediapipe import MediapipeConfig, MediapipeDetector
-from detection.openpose import is_openpose, read_openpose
+from fitloop.detection.mediapipe import MediapipeConfig, MediapipeDetector
+from fitloop.detection.openpose import is_openpose, read_openpose
 
 _ENDINGS = ("", "_keypoints", "_openpose", "_bbox")
 """What tools add to the photo's name for their file of one photo."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from body.keypoints import MEDIAPIPE_33
-from detection.pixels import PhotoPieces
-from detection.tflite import Network
+from fitloop.body.keypoints import MEDIAPIPE_33
+from fitloop.detection.pixels import PhotoPieces
+from fitloop.detection.tflite import Network
 
 _SIZE = 256
 _BODY = 33

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from body.keypoints import MEDIAPIPE_33, convention_named
-from body.records import Detections, Image
-from detection.mediapipe import MediapipeDetector
-from geometry.records import concatenate
+from fitloop.body.keypoints import MEDIAPIPE_33, convention_named
+from fitloop.body.records import Detections, Image
+from fitloop.detection.mediapipe import MediapipeDetector
+from fitloop.geometry.records import concatenate
 
 _BOX_MARGIN = 0.1
 """A person without a box gets one around the keypoints, larger by this share on each side."""

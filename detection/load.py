@@ -1,9 +1,9 @@
 """Detectors by name."""
 
-from detection.detector import Detector
-from detection.mediapipe import MediapipeConfig, MediapipeDetector
-from detection.mmpose import MmposeConfig, MmposeDetector
-from detection.rtmlib import RtmlibConfig, RtmlibDetector
+from fitloop.detection.detector import Detector
+from fitloop.detection.mediapipe import MediapipeConfig, MediapipeDetector
+from fitloop.detection.mmpose import MmposeConfig, MmposeDetector
+from fitloop.detection.rtmlib import RtmlibConfig, RtmlibDetector
 
 DetectorConfig = MediapipeConfig | MmposeConfig | RtmlibConfig
 

@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from body.records import Detections, Image
-from detection.detector import DetectionReport
-from detection.faces import FaceDetector
-from detection.landmarks import LandmarkNetwork, Place, Pose, place_of
-from detection.overlap import agreement, distinct, face_agrees, quality, together
-from detection.person_detector import Candidates, PersonDetector, tiles_of
-from detection.pixels import PhotoPieces
-from geometry.crops import Crop, to_crop
+from fitloop.body.records import Detections, Image
+from fitloop.detection.detector import DetectionReport
+from fitloop.detection.faces import FaceDetector
+from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose, place_of
+from fitloop.detection.overlap import agreement, distinct, face_agrees, quality, together
+from fitloop.detection.person_detector import Candidates, PersonDetector, tiles_of
+from fitloop.detection.pixels import PhotoPieces
+from fitloop.geometry.crops import Crop, to_crop
 
 _KNOWN = 0.7
 """A first look that agrees this well with a pose seen before is not followed up."""
@@ -49,7 +49,7 @@ class MediapipeConfig:
 class MediapipeDetector:
     """Detectors of persons and faces over a pyramid of tiles, then the landmark network on each candidate.
 
-    Networks are read at the first call, from the installed mediapipe wheel; nothing is downloaded.
+    Networks are read at the first call, from the cache (`detection.fetching`), and fetched once if they are not there.
     """
 
     name = "mediapipe"

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from body.records import Image
-from detection.mediapipe import MediapipeConfig
-from detection.topdown import KeypointColumns, TopDownDetector, columns_of
+from fitloop.body.records import Image
+from fitloop.detection.mediapipe import MediapipeConfig
+from fitloop.detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
 INSTALL = "detection/install_mmpose.sh"
 _logger = logging.getLogger(__name__)

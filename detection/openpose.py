@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detection.listed import BadKeypoints, ListedPerson, ListedPhoto, triplets
+from fitloop.detection.listed import BadKeypoints, ListedPerson, ListedPhoto, triplets
 
 _CONVENTIONS = {25: "body25", 18: "coco18"}
 """OpenPose's models by their number of keypoints."""

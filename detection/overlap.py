@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from body.keypoints import MEDIAPIPE_33
-from detection.landmarks import Pose
+from fitloop.body.keypoints import MEDIAPIPE_33
+from fitloop.detection.landmarks import Pose
 
 _MAIN = [
     MEDIAPIPE_33.index(name)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from detection.pixels import PhotoPieces
-from detection.tflite import Network
+from fitloop.detection.pixels import PhotoPieces
+from fitloop.detection.tflite import Network
 
 _SIZE = 224
 _SMALLEST = 64.0

@@ -22,7 +22,7 @@ class PhotoPieces:
         Args:
             center: (x, y) in full-image pixels.
             side: Side in full-image pixels.
-            angle: Radians, clockwise as seen, as in `geometry.crops.Crop`.
+            angle: Radians, clockwise as seen, as in `fitloop.geometry.crops.Crop`.
             size: Side of the result in pixels.
         """
         level = max(0, int(np.floor(np.log2(max(side, 1.0) / size))))

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from body.keypoints import COCO_17
-from body.records import Image
-from detection.mediapipe import MediapipeConfig
-from detection.topdown import KeypointColumns, TopDownDetector, columns_of
+from fitloop.body.keypoints import COCO_17
+from fitloop.body.records import Image
+from fitloop.detection.mediapipe import MediapipeConfig
+from fitloop.detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
 _logger = logging.getLogger(__name__)
 

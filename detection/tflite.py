@@ -1,15 +1,15 @@
 """Networks of the mediapipe wheel, run by LiteRT without mediapipe's graphs."""
 
 import contextlib
-import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+from fitloop.detection.fetching import network_file
 
 
 @contextlib.contextmanager
@@ -33,24 +33,6 @@ def quiet_start() -> Iterator[None]:
             os.close(kept)
 
 
-def bundled_model(path: str) -> Path:
-    """Where a network lies inside the installed mediapipe, which is not imported for it.
-
-    Raises:
-        ImportError: If mediapipe is not installed, or its release carries no such file.
-    """
-    spec = importlib.util.find_spec("mediapipe")
-    if spec is None or spec.origin is None:
-        raise ImportError(
-            "The default detector needs the networks of mediapipe 0.10.21, which is not installed: "
-            "pip install mediapipe==0.10.21, or name another detector or a keypoint file."
-        )
-    file = Path(spec.origin).parent / "modules" / path
-    if not file.is_file():
-        raise ImportError(f"The installed mediapipe carries no {path}: pip install mediapipe==0.10.21, which does.")
-    return file
-
-
 class Network:
     """One network with a single image input, batch size one, made ready at the first call."""
 
@@ -68,7 +50,7 @@ class Network:
 
     def _ready(self) -> Any:
         if self._interpreter is None:
-            file = bundled_model(self._path)
+            file = network_file(self._path)
             with quiet_start():
                 from ai_edge_litert.interpreter import Interpreter
 

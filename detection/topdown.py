@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from body.keypoints import CONVENTIONS, Convention
-from body.records import Detections, Image
-from detection.detector import DetectionReport
-from detection.files import KeypointFile
-from detection.listed import nobody
-from detection.mediapipe import MediapipeConfig, MediapipeDetector
+from fitloop.body.keypoints import CONVENTIONS, Convention
+from fitloop.body.records import Detections, Image
+from fitloop.detection.detector import DetectionReport
+from fitloop.detection.files import KeypointFile
+from fitloop.detection.listed import nobody
+from fitloop.detection.mediapipe import MediapipeConfig, MediapipeDetector
 
 _OTHER_NAMES = {"hip": "mid_hip", "root": "pelvis", "head_bottom": "neck"}
 """Names of other libraries for keypoints of ours."""

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from geometry import align_procrustes
+from fitloop.geometry import align_procrustes
 
 Alignment = Literal["none", "root", "scale", "similarity", "scale-translation"]
 

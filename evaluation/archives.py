@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from body import BodyParams
-from geometry import rotvec_to_rotmat
+from fitloop.body import BodyParams
+from fitloop.geometry import rotvec_to_rotmat
 
 _MAGIC = b"\x93NUMPY"
 _BUFFER = 1 << 16

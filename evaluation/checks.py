@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from body.keypoints import CONVENTIONS, mirrored
-from evaluation.joints import pa_mpjpe
-from evaluation.placing import Placed
+from fitloop.body.keypoints import CONVENTIONS, mirrored
+from fitloop.evaluation.joints import pa_mpjpe
+from fitloop.evaluation.placing import Placed
 
 _ENOUGH = 8
 """Fewest points per person from which an order can be judged."""

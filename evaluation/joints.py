@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from evaluation.alignment import align_scale, align_scale_translation, align_similarity
+from fitloop.evaluation.alignment import align_scale, align_scale_translation, align_similarity
 
 MILLIMETRES = 1000.0
 PCK_THRESHOLD = 150.0

@@ -5,7 +5,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from rendering.kernels import compiled
+from fitloop.rendering.kernels import compiled
 
 
 @compiled

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Convention
-from evaluation.joints import mean_over_points
+from fitloop.body import Convention
+from fitloop.evaluation.joints import mean_over_points
 
 
 def keypoint_distances(

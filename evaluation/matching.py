@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from evaluation.people import People
-from evaluation.truth import boxes_of
+from fitloop.evaluation.people import People
+from fitloop.evaluation.truth import boxes_of
 
 MIN_OVERLAP = 0.2
 """Intersection over union of boxes below which a result belongs to somebody else."""

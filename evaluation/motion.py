@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.joints import acceleration_error
-from evaluation.people import People
+from fitloop.evaluation.joints import acceleration_error
+from fitloop.evaluation.people import People
 
 
 def tracks(truth: People) -> Iterator[np.ndarray]:

@@ -1,5 +1,6 @@
 """This project's results: a folder with one .npz per photo, every stage inside (docs/results_file.md)."""
 
+import json
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -7,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from body import BodyParams
-from evaluation.archives import check_rows, read_arrays, words
-from evaluation.people import Joints3D, Keypoints2D, People, clean_points
-from geometry import Camera
+from fitloop.body import BodyParams
+from fitloop.evaluation.archives import check_rows, read_arrays, words
+from fitloop.evaluation.people import Joints3D, Keypoints2D, People, clean_points
+from fitloop.geometry import Camera
 
 PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
 """How the arrays of each stage begin."""
@@ -153,3 +154,15 @@ def _stack(files: Files, key: str) -> np.ndarray:
     if len(shapes) > 1:
         raise ValueError(f"The results differ in the shape of {key}: {sorted(shapes)}; score one run at a time.")
     return np.concatenate([arrays[key] for _, arrays in files])
+
+
+def weights_of(results: Path) -> str:
+    """Which weights made some results, as the run's own file tells."""
+    told = (results.parent if results.name == "results" else results) / "run.json"
+    if not told.is_file():
+        return "not stated"
+    config = json.loads(told.read_text(encoding="utf-8")).get("config", {})
+    given = config.get("keypoints")
+    parts = [f"keypoints of {Path(given).name}"] if given else [f"detector {config.get('detector')}"]
+    parts += [f"regressor {config['regressor']}"] if config.get("regressor") else []
+    return ", ".join(parts)

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import BodyParams
-from geometry import Camera
+from fitloop.body import BodyParams
+from fitloop.geometry import Camera
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Joints3D:
     confidence: Float[Tensor, "people joints"]
     """0 where there is none; the coordinates are then 0."""
     convention: str
-    """Name in `body.keypoints.CONVENTIONS`, or of a protocol's own list."""
+    """Name in `fitloop.body.keypoints.CONVENTIONS`, or of a protocol's own list."""
     centred: bool = False
     """The points are relative to the protocol's root already."""
 

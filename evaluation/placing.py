@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyParams, KeypointKinematics, convention_named
-from body.keypoints import CONVENTIONS, DERIVED_LANDMARKS
-from evaluation.people import People
-from evaluation.protocols import Protocol
-from evaluation.surfaces import Surface, surface_of
-from geometry import project
+from fitloop.body import Body, BodyParams, KeypointKinematics, convention_named
+from fitloop.body.keypoints import CONVENTIONS, DERIVED_LANDMARKS
+from fitloop.evaluation.people import People
+from fitloop.evaluation.protocols import Protocol
+from fitloop.evaluation.surfaces import Surface, surface_of
+from fitloop.geometry import project
 
 H36M_TO_3DHP = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10, 0, 7, 9)
 """Rows of Human3.6M's regressor in the order of the 17 test joints (SPIN, ``H36M_TO_J17``)."""

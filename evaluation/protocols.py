@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from body.keypoints import LSP_14, THREE_DHP_17
-from body.params import JOINT_NAMES
+from fitloop.body.keypoints import LSP_14, THREE_DHP_17
+from fitloop.body.params import JOINT_NAMES
 
 
 @dataclass(frozen=True)

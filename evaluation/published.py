@@ -18,5 +18,5 @@ class PublishedRow:
 
 def published_rows(protocol: str) -> list[PublishedRow]:
     """Published results under a protocol, as each source states them; empty where there are none."""
-    tree = json.loads(files("evaluation").joinpath("assets/published.json").read_text(encoding="utf-8"))
+    tree = json.loads(files("fitloop.evaluation").joinpath("assets/published.json").read_text(encoding="utf-8"))
     return [PublishedRow(**row) for row in tree["rows"] if row["protocol"] == protocol]

@@ -8,12 +8,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from body.keypoints import CONVENTIONS, THREE_DHP_17
-from evaluation.archives import check_rows, params_from_rotvecs, read_arrays, words
-from evaluation.own_results import OwnResults
-from evaluation.people import Joints3D, Keypoints2D, People, clean_points
-from evaluation.protocols import Protocol as ScoringProtocol
-from evaluation.truth import read_json
+from fitloop.body.keypoints import CONVENTIONS, THREE_DHP_17
+from fitloop.evaluation.archives import check_rows, params_from_rotvecs, read_arrays, words
+from fitloop.evaluation.own_results import OwnResults
+from fitloop.evaluation.people import Joints3D, Keypoints2D, People, clean_points
+from fitloop.evaluation.protocols import Protocol as ScoringProtocol
+from fitloop.evaluation.truth import read_json
 
 
 @runtime_checkable
@@ -192,3 +192,36 @@ def read_coco_results(path: Path, truth: People) -> People:
         corner = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32)
         boxes = torch.cat([corner[:, :2], corner[:, :2] + corner[:, 2:]], -1)
     return People(photos, count=len(rows), keypoints=keypoints, boxes=boxes)
+
+
+def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Take LABEL=PATH apart.
+
+    Raises:
+        ValueError: If a word is not of this form.
+    """
+    pairs = [word.partition("=") for word in words]
+    wrong = [word for word, pair in zip(words, pairs, strict=True) if not all(pair)]
+    if wrong:
+        raise ValueError(f"--others expects LABEL=PATH, got {wrong[0]!r}.")
+    return [(label, Path(path)) for label, _, path in pairs]
+
+
+class _OneStage:
+    def __init__(self, results: Results, stage: str) -> None:
+        self.results, self.stages = results, (stage,)
+
+    @property
+    def photos(self) -> tuple[str, ...] | None:
+        return self.results.photos
+
+    def read(self, photos):
+        return {self.stages[0]: self.results.read(photos)[self.stages[0]]}
+
+
+def _choose(results: Results, stage: str) -> Results:
+    if stage == "all":
+        return results
+    if stage not in results.stages:
+        raise ValueError(f"The results have no stage {stage!r}; they have {', '.join(results.stages)}.")
+    return _OneStage(results, stage)

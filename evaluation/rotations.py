@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from geometry.rotations import geodesic_angle
+from fitloop.geometry.rotations import geodesic_angle
 
 
 def rotation_errors(

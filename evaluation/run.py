@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 import torch
 
-from evaluation.checks import suspect
-from evaluation.matching import match_people, resolve_photos
-from evaluation.people import People, usable
-from evaluation.placing import Bodies
-from evaluation.protocols import Protocol
-from evaluation.results import Results, convert_unit
-from evaluation.scoring import Goal, goal_of, score_people
-from evaluation.silhouettes import MaskSource, score_masks
-from evaluation.tables import Gathered, Table
+from fitloop.evaluation.checks import suspect
+from fitloop.evaluation.matching import match_people, resolve_photos
+from fitloop.evaluation.people import People, usable
+from fitloop.evaluation.placing import Bodies
+from fitloop.evaluation.protocols import Protocol
+from fitloop.evaluation.results import Results, convert_unit
+from fitloop.evaluation.scoring import Goal, goal_of, score_people
+from fitloop.evaluation.silhouettes import MaskSource, score_masks
+from fitloop.evaluation.tables import Gathered, Table
 
 BLOCK = 256
 """People scored at once."""

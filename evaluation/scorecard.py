@@ -10,11 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from body.files import whole_file
-from evaluation.people import People
-from evaluation.protocols import METRICS, Protocol
-from evaluation.statistics import summarize_columns
-from evaluation.tables import Table
+from fitloop.body.files import whole_file
+from fitloop.evaluation.people import People
+from fitloop.evaluation.protocols import METRICS, Protocol
+from fitloop.evaluation.statistics import summarize_columns
+from fitloop.evaluation.tables import Table
+
+STAGE_LABELS = {
+    "regressed": "regressed (HMR)",
+    "fitted": "fitted (SMPLify)",
+    "refined": "refined (dense)",
+    "landmarks": "detector's own 3D landmarks",
+    "result": "result",
+}
+
 
 FORMAT = 1
 
@@ -179,3 +188,10 @@ def _cell(name: str, summary: dict[str, Any] | None) -> str:
     if summary.get("low") is None:
         return mean
     return f"{mean} ({shown(name, summary['low'])} to {shown(name, summary['high'])})"
+
+
+def stage_label(label: str | None, stage: str, several: bool = True) -> str:
+    """What readers call a stage of some results; one of ``several`` says which it is."""
+    if label is None:
+        return STAGE_LABELS[stage]
+    return f"{label}, {STAGE_LABELS[stage]}" if several else label

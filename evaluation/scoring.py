@@ -7,16 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyParams
-from body.keypoints import CONVENTIONS
-from body.model import forward_kinematics
-from evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors
-from evaluation.keypoints import box_side, head_length, keypoint_distances, pck_2d, torso_diameter
-from evaluation.people import People
-from evaluation.placing import Bodies, Placed, body_rows, place, root_of
-from evaluation.protocols import Protocol
-from evaluation.rotations import quaternion_errors, rotation_errors
-from evaluation.surfaces import SURFACE_METRICS, surface_errors
+from fitloop.body import Body, BodyParams
+from fitloop.body.keypoints import CONVENTIONS
+from fitloop.body.model import forward_kinematics
+from fitloop.evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors
+from fitloop.evaluation.keypoints import box_side, head_length, keypoint_distances, pck_2d, torso_diameter
+from fitloop.evaluation.people import People
+from fitloop.evaluation.placing import Bodies, Placed, body_rows, place, root_of
+from fitloop.evaluation.protocols import Protocol
+from fitloop.evaluation.rotations import quaternion_errors, rotation_errors
+from fitloop.evaluation.surfaces import SURFACE_METRICS, surface_errors
 
 BODY_METRICS = {"mpjpe_24", "rotation", "quaternion", *SURFACE_METRICS}
 """Those that need parameters on both sides."""

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Int
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from body import JOINT_NAMES
-from evaluation.masks import IGNORED, PART_NAMES, Confusion, confusion, mask_iou, part_of_joint
-from evaluation.people import People
-from evaluation.placing import Bodies
-from rendering import Rasterizer, load_rasterizer
+from fitloop.body import JOINT_NAMES
+from fitloop.evaluation.masks import IGNORED, PART_NAMES, Confusion, confusion, mask_iou, part_of_joint
+from fitloop.evaluation.people import People
+from fitloop.evaluation.placing import Bodies
+from fitloop.rendering import Rasterizer, load_rasterizer
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import JOINT_NAMES, Body, BodyParams
-from body.model import forward_kinematics
-from evaluation.joints import MILLIMETRES
+from fitloop.body import JOINT_NAMES, Body, BodyParams
+from fitloop.body.model import forward_kinematics
+from fitloop.evaluation.joints import MILLIMETRES
 
 AT_ONCE = 8
 """People whose T-posed vertices are held at once: few enough for a processor's cache."""
@@ -89,7 +89,7 @@ def surface_errors(
         ours: Surface, parameters and root of the estimate.
         goal: Those of the truth, row by row, on the same mesh.
     """
-    from evaluation.kernels import compare_surfaces
+    from fitloop.evaluation.kernels import compare_surfaces
 
     parts = []
     for side, target in zip(ours[0].sides(*ours[1:]), goal[0].sides(*goal[1:]), strict=True):

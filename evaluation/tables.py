@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.checks import Suspicion
-from evaluation.motion import acceleration_column
-from evaluation.people import People
-from evaluation.placing import Placed
-from evaluation.protocols import Protocol
-from evaluation.silhouettes import MaskTotals
+from fitloop.evaluation.checks import Suspicion
+from fitloop.evaluation.motion import acceleration_column
+from fitloop.evaluation.people import People
+from fitloop.evaluation.placing import Placed
+from fitloop.evaluation.protocols import Protocol
+from fitloop.evaluation.silhouettes import MaskTotals
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Gathered:
         """Add what needs the whole set, and freeze."""
         if self.motion:
             self.columns["acceleration"] = self._acceleration(truth).numpy()
-        known = np.isfinite(self.joint_errors).any(0)
+        known = np.asarray(np.isfinite(self.joint_errors).any(0))
         notes = [suspicion.sentence for suspicion in self.suspicions or []]
         if known.any() and not known.all():
             absent = ", ".join(name for name, is_known in zip(protocol.joints, known, strict=True) if not is_known)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from body import BodyParams
-from body.keypoints import LSP_14, SPIN_24
-from evaluation.archives import check_rows, params_from_rotvecs, read_arrays, words
-from evaluation.people import Joints3D, Keypoints2D, People, clean_points
-from evaluation.protocols import Protocol
-from geometry import Camera
+from fitloop.body import BodyParams
+from fitloop.body.keypoints import LSP_14, SPIN_24
+from fitloop.evaluation.archives import check_rows, params_from_rotvecs, read_arrays, words
+from fitloop.evaluation.people import Joints3D, Keypoints2D, People, clean_points
+from fitloop.evaluation.protocols import Protocol
+from fitloop.geometry import Camera
 
 _SPIN_WORDS = {"maskname": "mask", "partname": "parts", "gender": "gender"}
 _GENDERS = {"m": "male", "f": "female", "0": "male", "1": "female", "male": "male", "female": "female"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from body.params import JOINT_NAMES
+from fitloop.body.params import JOINT_NAMES
 
 CREDIT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "
@@ -56,7 +56,7 @@ def write_prior(mixture: dict[str, np.ndarray], folder: Path, source: Path) -> P
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "pose_prior.npz"
-    np.savez_compressed(path, **mixture)
+    np.savez_compressed(path, **mixture)  # pyright: ignore[reportArgumentType]
     entry = {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "what": f"{len(mixture['weights'])}-component Gaussian mixture over axis-angle poses of SMPL's 23 body joints",

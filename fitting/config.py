@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fitting.solver import SolverConfig
+from fitloop.fitting.solver import SolverConfig
 
 Group = Literal["global_orient", "transl", "body_pose", "betas"]
 Start = Literal["init", "side", "mean", "yaw90", "back", "yaw270"]

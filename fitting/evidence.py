@@ -1,52 +1,19 @@
 """From detections to what the energy reads: known landmarks only, pixels scaled to a 224-pixel crop."""
 
-from typing import NamedTuple
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections, SurfaceEvidence, convention_named
-from body.keypoints import DERIVED_LANDMARKS
-from fitting.problem import Evidence, SeenSurface
-from fitting.terms import centre_landmarks
-from geometry import crop_of_box
+from fitloop.body import Body, BodyEstimate, Detections, SurfaceEvidence, convention_named
+from fitloop.body.kinematics import Usable
+from fitloop.fitting.problem import Evidence, SeenSurface
+from fitloop.fitting.terms import centre_landmarks
+from fitloop.geometry import crop_of_box
 
 CROP = 224.0
 """Side in pixels of the square crop, SPIN's, in which residuals are counted: so energies compare between photos."""
 FARTHEST = 1e4
 """Crop pixels; coordinates beyond are moved there, so that nonsense stays finite."""
-
-
-class Usable(NamedTuple):
-    """Keypoints of a convention that a body can place."""
-
-    keypoints: tuple[int, ...]
-    """Their numbers in the convention."""
-    landmarks: tuple[str, ...]
-    """What each is on the body."""
-
-
-def usable_keypoints(body: Body, convention: str, ignored: tuple[str, ...] = ()) -> Usable:
-    """Find the keypoints that can be fitted.
-
-    Args:
-        body: The body to be fitted.
-        convention: Name in `body.keypoints.CONVENTIONS`.
-        ignored: Names of keypoints to leave out.
-
-    Raises:
-        ValueError: If the convention or an ignored keypoint is unknown, or the body can place none.
-    """
-    table = convention_named(convention)
-    left_out = {table.index(name) for name in ignored}
-    known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
-    pairs = [(k, name) for k, name in enumerate(table.landmarks) if name in known and k not in left_out]
-    if not pairs:
-        raise ValueError(
-            f"Body {body.name!r} can place none of the keypoints of {convention!r}; nothing can be fitted."
-        )
-    return Usable(tuple(k for k, _ in pairs), tuple(str(name) for _, name in pairs))
 
 
 def check_surface(surface: SurfaceEvidence, init: BodyEstimate) -> None:

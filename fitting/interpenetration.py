@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body import Body
-from body.capsules import Capsules, fit_capsules
-from fitting.landmark_tables import Moments, ancestry, make_tables
-from fitting.landmarks import BETAS, LandmarkTables, place, pull
+from fitloop.body import Body
+from fitloop.body.capsules import Capsules, fit_capsules
+from fitloop.fitting.landmark_tables import Moments, ancestry, make_tables
+from fitloop.fitting.landmarks import BETAS, LandmarkTables, place, pull
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The constants of `fitting.landmarks`, gathered once per body, set of landmarks and set of free joints."""
+"""The constants of `fitloop.fitting.landmarks`, gathered once per body, set of landmarks and set of free joints."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body import KeypointKinematics
-from body.params import JOINT_PARENTS, NUM_JOINTS
-from fitting.landmarks import Correctives, LandmarkTables, Split
+from fitloop.body import KeypointKinematics
+from fitloop.body.params import JOINT_PARENTS, NUM_JOINTS
+from fitloop.fitting.landmarks import Correctives, LandmarkTables, Split
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body import BodyParams
-from body.params import NUM_JOINTS
-from geometry.rotations import rotmat_to_rotvec, skew
+from fitloop.body import BodyParams
+from fitloop.body.params import NUM_JOINTS
+from fitloop.geometry.rotations import rotmat_to_rotvec, skew
 
 _TURNS = 3 * NUM_JOINTS
 POSE = slice(3, _TURNS)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body.assets import asset_path
-from body.safe_pickle import load_arrays
-from geometry.records import TensorRecord
+from fitloop.body.assets import asset_path
+from fitloop.body.safe_pickle import load_arrays
+from fitloop.geometry.records import TensorRecord
 
 ASSETS = Path(__file__).parent / "assets"
 

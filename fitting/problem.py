@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body.params import NUM_JOINTS
-from fitting.config import StageConfig
-from fitting.interpenetration import CapsuleTables, interpenetration_lines
-from fitting.landmarks import BETAS, ORIENT, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
-from fitting.prior import PosePrior
-from fitting.solver import Quadratic
-from fitting.terms import (
+from fitloop.body.params import NUM_JOINTS
+from fitloop.fitting.config import StageConfig
+from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
+from fitloop.fitting.landmarks import BETAS, ORIENT, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
+from fitloop.fitting.prior import PosePrior
+from fitloop.fitting.solver import Quadratic
+from fitloop.fitting.terms import (
     ANGLE_COLUMNS,
     ANGLE_SIGNS,
     Centred,
@@ -21,7 +21,7 @@ from fitting.terms import (
     landmark_residuals,
     reprojection_lines,
 )
-from geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
+from fitloop.geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1

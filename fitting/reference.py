@@ -12,19 +12,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyEstimate, BodyMesh, BodyParams, Detections
-from body.keypoints import DERIVED_LANDMARKS
-from body.params import JOINT_NAMES
-from body.smpl import smplx_layer
-from fitting.camera import TORSO
-from fitting.config import StageConfig
-from fitting.evidence import check_inputs, make_evidence, usable_keypoints
-from fitting.prior import load_pose_prior
-from fitting.problem import Evidence
-from fitting.smplify import Fit
-from fitting.solver import Status
-from fitting.terms import angle_prior, pose_prior, reprojection, shape_prior
-from geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.body import Body, BodyEstimate, BodyMesh, BodyParams, Detections
+from fitloop.body.keypoints import DERIVED_LANDMARKS
+from fitloop.body.kinematics import usable_keypoints
+from fitloop.body.params import JOINT_NAMES
+from fitloop.body.smpl import smplx_layer
+from fitloop.fitting.camera import TORSO
+from fitloop.fitting.config import StageConfig
+from fitloop.fitting.evidence import check_inputs, make_evidence
+from fitloop.fitting.prior import load_pose_prior
+from fitloop.fitting.problem import Evidence
+from fitloop.fitting.smplify import Fit
+from fitloop.fitting.solver import Status
+from fitloop.fitting.terms import angle_prior, pose_prior, reprojection, shape_prior
+from fitloop.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 
 SPIN_IGNORED = ("neck_lsp", "left_hip", "right_hip", "left_hip_lsp", "right_hip_lsp")
 """Landmarks whose confidence SPIN sets to 0 before the body stage."""
@@ -58,7 +59,7 @@ class ReferenceFitter:
 
         Args:
             body: Any body.
-            convention: Name in `body.keypoints.CONVENTIONS`.
+            convention: Name in `fitloop.body.keypoints.CONVENTIONS`.
             config: SPIN's settings.
         """
         self.body, self.config = body, config

@@ -6,14 +6,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections
-from fitting.config import FitConfig
-from fitting.evidence import make_evidence
-from fitting.landmarks import ORIENT, exponential, pack, unpack
-from fitting.problem import BodyProblem
-from fitting.smplify import Fit, fit, fitter_of
-from fitting.solver import Status, minimize
-from geometry import rotmat_to_rotvec
+from fitloop.body import Body, BodyEstimate, Detections
+from fitloop.fitting.config import FitConfig
+from fitloop.fitting.evidence import make_evidence
+from fitloop.fitting.landmarks import ORIENT, exponential, pack, unpack
+from fitloop.fitting.problem import BodyProblem
+from fitloop.fitting.smplify import Fit, fit, fitter_of
+from fitloop.fitting.solver import Status, minimize
+from fitloop.geometry import rotmat_to_rotvec
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
-from body.params import NUM_JOINTS
-from fitting.camera import TORSO, least_squares_translation, torso_translation
-from fitting.config import FitConfig, StageConfig
-from fitting.evidence import Usable, check_inputs, check_surface, make_evidence, usable_keypoints
-from fitting.interpenetration import make_capsule_tables
-from fitting.landmark_tables import make_tables
-from fitting.landmarks import BETAS, TRANSL, pack, place, unpack
-from fitting.prior import PosePrior, load_pose_prior
-from fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
-from fitting.solver import Minimum, Status, minimize
-from fitting.starts import flip_limb, make_starts
-from geometry import TensorRecord, concatenate
+from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
+from fitloop.body.kinematics import Usable, usable_keypoints
+from fitloop.body.params import NUM_JOINTS
+from fitloop.fitting.camera import TORSO, least_squares_translation, torso_translation
+from fitloop.fitting.config import FitConfig, StageConfig
+from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence
+from fitloop.fitting.interpenetration import make_capsule_tables
+from fitloop.fitting.landmark_tables import make_tables
+from fitloop.fitting.landmarks import BETAS, TRANSL, pack, place, unpack
+from fitloop.fitting.prior import PosePrior, load_pose_prior
+from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
+from fitloop.fitting.solver import Minimum, Status, minimize
+from fitloop.fitting.starts import flip_limb, make_starts
+from fitloop.geometry import TensorRecord, concatenate
 
 CPU_ROWS = 256
 """Bodies that a CPU works on at a time; more only miss its caches."""

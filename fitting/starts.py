@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body.model import forward_kinematics
-from body.params import JOINT_NAMES, JOINT_PARENTS
-from fitting.config import Limb, Start
-from fitting.landmarks import ORIENT, POSE, exponential, pack, unpack
+from fitloop.body.model import forward_kinematics
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.fitting.config import Limb, Start
+from fitloop.fitting.landmarks import ORIENT, POSE, exponential, pack, unpack
 
 
 def make_starts(

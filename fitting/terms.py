@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body.params import JOINT_NAMES
-from fitting.prior import PosePrior
+from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting.prior import PosePrior
 
 
 class Lines(NamedTuple):
@@ -61,7 +61,7 @@ def reprojection_lines(
         confidence: 0 where nothing was observed.
         focal: Pixels.
         scale: Geman-McClure scale, pixels.
-        metric: Multiplies the differences in x and y before anything else; see `body.SurfaceEvidence`.
+        metric: Multiplies the differences in x and y before anything else; see `fitloop.body.SurfaceEvidence`.
     """
     inverse = points[:, 2:].clamp_min(1e-3).reciprocal()
     slope = points[:, :2] * inverse

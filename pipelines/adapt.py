@@ -12,25 +12,25 @@ from pathlib import Path
 
 import torch
 
-from body import Body, BodyParams, Detections, load_body
-from body.files import whole_file
-from data.images import UnreadableImage, find_images, load_image
-from detection import Detector
-from geometry import Camera, concatenate
-from geometry.cameras import field_of_view_to_focal
-from pipelines.command_line import parse
-from pipelines.config import save_config
-from pipelines.evidence import choose_detector
-from pipelines.progress import Progress
-from pipelines.run_config import StagesConfig
-from pipelines.spin_config import AugmentationConfig, GateConfig, SpinConfig
-from pipelines.spin_gate import GRID
-from pipelines.spin_report import Epoch
-from pipelines.spin_run import open_run_of
-from pipelines.spin_samples import Crowd, Samples
-from pipelines.train_command import end_well
-from pipelines.train_spin import FINAL, go_on
-from regressor import LossConfig
+from fitloop.body import Body, BodyParams, Detections, load_body
+from fitloop.body.files import whole_file
+from fitloop.data.images import UnreadableImage, find_images, load_image
+from fitloop.detection import Detector
+from fitloop.fitting.plausibility import GRID, GateConfig
+from fitloop.geometry import Camera, concatenate
+from fitloop.geometry.cameras import field_of_view_to_focal
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.sources import choose_detector
+from fitloop.pipelines.console.endings import end_well
+from fitloop.pipelines.console.options import parse, save_config
+from fitloop.pipelines.console.progress import Progress
+from fitloop.pipelines.spin.config import SpinConfig
+from fitloop.pipelines.spin.report import Epoch
+from fitloop.pipelines.spin.run import open_run_of
+from fitloop.pipelines.spin.samples import Crowd, Samples
+from fitloop.pipelines.spin.training import FINAL, go_on
+from fitloop.regressor import LossConfig
+from fitloop.regressor.looks import AugmentationConfig
 
 MIN_KEYPOINTS = 6
 """People of whom fewer keypoints were seen teach nothing and are left out."""

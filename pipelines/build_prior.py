@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 import tyro
 
-from data.mocap import full_pose, load_mocap
-from fitting.build_prior import fit_mixture, write_prior
-from fitting.prior import ASSETS
+from fitloop.data.mocap import full_pose, load_mocap
+from fitloop.fitting.build_prior import fit_mixture, write_prior
+from fitloop.fitting.prior import ASSETS
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,22 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from pipelines.command_line import USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 
 COMMANDS = {
-    "run": ("pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
-    "samples": ("pipelines.samples", "write a folder of sample photos"),
-    "train": ("pipelines.train", "train a regressor"),
-    "train-spin": ("pipelines.train_spin", "train with fitting in the loop (SPIN)"),
-    "train-refinement": ("pipelines.train_refinement", "train the network of dense refinement"),
-    "train-correction": ("pipelines.train_correction", "train the network that corrects pose and shape"),
-    "adapt": ("pipelines.adapt", "adapt a regressor to your own photos"),
-    "prepare": ("pipelines.prepare", "convert a data set to SPIN's format"),
-    "synthesize": ("pipelines.synthesize", "render synthetic people with exact truth"),
-    "evaluate": ("pipelines.evaluate", "score results under a protocol"),
-    "texture": ("pipelines.texture", "the coloured surface of one person, from photos of a run"),
-    "report": ("pipelines.report", "one page that compares regression and refinement"),
+    "run": ("fitloop.pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
+    "samples": ("fitloop.pipelines.samples", "write a folder of sample photos"),
+    "fetch": ("fitloop.pipelines.fetch", "fetch the detector's networks now"),
+    "train": ("fitloop.pipelines.train", "train a regressor"),
+    "train-spin": ("fitloop.pipelines.train_spin", "train with fitting in the loop (SPIN)"),
+    "train-refinement": ("fitloop.pipelines.train_refinement", "train the network of dense refinement"),
+    "train-correction": ("fitloop.pipelines.train_correction", "train the network that corrects pose and shape"),
+    "adapt": ("fitloop.pipelines.adapt", "adapt a regressor to your own photos"),
+    "prepare": ("fitloop.pipelines.prepare", "convert a data set to SPIN's format"),
+    "synthesize": ("fitloop.pipelines.synthesize", "render synthetic people with exact truth"),
+    "evaluate": ("fitloop.pipelines.evaluate", "score results under a protocol"),
+    "texture": ("fitloop.pipelines.texture", "the coloured surface of one person, from photos of a run"),
+    "report": ("fitloop.pipelines.report", "one page that compares regression and refinement"),
 }
 """Name of each subcommand, the module whose ``main`` it is, and what it does."""
 

@@ -5,76 +5,24 @@
 docs/evaluation.md lists the protocols, the layouts of truth and results files, and every metric's definition.
 """
 
-import datetime
-import json
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-
-from body import Body, load_body
-from evaluation.masks import PART_NAMES
-from evaluation.people import People
-from evaluation.placing import GENDERS, Bodies
-from evaluation.protocols import Protocol, protocol_named
-from evaluation.results import Results, read_results
-from evaluation.run import ScoreOptions, score
-from evaluation.scorecard import Entry, Provenance, scorecard, text_table, write_csv, write_json
-from evaluation.silhouettes import MaskSource
-from evaluation.truth import read_truth
-from pipelines.command_line import parse, stop
-from pipelines.provenance import commit, hardware, versions
-
-STAGE_LABELS = {
-    "regressed": "regressed (HMR)",
-    "fitted": "fitted (SMPLify)",
-    "refined": "refined (dense)",
-    "landmarks": "detector's own 3D landmarks",
-    "result": "result",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BodyFiles:
-    """Bodies that parameters are posed with."""
-
-    body: str = "open"
-    """`open`, or the path of your SMPL file: the (neutral) body of the results."""
-    male_body: Path | None = None
-    """SMPL file for the truth of men (3dpw, rich)."""
-    female_body: Path | None = None
-    """SMPL file for the truth of women (3dpw, rich)."""
-    joint_regressor: Path | None = None
-    """`J_regressor_h36m.npy` for Human3.6M's joints; named landmarks of the body stand in for it."""
-
-    def load(self) -> Bodies:
-        """Load them all.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If one is not what it should be.
-        """
-        neutral = load_body(self.body)
-        named: dict[str, Body] = {neutral.name: neutral}
-        if self.body != "open":
-            named |= {"smpl": neutral, load_body("open").name: load_body("open")}
-        for gender, path in zip(GENDERS, (self.male_body, self.female_body), strict=True):
-            if path is not None:
-                named[gender] = load_body(path)
-        return Bodies(named, None if self.joint_regressor is None else _load_regressor(self.joint_regressor, neutral))
-
-
-def _load_regressor(path: Path, body: Body) -> torch.Tensor:
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no joint regressor at {path}.")
-    table = np.load(path, allow_pickle=False)
-    if table.shape != (17, len(body.template)):
-        raise ValueError(f"{path} has shape {table.shape}, expected (17, {len(body.template)}) for body {body.name}.")
-    return torch.from_numpy(table.astype(np.float32))
+from fitloop.evaluation.body_files import BodyFiles
+from fitloop.evaluation.masks import PART_NAMES
+from fitloop.evaluation.own_results import weights_of
+from fitloop.evaluation.people import People
+from fitloop.evaluation.protocols import Protocol, protocol_named
+from fitloop.evaluation.results import _choose, labelled_paths, read_results
+from fitloop.evaluation.run import ScoreOptions, score
+from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, text_table, write_csv, write_json
+from fitloop.evaluation.silhouettes import MaskSource
+from fitloop.evaluation.truth import read_truth
+from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.provenance import provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,64 +86,6 @@ def evaluate(config: EvaluateConfig) -> tuple[Protocol, People, list[Entry]]:
         tables = score(protocol, truth, results, bodies, options, masks)
         entries += [Entry(stage_label(label, table.stage, len(tables) > 1), table) for table in tables]
     return protocol, truth, entries
-
-
-def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
-    """Take LABEL=PATH apart.
-
-    Raises:
-        ValueError: If a word is not of this form.
-    """
-    pairs = [word.partition("=") for word in words]
-    wrong = [word for word, pair in zip(words, pairs, strict=True) if not all(pair)]
-    if wrong:
-        raise ValueError(f"--others expects LABEL=PATH, got {wrong[0]!r}.")
-    return [(label, Path(path)) for label, _, path in pairs]
-
-
-def stage_label(label: str | None, stage: str, several: bool = True) -> str:
-    """What readers call a stage of some results; one of ``several`` says which it is."""
-    if label is None:
-        return STAGE_LABELS[stage]
-    return f"{label}, {STAGE_LABELS[stage]}" if several else label
-
-
-class _OneStage:
-    def __init__(self, results: Results, stage: str) -> None:
-        self.results, self.stages = results, (stage,)
-
-    @property
-    def photos(self) -> tuple[str, ...] | None:
-        return self.results.photos
-
-    def read(self, photos):
-        return {self.stages[0]: self.results.read(photos)[self.stages[0]]}
-
-
-def _choose(results: Results, stage: str) -> Results:
-    if stage == "all":
-        return results
-    if stage not in results.stages:
-        raise ValueError(f"The results have no stage {stage!r}; they have {', '.join(results.stages)}.")
-    return _OneStage(results, stage)
-
-
-def weights_of(results: Path) -> str:
-    """Which weights made some results, as the run's own file tells."""
-    told = (results.parent if results.name == "results" else results) / "run.json"
-    if not told.is_file():
-        return "not stated"
-    config = json.loads(told.read_text(encoding="utf-8")).get("config", {})
-    given = config.get("keypoints")
-    parts = [f"keypoints of {Path(given).name}"] if given else [f"detector {config.get('detector')}"]
-    parts += [f"regressor {config['regressor']}"] if config.get("regressor") else []
-    return ", ".join(parts)
-
-
-def provenance(weights: str, arguments: list[str]) -> Provenance:
-    """Commit, versions, hardware and date of this moment."""
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    return Provenance(commit(), versions(), hardware(), now, shlex.join(["fitloop", *arguments]), weights)
 
 
 def main(arguments: list[str] | None = None) -> int:

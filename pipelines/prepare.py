@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from data.converters import (
+from fitloop.data.converters import (
     add_openpose,
     convert_3dhp_test,
     convert_3dhp_train,
@@ -24,10 +24,11 @@ from data.converters import (
     convert_lspet_dev,
     convert_mpii,
 )
-from data.converters.openpose import Matching
-from data.spin_format import SpinDataset, read_spin, write_spin
-from data.spin_images import photo_sizes, within_photos
-from pipelines.command_line import parse, stop
+from fitloop.data.converters.openpose import Matching
+from fitloop.data.spin_format import SpinDataset, read_spin, write_spin
+from fitloop.data.spin_images import photo_sizes, within_photos
+from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.options import parse
 
 Name = Literal[
     "lsp",

@@ -11,16 +11,16 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 
-from body import Body, Image, load_body
-from detection import DetectionReport, Detector
-from pipelines.command_line import parse
-from pipelines.crowd import fit_together
-from pipelines.evidence import choose_detector
-from pipelines.people import People
-from pipelines.refinement_stage import RefinementStage
-from pipelines.regression import choose_regressor, fit_after
-from pipelines.run_config import RunConfig, StagesConfig
-from regressor import Regressor
+from fitloop.body import Body, Image, load_body
+from fitloop.detection import DetectionReport, Detector
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.crowd import fit_together
+from fitloop.pipelines.chain.people import People
+from fitloop.pipelines.chain.refining import RefinementStage
+from fitloop.pipelines.chain.sources import choose_detector, choose_regressor, fit_after
+from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.folder.config import RunConfig
+from fitloop.regressor import Regressor
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def predict(image: Image, stages: Stages = Stages()) -> People:
     """Find, guess, fit and, if asked for, refine the people of one photo.
 
     Args:
-        image: From `data.load_image`.
+        image: From `fitloop.data.load_image`.
         stages: What to run; make it once and use it for many photos.
 
     Returns:
@@ -86,7 +86,7 @@ def predict(image: Image, stages: Stages = Stages()) -> People:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the main job on a folder; return the exit code (docs/running.md)."""
-    from pipelines.folder import run_folder
+    from fitloop.pipelines.folder.run import run_folder
 
     return run_folder(parse(RunConfig, arguments), Stages)
 

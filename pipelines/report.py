@@ -16,24 +16,26 @@ from typing import Any
 
 import numpy as np
 
-from body.files import whole_file
-from data import UnreadableImage, load_image
-from evaluation.matching import resolve_photos
-from evaluation.own_results import LANDMARKS, OwnResults
-from evaluation.people import People
-from evaluation.protocols import EVIDENCE, Protocol, protocol_named
-from evaluation.published import published_rows
-from evaluation.report_data import ReportData, Shown
-from evaluation.report_page import report_page
-from evaluation.report_text import report_json, report_markdown
-from evaluation.results import Results, read_results
-from evaluation.run import ScoreOptions, score
-from evaluation.scorecard import Entry, scorecard, write_json
-from evaluation.silhouettes import MaskSource
-from evaluation.tables import Table
-from evaluation.truth import read_truth
-from pipelines.command_line import parse, stop
-from pipelines.evaluate import BodyFiles, labelled_paths, provenance, stage_label, weights_of
+from fitloop.body.files import whole_file
+from fitloop.data import UnreadableImage, load_image
+from fitloop.evaluation.body_files import BodyFiles
+from fitloop.evaluation.matching import resolve_photos
+from fitloop.evaluation.own_results import LANDMARKS, OwnResults, weights_of
+from fitloop.evaluation.people import People
+from fitloop.evaluation.protocols import EVIDENCE, Protocol, protocol_named
+from fitloop.evaluation.published import published_rows
+from fitloop.evaluation.report.data import ReportData, Shown
+from fitloop.evaluation.report.page import report_page
+from fitloop.evaluation.report.text import report_json, report_markdown
+from fitloop.evaluation.results import Results, labelled_paths, read_results
+from fitloop.evaluation.run import ScoreOptions, score
+from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, write_json
+from fitloop.evaluation.silhouettes import MaskSource
+from fitloop.evaluation.tables import Table
+from fitloop.evaluation.truth import read_truth
+from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.provenance import provenance
 
 COLORS = {"regressed": 0, "fitted": 1, "refined": 2, LANDMARKS: 3}
 

@@ -1,18 +1,14 @@
-"""Sample photos: people rendered by the project, and a free photograph that scikit-image carries."""
+"""Sample photos: people drawn by the project, and a free photograph of a cameraman."""
 
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from fitloop.body.files import whole_file
+from fitloop.pipelines.console.options import parse
 
-from body.files import whole_file
-from pipelines.command_line import parse
-
-RENDERED = Path(__file__).parent.parent / "samples"
-PHOTOGRAPHS = ("camera",)
-"""A cameraman, CC0."""
+SAMPLES = Path(__file__).parent.parent / "samples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +21,10 @@ class SamplesConfig:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the sample photos; return 0."""
-    from skimage import data
-
     config = parse(SamplesConfig, arguments)
-    for name in PHOTOGRAPHS:
-        with whole_file(config.out / f"{name}.png") as path:
-            Image.fromarray(getattr(data, name)()).save(path)
-    for picture in sorted(RENDERED.glob("*.jpg")):
-        shutil.copyfile(picture, config.out / picture.name)
+    for picture in sorted(path for path in SAMPLES.iterdir() if path.suffix in (".jpg", ".png")):
+        with whole_file(config.out / picture.name) as path:
+            shutil.copyfile(picture, path)
     print(f"{len(list(config.out.iterdir()))} photos in {config.out}")
     return 0
 

@@ -14,14 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from body.files import whole_file
-from data.synthetic import SceneConfig, load_assets, render_person_scene
-from data.synthetic.files import join_truth, truth_arrays, write_photo
-from data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
-from pipelines.command_line import USAGE_ERROR, parse, stop
-from pipelines.config import config_to_tree, load_config, save_config
-from pipelines.contact_sheet import write_contact_sheet
-from pipelines.progress import Progress
+from fitloop.body.files import whole_file
+from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
+from fitloop.data.synthetic.files import join_truth, truth_arrays, write_photo
+from fitloop.data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
+from fitloop.pipelines.console.endings import USAGE_ERROR, stop
+from fitloop.pipelines.console.options import config_to_tree, load_config, parse, save_config
+from fitloop.pipelines.console.progress import Progress
+from fitloop.pipelines.pages.contact_sheet import write_contact_sheet
 
 CANNOT_WRITE, INTERRUPTED = 3, 130
 _FREE_TO_CHANGE = {"assets", "out", "count", "workers"}
@@ -142,7 +142,7 @@ def _render_one(config: SynthesizeConfig, number: int) -> int:
 def _finish(config: SynthesizeConfig) -> None:
     arrays = join_truth([_truth_path(config, number) for number in range(config.photos)])
     with whole_file(config.out / "truth.npz") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
     write_contact_sheet(config.out, arrays)
 
 

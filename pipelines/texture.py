@@ -14,23 +14,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from body import Body, BodyEstimate, load_body
-from data import load_image
-from detection import MediapipeDetector
-from fitting import Status
-from pipelines.command_line import USAGE_ERROR, parse, stop
-from pipelines.people import STAGE_PREFIXES, estimate_of
-from pipelines.run_config import photo_and_person
-from pipelines.texture_file import PersonTexture
-from pipelines.texture_page import write_outputs
-from refinement import Look, Photo, look_at, overlap
-from refinement.inpainting import fill_over_surface
-from refinement.inputs import Appearance
-from refinement.texture import SEEN, look_up, merge_appearances
-from rendering import load_rasterizer
+from fitloop.body import Body, load_body
+from fitloop.data import load_image
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import Status
+from fitloop.pipelines.chain.results_file import STAGE_PREFIXES, estimate_of
+from fitloop.pipelines.console.endings import USAGE_ERROR, stop
+from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.pages.texture_page import write_outputs
+from fitloop.refinement import Look, Photo, look_at, overlap
+from fitloop.refinement.person_texture import Chosen, Contribution, make_texture, photo_and_person
+from fitloop.refinement.texture import look_up
+from fitloop.rendering import load_rasterizer
 
 CANNOT_WRITE = 3
 CROP = 512
@@ -39,8 +35,6 @@ MARGIN = 1.0 / 128.0
 """Left out beside outlines and edges of depth, over the side of the crop: 1.6 cm of a standing person."""
 MIN_OVERLAP = 0.25
 """A silhouette that shares less with the drawn body is somebody else's."""
-MIN_SHARED = 100
-"""Vertices that a photo must share with others to be compared with them."""
 _UNUSABLE = tuple(Status(code).name.lower() for code in (Status.NOT_ENOUGH_EVIDENCE, Status.DEGENERATE))
 
 
@@ -68,42 +62,6 @@ class TextureConfig:
     def __post_init__(self) -> None:
         if self.people and self.largest:
             raise ValueError("Give --people or --largest, not both.")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The person in one photo."""
-
-    photo: str
-    person: int
-    estimate: BodyEstimate
-    """One row."""
-    box: Float[Tensor, "1 4"]
-    size: tuple[int, int]
-    """Height and width of the photo when the run read it."""
-
-    @property
-    def name(self) -> str:
-        """As ``--people`` names it."""
-        return f"{self.photo}:{self.person}"
-
-
-@dataclass(frozen=True)
-class Contribution:
-    """What one photo gave."""
-
-    chosen: Chosen
-    look: Appearance
-    masked: bool
-    """Whether the detector's silhouette was used."""
-    distance: float = float("nan")
-    """Median distance (RGB in [0, 1]) from what the other photos show of the same surface; NaN where they show less
-    than `MIN_SHARED` vertices of it."""
-
-    @property
-    def share(self) -> float:
-        """Share of the vertices that the photo shows."""
-        return float((self.look.known > SEEN).float().mean())
 
 
 def choose_people(config: TextureConfig) -> list[Chosen]:
@@ -194,39 +152,6 @@ def _look(body: Body, chosen: Chosen, images: Path, detector: MediapipeDetector 
     look = look_at(body, photo, chosen.estimate, load_rasterizer("auto"), CROP)
     shared = overlap(look.drawn.fragments.covered & look.inside, look.silhouette)
     return look, bool(shared[0] >= MIN_OVERLAP)
-
-
-def make_texture(body: Body, given: list[Contribution]) -> tuple[PersonTexture, list[Contribution]]:
-    """Merge what photos gave and continue it over the surface.
-
-    Args:
-        body: The body model.
-        given: From `gather`, at least one.
-
-    Returns:
-        The texture, and the contributions with their distances from it.
-
-    Raises:
-        ValueError: If no photo shows any of the surface.
-    """
-    merged = merge_appearances([one.look for one in given])
-    if not bool((merged.known > 0).any()):
-        raise ValueError("No photo shows enough of the person's surface to take colours from.")
-    whole = fill_over_surface(body, merged)
-    told = [replace(one, distance=_distance(one, [other for other in given if other is not one])) for one in given]
-    betas = torch.cat([one.chosen.estimate.params.betas for one in given]).median(0).values
-    colors = (255.0 * whole.colors[0]).round().clamp(0, 255).byte().numpy()
-    names = tuple(one.chosen.name for one in given)
-    return PersonTexture(colors, whole.known[0].numpy(), body.name, betas.numpy(), names), told
-
-
-def _distance(one: Contribution, others: list[Contribution]) -> float:
-    if not others:
-        return float("nan")
-    merged = merge_appearances([other.look for other in others])
-    shared = (one.look.known > SEEN) & (merged.known > 0)
-    apart = (one.look.colors - merged.colors).norm(dim=-1)[shared]
-    return float(apart.median()) if len(apart) >= MIN_SHARED else float("nan")
 
 
 def main(arguments: list[str] | None = None) -> int:

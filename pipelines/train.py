@@ -12,24 +12,30 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from body import Body, load_body
-from data.mocap import Mocap
-from geometry.rotations import rotmat_to_rot6d
-from pipelines.command_line import parse
-from pipelines.config import save_config
-from pipelines.progress import Progress
-from pipelines.seen_people import SeenPeople
-from pipelines.train_batches import Batch, KeypointBatches, SeenShare, joint_errors, mean_pose, split_mocap
-from pipelines.train_command import end_well
-from pipelines.train_config import TrainConfig, learning_rate
-from pipelines.train_images import ImageBatches
-from pipelines.train_state import Average, TrainingState, TrainingStopped, mean_of
-from regressor import HMR, HMROutput, Weights, build_hmr, load_weights, save_weights
-from regressor.checkpoints import load_backbone, start_from_keypoints
-from regressor.discriminator import Discriminator, discrimination_loss, realism_loss
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.losses import Criterion
-from regressor.regressor import weights_path
+from fitloop.body import Body, load_body
+from fitloop.data.mocap import Mocap
+from fitloop.geometry.rotations import rotmat_to_rot6d
+from fitloop.pipelines.console.endings import TrainingStopped, end_well
+from fitloop.pipelines.console.options import parse, save_config
+from fitloop.pipelines.console.progress import Progress
+from fitloop.pipelines.lessons.image_batches import ImageBatches
+from fitloop.pipelines.lessons.keypoint_batches import (
+    Batch,
+    KeypointBatches,
+    SeenShare,
+    joint_errors,
+    mean_pose,
+    split_mocap,
+)
+from fitloop.pipelines.lessons.seen_people import SeenPeople
+from fitloop.pipelines.training.regressor_config import TrainConfig, learning_rate
+from fitloop.pipelines.training.state import Average, TrainingState, mean_of
+from fitloop.regressor import HMR, HMROutput, Weights, build_hmr, load_weights, save_weights
+from fitloop.regressor.checkpoints import load_backbone, start_from_keypoints
+from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.losses import Criterion
+from fitloop.regressor.regressor import weights_path
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "best.safetensors"

@@ -11,18 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from body import Body, load_body
-from geometry import concatenate, rotvec_to_rotmat
-from pipelines.command_line import parse
-from pipelines.config import save_config
-from pipelines.correction_samples import ClueReader, Lesson, LessonMaker, all_lessons
-from pipelines.progress import Progress
-from pipelines.refinement_samples import ESTIMATES
-from pipelines.train_command import end_well
-from pipelines.train_state import Average, TrainingState, mean_of, warm_cosine, write_metrics
-from refinement import DisplacementNet, load_network
-from refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
-from refinement.weights import fingerprint, load_correction, save_correction
+from fitloop.body import Body, load_body
+from fitloop.geometry import concatenate, rotvec_to_rotmat
+from fitloop.pipelines.console.endings import end_well
+from fitloop.pipelines.console.options import parse, save_config
+from fitloop.pipelines.console.progress import Progress
+from fitloop.pipelines.lessons.correction_lessons import ClueReader, Lesson, LessonMaker, all_lessons
+from fitloop.pipelines.lessons.erring_bodies import ESTIMATES
+from fitloop.pipelines.training.state import Average, TrainingState, mean_of, warm_cosine, write_metrics
+from fitloop.refinement import DisplacementNet, load_network
+from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
+from fitloop.refinement.weights import fingerprint, load_correction, save_correction
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "correction.safetensors"

@@ -10,19 +10,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from body import Body, load_body
-from pipelines.command_line import parse
-from pipelines.config import save_config
-from pipelines.progress import Progress
-from pipelines.refinement_batches import BatchConfig, RefinementBatches
-from pipelines.refinement_samples import CHUNK, SampleConfig, SampleMaker, has_chunk
-from pipelines.refinement_views import Batch
-from pipelines.train_command import end_well
-from pipelines.train_state import Average, TrainingState, mean_of, warm_cosine, write_metrics
-from refinement.losses import endpoint_error, laplace_loss, surface_loss
-from refinement.network import DisplacementNet, NetworkConfig, SurfaceHead, grow
-from refinement.weights import load_network, save_network
-from regressor import load_regressor
+from fitloop.body import Body, load_body
+from fitloop.pipelines.console.endings import end_well
+from fitloop.pipelines.console.options import parse, save_config
+from fitloop.pipelines.console.progress import Progress
+from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
+from fitloop.pipelines.lessons.erring_bodies import CHUNK, SampleConfig, SampleMaker, has_chunk
+from fitloop.pipelines.training.state import Average, TrainingState, mean_of, warm_cosine, write_metrics
+from fitloop.refinement.augmentation import Batch
+from fitloop.refinement.losses import endpoint_error, laplace_loss, surface_loss
+from fitloop.refinement.network import DisplacementNet, NetworkConfig, SurfaceHead, grow
+from fitloop.refinement.weights import load_network, save_network
+from fitloop.regressor import load_regressor
 
 log = logging.getLogger("fitloop.train")
 LAST, BEST = "last.pt", "displacement.safetensors"

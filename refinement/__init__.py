@@ -1,17 +1,17 @@
 """Dense refinement: from keypoints to pixels (docs/refinement.md)."""
 
-from refinement.gate import GateConfig as GateConfig
-from refinement.gate import Outcome as Outcome
-from refinement.gate import Reason as Reason
-from refinement.gate import judge as judge
-from refinement.gate import overlap as overlap
-from refinement.inputs import draw_bodies as draw_bodies
-from refinement.network import Displacement as Displacement
-from refinement.network import DisplacementNet as DisplacementNet
-from refinement.refine import Look as Look
-from refinement.refine import Photo as Photo
-from refinement.refine import gather_evidence as gather_evidence
-from refinement.refine import look_at as look_at
-from refinement.refine import personal_texture as personal_texture
-from refinement.refine import predict_displacement as predict_displacement
-from refinement.weights import load_network as load_network
+from fitloop.refinement.gate import GateConfig as GateConfig
+from fitloop.refinement.gate import Outcome as Outcome
+from fitloop.refinement.gate import Reason as Reason
+from fitloop.refinement.gate import judge as judge
+from fitloop.refinement.gate import overlap as overlap
+from fitloop.refinement.inputs import draw_bodies as draw_bodies
+from fitloop.refinement.look import Look as Look
+from fitloop.refinement.look import Photo as Photo
+from fitloop.refinement.look import gather_evidence as gather_evidence
+from fitloop.refinement.look import look_at as look_at
+from fitloop.refinement.look import personal_texture as personal_texture
+from fitloop.refinement.look import predict_displacement as predict_displacement
+from fitloop.refinement.network import Displacement as Displacement
+from fitloop.refinement.network import DisplacementNet as DisplacementNet
+from fitloop.refinement.weights import load_network as load_network

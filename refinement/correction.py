@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, one_hot
 
-from body import JOINT_NAMES, Body, BodyEstimate, BodyParams
-from body.model import forward_kinematics
-from geometry import Crop, TensorRecord, project, rotvec_to_rotmat
-from refinement.network import DisplacementNet
-from refinement.points import spread_points
-from refinement.refine import Look, gather_evidence, input_of
+from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams
+from fitloop.body.model import forward_kinematics
+from fitloop.geometry import Crop, TensorRecord, project, rotvec_to_rotmat
+from fitloop.refinement.look import Look, gather_evidence, input_of
+from fitloop.refinement.network import DisplacementNet
+from fitloop.refinement.points import spread_points
 
 _FARTHEST = 64.0
 """Crop pixels; longer displacements count as this long."""

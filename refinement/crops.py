@@ -7,8 +7,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
-from geometry import Camera, Crop, project
-from geometry.crops import sampling_grid
+from fitloop.geometry import Camera, Crop, project
+from fitloop.geometry.crops import sampling_grid
 
 CROP_SIZE = 128
 """Pixels along an edge of what the displacement network looks at."""

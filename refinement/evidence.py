@@ -5,11 +5,11 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from body import Body, SurfaceEvidence
-from geometry import Crop, project
-from refinement.inputs import Drawn
-from refinement.network import Displacement
-from refinement.points import SurfacePoints
+from fitloop.body import Body, SurfaceEvidence
+from fitloop.geometry import Crop, project
+from fitloop.refinement.inputs import Drawn
+from fitloop.refinement.network import Displacement
+from fitloop.refinement.points import SurfacePoints
 
 SURE = 1.0
 """Crop pixels of predicted spread up to which a point has full confidence; beyond, confidence falls as 1 / spread."""

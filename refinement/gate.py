@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from body import BodyEstimate, BodyParams
-from geometry import TensorRecord, rotmat_to_rotvec
+from fitloop.body import BodyEstimate, BodyParams
+from fitloop.geometry import TensorRecord, rotmat_to_rotvec
 
 
 class Reason(IntEnum):

@@ -8,9 +8,9 @@ from scipy.sparse.linalg import splu
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from body import Body
-from refinement.inputs import Appearance
-from refinement.texture import body_cells, spread_over_cells
+from fitloop.body import Body
+from fitloop.refinement.inputs import Appearance
+from fitloop.refinement.texture import body_cells, spread_over_cells
 
 _MIRROR = 0.3
 """Pull towards the colour of the mirrored vertex, where that was seen; 1 is the pull of one neighbour."""

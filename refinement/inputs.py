@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from body import Body, BodyEstimate
-from geometry import Camera, Crop, TensorRecord
-from refinement.crops import crop_camera
-from rendering import Fragments, Rasterizer, interpolate, unique_vertex_colors
+from fitloop.body import Body, BodyEstimate
+from fitloop.geometry import Camera, Crop, TensorRecord
+from fitloop.refinement.crops import crop_camera
+from fitloop.rendering import Fragments, Rasterizer, interpolate, unique_vertex_colors
 
 CHANNELS = {"photo": 3, "silhouette": 2, "cover": 1, "texture": 4, "depth": 1, "colors": 3, "normals": 3}
 """Groups of input channels in order. Silhouette: probability, and 1 where the detector gave one. Texture: RGB, and how

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from refinement.network import Displacement
+from fitloop.refinement.network import Displacement
 
 
 def laplace_loss(

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from geometry import TensorRecord
-from refinement.inputs import NUM_CHANNELS
+from fitloop.geometry import TensorRecord
+from fitloop.refinement.inputs import NUM_CHANNELS
 
 _UNIT = 4.0
 """Pixels that an output of 1 means."""

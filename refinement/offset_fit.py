@@ -9,11 +9,11 @@ from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 from torch.nn.functional import pad
 
-from body import Body, BodyEstimate, SurfaceEvidence
-from geometry import Camera, project
-from refinement.offset_space import OffsetSpace
-from refinement.outlines import compare_outlines, outline_normals
-from rendering import Fragments, Rasterizer
+from fitloop.body import Body, BodyEstimate, SurfaceEvidence
+from fitloop.geometry import Camera, project
+from fitloop.refinement.offset_space import OffsetSpace
+from fitloop.refinement.outlines import compare_outlines, outline_normals
+from fitloop.rendering import Fragments, Rasterizer
 
 PICTURE = 256
 """Pixels along an edge of the picture in which outlines are compared: 1 cm of a standing person each."""

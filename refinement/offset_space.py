@@ -18,9 +18,9 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from body import Body
-from refinement.points import spread_points
-from rendering.interpolation import vertex_normals
+from fitloop.body import Body
+from fitloop.refinement.points import spread_points
+from fitloop.rendering.interpolation import vertex_normals
 
 NODES = 400
 """Vertices that steer the field: one every 6.7 cm."""

@@ -12,16 +12,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from body import Body, BodyEstimate, BodyParams, SurfaceEvidence
-from body.model import forward_kinematics
-from geometry import TensorRecord
-from refinement.crops import crop_camera, crops_to_look_at, cut_silhouettes
-from refinement.evidence import inside_photo
-from refinement.gate import overlap
-from refinement.offset_fit import PICTURE, OffsetConfig, Scene, dense_rows, outline_rows, solve
-from refinement.offset_space import OffsetSpace, offset_space
-from refinement.refine import MIN_COVER, Photo
-from rendering import Rasterizer
+from fitloop.body import Body, BodyEstimate, BodyParams, SurfaceEvidence
+from fitloop.body.model import forward_kinematics
+from fitloop.geometry import TensorRecord
+from fitloop.refinement.crops import crop_camera, crops_to_look_at, cut_silhouettes
+from fitloop.refinement.evidence import inside_photo
+from fitloop.refinement.gate import overlap
+from fitloop.refinement.look import MIN_COVER, Photo
+from fitloop.refinement.offset_fit import PICTURE, OffsetConfig, Scene, dense_rows, outline_rows, solve
+from fitloop.refinement.offset_space import OffsetSpace, offset_space
+from fitloop.rendering import Rasterizer
 
 _MARGIN = 1.35
 """Side of that picture over the longer side of the body's visible box: hair and skirts stand out."""

@@ -8,8 +8,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 
-from geometry import Camera, TensorRecord
-from rendering import Fragments
+from fitloop.geometry import Camera, TensorRecord
+from fitloop.rendering import Fragments
 
 STEP = 0.5
 """Pixels between samples along a ray."""

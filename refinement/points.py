@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from body import Body
+from fitloop.body import Body
 
 NUM_POINTS = 400
 """Spread over 1.8 square metres of skin: one every 6.7 cm, about six pixels of a crop."""

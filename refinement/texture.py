@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d, normalize
 
-from body import Body
-from body.keypoints import mirrored
-from geometry import backproject, project
-from refinement.inputs import Appearance, Drawn
-from rendering.interpolation import vertex_normals
+from fitloop.body import Body
+from fitloop.body.keypoints import mirrored
+from fitloop.geometry import backproject, project
+from fitloop.refinement.inputs import Appearance, Drawn
+from fitloop.rendering.interpolation import vertex_normals
 
 _HIDDEN = 0.02
 """Metres behind what a pixel shows at which a vertex is hidden."""

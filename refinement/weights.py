@@ -10,11 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from body.assets import asset_path
-from body.files import whole_file
-from refinement.correction import CorrectionConfig, CorrectionNet
-from refinement.inputs import CHANNELS
-from refinement.network import DisplacementNet, NetworkConfig
+from fitloop.body.assets import asset_path
+from fitloop.body.files import whole_file
+from fitloop.refinement.correction import CorrectionConfig, CorrectionNet
+from fitloop.refinement.inputs import CHANNELS
+from fitloop.refinement.network import DisplacementNet, NetworkConfig
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED, SHIPPED_CORRECTION = "displacement.safetensors", "correction.safetensors"

@@ -12,11 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from body import Body
-from body.files import whole_file
-from regressor.hmr import HMR, HeadConfig
-from regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
-from regressor.models import HMRConfig, build_hmr
+from fitloop.body import Body
+from fitloop.body.files import whole_file
+from fitloop.regressor.hmr import HMR, HeadConfig
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
+from fitloop.regressor.models import HMRConfig, build_hmr
 
 FORMAT = "fitloop-regressor"
 VERSION = 1

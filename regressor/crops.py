@@ -4,14 +4,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Detections, Image
-from geometry import Camera, Crop, crop_of_box
-from geometry.crops import sampling_grid, to_crop
-from regressor.keypoint_encoder import keypoint_inputs
-from regressor.models import HMRConfig
-from regressor.proxy import ProxyInputs, make_proxy
-from regressor.resnet import normalize_rgb
-from regressor.views import View, view_of_boxes
+from fitloop.body import Detections, Image
+from fitloop.geometry import Camera, Crop, crop_of_box
+from fitloop.geometry.crops import sampling_grid, to_crop
+from fitloop.regressor.keypoint_encoder import keypoint_inputs
+from fitloop.regressor.models import HMRConfig
+from fitloop.regressor.proxy import ProxyInputs, make_proxy
+from fitloop.regressor.resnet import normalize_rgb
+from fitloop.regressor.views import View, view_of_boxes
 
 
 def cut_crops(image: Image, crop: Crop, size: int) -> Float[Tensor, "people 3 size size"]:
@@ -62,7 +62,7 @@ def crop_inputs(
 
     Args:
         image: The photo.
-        detections: Columns ordered as `regressor.keypoint_encoder.KEYPOINT_NAMES`, full-image pixels.
+        detections: Columns ordered as `fitloop.regressor.keypoint_encoder.KEYPOINT_NAMES`, full-image pixels.
         camera: One per person.
         config: Says which encoder.
     """

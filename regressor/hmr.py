@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from body import JOINT_NAMES
-from geometry import TensorRecord
-from geometry.rotations import SixDLayout, rot6d_to_rotmat, rotmat_to_rot6d
+from fitloop.body import JOINT_NAMES
+from fitloop.geometry import TensorRecord
+from fitloop.geometry.rotations import SixDLayout, rot6d_to_rotmat, rotmat_to_rot6d
 
 POSE_NUMBERS = 6 * len(JOINT_NAMES)
 

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from body import Detections, convention_named
-from geometry import Camera, TensorRecord
-from regressor.views import View, bearing, points_in_view, view_of_boxes
+from fitloop.body import Detections, convention_named
+from fitloop.geometry import Camera, TensorRecord
+from fitloop.regressor.views import View, bearing, points_in_view, view_of_boxes
 
 KEYPOINT_NAMES = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
@@ -35,7 +35,7 @@ class KeypointInputs(TensorRecord):
     """Any unit, camera axes, relative to the middle of the hips."""
     landmark_confidence: Float[Tensor, "*batch keypoints"]
     bearing: Float[Tensor, "*batch 3"]
-    """`regressor.views.bearing`."""
+    """`fitloop.regressor.views.bearing`."""
 
 
 def to_known_landmarks(detections: Detections) -> Detections:

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyMesh, BodyParams, KeypointKinematics
-from geometry import TensorRecord
-from regressor.hmr import HMROutput
-from regressor.views import View, project_in_view, rest_pelvis, weak_to_place
+from fitloop.body import Body, BodyMesh, BodyParams, KeypointKinematics
+from fitloop.body.mirror import rest_pelvis
+from fitloop.geometry import TensorRecord
+from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.views import View, project_in_view, weak_to_place
 
 Norm = Literal["l1", "l2"]
 

@@ -5,10 +5,10 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from regressor.hmr import HMR, HeadConfig
-from regressor.keypoint_encoder import KeypointEncoder
-from regressor.proxy import ProxyEncoder
-from regressor.resnet import ResNet
+from fitloop.regressor.hmr import HMR, HeadConfig
+from fitloop.regressor.keypoint_encoder import KeypointEncoder
+from fitloop.regressor.proxy import ProxyEncoder
+from fitloop.regressor.resnet import ResNet
 
 EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
 

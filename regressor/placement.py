@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import BodyParams, KeypointKinematics
-from geometry import Camera, project
+from fitloop.body import BodyParams, KeypointKinematics
+from fitloop.geometry import Camera, project
 
 MIN_KEYPOINTS = 3
 """Fewer observed keypoints than this do not place a body."""

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from body.keypoints import mirrored
-from geometry import TensorRecord
-from regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder, KeypointInputs
-from regressor.resnet import ResNet
+from fitloop.body.keypoints import mirrored
+from fitloop.geometry import TensorRecord
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder, KeypointInputs
+from fitloop.regressor.resnet import ResNet
 
 PROXY_JOINTS = (
     *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),

@@ -9,17 +9,18 @@ from jaxtyping import Float
 from safetensors import safe_open
 from torch import Tensor
 
-from body import Body, BodyEstimate, BodyParams, Detections, Image, KeypointKinematics
-from body.assets import asset_path
-from body.keypoints import DERIVED_LANDMARKS
-from geometry import Camera, where
-from geometry.rotations import rot6d_to_rotmat
-from regressor.checkpoints import Weights, load_weights
-from regressor.crops import crop_inputs
-from regressor.hmr import HMROutput
-from regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
-from regressor.placement import MIN_KEYPOINTS, place_body
-from regressor.views import View, rest_pelvis, turn_params, view_of_boxes, weak_to_place
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image, KeypointKinematics
+from fitloop.body.assets import asset_path
+from fitloop.body.keypoints import DERIVED_LANDMARKS
+from fitloop.body.mirror import rest_pelvis, turn_params
+from fitloop.geometry import Camera, where
+from fitloop.geometry.rotations import rot6d_to_rotmat
+from fitloop.regressor.checkpoints import Weights, load_weights
+from fitloop.regressor.crops import crop_inputs
+from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
+from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
+from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED = ("keypoints", "proxy")

@@ -5,14 +5,13 @@ rays are turned so that the crop's centre lies on the optical axis, and what the
 nothing about perspective off the photo's centre has to be learnt (after Mehta et al. 2017, sec. 4.4).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body, BodyParams
-from geometry import Camera, TensorRecord
+from fitloop.geometry import Camera, TensorRecord
 
 
 @dataclass(frozen=True)
@@ -77,23 +76,3 @@ def bearing(camera: Camera, view: View) -> Float[Tensor, "*batch 3"]:
     axis = view.rotation[..., 2, :]
     size = torch.log(view.half_size.clamp_min(1e-4))
     return torch.cat([axis[..., :2] / axis[..., 2:], size[..., None]], dim=-1)
-
-
-def rest_pelvis(body: Body, betas: Float[Tensor, "*batch betas"]) -> Float[Tensor, "*batch 3"]:
-    """Where the pelvis of the T-pose lies in the body's own frame, metres: what `BodyParams.transl` is added to."""
-    moved = torch.einsum("v,vcb->cb", body.joint_regressor[0], body.shapedirs)
-    return body.joint_regressor[0] @ body.template + betas @ moved.mT
-
-
-def turn_params(
-    params: BodyParams, rotation: Float[Tensor, "*batch 3 3"], pelvis: Float[Tensor, "*batch 3"]
-) -> BodyParams:
-    """The same body in a frame turned by ``rotation`` about the camera's centre.
-
-    Args:
-        params: Pose, shape and place in the old frame.
-        rotation: Old frame to new frame.
-        pelvis: `rest_pelvis` of the same betas.
-    """
-    place = (rotation @ (pelvis + params.transl)[..., None])[..., 0]
-    return replace(params, global_orient=rotation @ params.global_orient, transl=place - pelvis)

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image as Picture
 from torch import Tensor
 
-from body.files import whole_file
-from rendering.interpolation import vertex_normals
+from fitloop.body.files import whole_file
+from fitloop.rendering.interpolation import vertex_normals
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding_bag, grid_sample, normalize
 
-from rendering.rasterizer import Fragments
+from fitloop.rendering.rasterizer import Fragments
 
 
 def interpolate(

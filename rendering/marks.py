@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from body import Convention
-from rendering.shading import PERSON_COLORS
+from fitloop.body import Convention
+from fitloop.rendering.shading import PERSON_COLORS
 
 
 def draw_keypoints(
@@ -44,10 +44,10 @@ def draw_keypoints(
         seen = (weights > 0) & np.isfinite(points).all(1)
         for a, b in bones:
             if seen[a] and seen[b]:
-                opacity = 0.4 + 0.5 * min(weights[a], weights[b])
+                opacity = 0.4 + 0.5 * float(min(weights[a], weights[b]))
                 _capsule(picture, points[[a, b]], 0.45 * radius, bright if left[a] or left[b] else dark, opacity)
         for index in np.flatnonzero(seen):
-            ends, opacity = points[[index, index]], 0.4 + 0.6 * weights[index]
+            ends, opacity = points[[index, index]], 0.4 + 0.6 * float(weights[index])
             _capsule(picture, ends, 1.35 * radius, np.full(3, 25.0), 0.7 * opacity)
             _capsule(picture, ends, radius, bright if left[index] else dark, opacity)
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)

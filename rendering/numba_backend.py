@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geometry import Camera
-from rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
+from fitloop.geometry import Camera
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
 
 
 class NumbaRasterizer:
@@ -30,7 +30,7 @@ class NumbaRasterizer:
         size: tuple[int, int],
     ) -> Fragments:
         """Rasterize one mesh per batch row; arguments and errors as in `Rasterizer`."""
-        from rendering.kernels import draw_faces, weigh_corners
+        from fitloop.rendering.kernels import draw_faces, weigh_corners
 
         scene = check_scene(vertices, faces, camera, size)
         screen = scene.screen.cpu().numpy()

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from geometry import Camera, project
-from rendering.interpolation import interpolate
-from rendering.rasterizer import NEAR, Rasterizer, load_rasterizer
-from rendering.shading import person_colors, shade, turn_about_vertical
+from fitloop.geometry import Camera, project
+from fitloop.rendering.backends import load_rasterizer
+from fitloop.rendering.interpolation import interpolate
+from fitloop.rendering.rasterizer import NEAR, Rasterizer
+from fitloop.rendering.shading import person_colors, shade, turn_about_vertical
 
 TILE = 256
 """Side in pixels of the squares that are drawn one by one; bounds the memory whatever the photo's size."""

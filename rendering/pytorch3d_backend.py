@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geometry import Camera
-from rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, Scene, check_scene
+from fitloop.geometry import Camera
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, Scene, check_scene
 
 
 class PyTorch3DRasterizer:

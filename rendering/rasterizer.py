@@ -1,21 +1,18 @@
 """What every rasterizer back end takes, gives and agrees on."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geometry import Camera, TensorRecord, project
+from fitloop.geometry import Camera, TensorRecord, project
 
 NEAR = 0.01
 """Metres. A face with a corner closer to the camera plane than this, or behind it, is left out."""
 MIN_DOUBLE_AREA = 1e-9
 """Square pixels. A face whose projection spans less than half of this is degenerate and left out."""
-
-Backend = Literal["auto", "numba", "torch", "pytorch3d"]
 
 
 @dataclass(frozen=True)
@@ -69,37 +66,6 @@ class Rasterizer(Protocol):
                 positive.
         """
         ...
-
-
-def load_rasterizer(name: Backend = "auto", device: torch.device | str = "cpu") -> Rasterizer:
-    """Choose a back end.
-
-    Args:
-        name: ``numba`` (CPU), ``torch`` (CUDA; also runs on a CPU), ``pytorch3d`` (if installed), or ``auto``: numba
-            on a CPU, PyTorch3D on CUDA where it is installed, else torch.
-        device: Where the meshes will lie; only ``auto`` looks at it.
-
-    Raises:
-        ValueError: If there is no back end of this name.
-        ModuleNotFoundError: If PyTorch3D is asked for and not installed.
-    """
-    if name == "auto":
-        on_cpu = torch.device(device).type == "cpu"
-        name = "numba" if on_cpu else "pytorch3d" if find_spec("pytorch3d") else "torch"
-    match name:
-        case "numba":
-            from rendering.numba_backend import NumbaRasterizer
-
-            return NumbaRasterizer()
-        case "torch":
-            from rendering.torch_backend import TorchRasterizer
-
-            return TorchRasterizer()
-        case "pytorch3d":
-            from rendering.pytorch3d_backend import PyTorch3DRasterizer
-
-            return PyTorch3DRasterizer()
-    raise ValueError(f"There is no rasterizer {name!r}; known: auto, numba, torch, pytorch3d.")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import Body
-from body.files import whole_file
-from body.params import JOINT_PARENTS
-from geometry import rotmat_to_rotvec
-from rendering.export import to_gltf_axes
-from rendering.interpolation import vertex_normals
+from fitloop.body import Body
+from fitloop.body.files import whole_file
+from fitloop.body.params import JOINT_PARENTS
+from fitloop.geometry import rotmat_to_rotvec
+from fitloop.rendering.export import to_gltf_axes
+from fitloop.rendering.interpolation import vertex_normals
 
 SECONDS_PER_POSE = 1.0
 _BONES = 4

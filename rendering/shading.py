@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from rendering.interpolation import vertex_normals
+from fitloop.rendering.interpolation import vertex_normals
 
 PERSON_COLORS = (
     *((0.47, 0.69, 0.95), (0.98, 0.66, 0.45), (0.52, 0.82, 0.62), (0.93, 0.56, 0.70), (0.72, 0.64, 0.95)),

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from geometry import Camera
-from rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
+from fitloop.geometry import Camera
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
 
 CHUNK = 1 << 22
 """Pairs of face and pixel looked at together; bounds the memory at about 0.5 GB."""

@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from body import Body, BodyEstimate
-from body.params import JOINT_PARENTS
-from geometry import rotmat_to_rotvec
-from rendering.shading import PERSON_COLORS
+from fitloop.body import Body, BodyEstimate
+from fitloop.body.params import JOINT_PARENTS
+from fitloop.geometry import rotmat_to_rotvec
+from fitloop.rendering.shading import PERSON_COLORS
 
 _BONES = 4
 """Joints that may move a vertex, as in SMPL and the open body."""
@@ -28,7 +28,7 @@ _BONES = 4
 def viewer_head() -> str:
     """Style and script of all viewers, 22 KB: once per page, in its head."""
     style, mesh, viewer = (
-        files("rendering").joinpath(f"assets/{name}").read_text(encoding="utf-8")
+        files("fitloop.rendering").joinpath(f"assets/{name}").read_text(encoding="utf-8")
         for name in ("viewer.css", "viewer_mesh.js", "viewer.js")
     )
     return f"<style>{style}</style>\n<script>{mesh}\n{viewer}</script>\n"

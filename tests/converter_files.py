@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from body.keypoints import SPIN_24
+from fitloop.body.keypoints import SPIN_24
 
 RNG = np.random.default_rng(0)
 

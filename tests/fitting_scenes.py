@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from toy import toy_camera
 
-from body import Body, BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named
-from geometry import project, rotvec_to_rotmat
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named
+from fitloop.geometry import project, rotvec_to_rotmat
 
 
 def estimate_of(params: BodyParams, body: Body) -> BodyEstimate:

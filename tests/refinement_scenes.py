@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from body import Body, BodyEstimate, BodyParams, load_body, upright
-from geometry import camera_of, rotvec_to_rotmat
-from refinement import Look, Photo, draw_bodies, look_at
-from rendering import interpolate, load_rasterizer, unique_vertex_colors
+from fitloop.body import Body, BodyEstimate, BodyParams, load_body, upright
+from fitloop.geometry import camera_of, rotvec_to_rotmat
+from fitloop.refinement import Look, Photo, draw_bodies, look_at
+from fitloop.rendering import interpolate, load_rasterizer, unique_vertex_colors
 
 SIZE = (240, 320)
 BODY: Body = load_body("open")

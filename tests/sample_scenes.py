@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from refinement_scenes import BODY, disturbed, photograph, standing
 
-from body import BodyEstimate, Detections, KeypointKinematics
-from body.keypoints import MEDIAPIPE_33
-from geometry import camera_of, concatenate, project
-from pipelines.refinement_samples import ESTIMATES, Samples, keypoint_rows, pack, visible_vertices
-from rendering import load_rasterizer
+from fitloop.body import BodyEstimate, Detections, KeypointKinematics
+from fitloop.body.keypoints import MEDIAPIPE_33
+from fitloop.geometry import camera_of, concatenate, project
+from fitloop.pipelines.lessons.erring_bodies import ESTIMATES, Samples, keypoint_rows, pack, visible_vertices
+from fitloop.rendering import load_rasterizer
 
 ROWS = 4
 

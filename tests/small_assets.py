@@ -6,8 +6,8 @@ import numpy as np
 import PIL.Image
 import torch
 
-from body import load_body
-from body.assets import asset_path
+from fitloop.body import load_body
+from fitloop.body.assets import asset_path
 
 GARMENTS = {
     **{"male_casualsuit01": "trunk", "male_casualsuit02": "trunk", "female_casualsuit01": "trunk"},
@@ -20,7 +20,7 @@ HEIGHTS = {"trunk": (-0.8, 0.35), "chest": (0.0, 0.35), "legs": (-0.8, 0.0), "fe
 
 
 def write_assets(folder):
-    """Write a folder that `data.synthetic.load_assets` reads."""
+    """Write a folder that `fitloop.data.synthetic.load_assets` reads."""
     _write_people(folder / "people")
     _write_backgrounds(folder / "backgrounds")
     _write_mocap(folder / "mocap")

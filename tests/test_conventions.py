@@ -8,13 +8,13 @@ import torch
 from PIL import Image as PillowImage
 from toy import random_params, rest_joints, stick_body, toy_camera
 
-from body import BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named, upright
-from body.params import JOINT_NAMES
-from data import load_image
-from fitting import fit
-from geometry import camera_of, project, rotvec_to_rotmat
-from geometry.cameras import weak_to_translation
-from geometry.rotations import rot6d_to_rotmat
+from fitloop.body import BodyEstimate, BodyParams, Detections, KeypointKinematics, convention_named, upright
+from fitloop.body.params import JOINT_NAMES
+from fitloop.data import load_image
+from fitloop.fitting import fit
+from fitloop.geometry import camera_of, project, rotvec_to_rotmat
+from fitloop.geometry.cameras import weak_to_translation
+from fitloop.geometry.rotations import rot6d_to_rotmat
 
 
 def _standing() -> BodyParams:

@@ -9,8 +9,8 @@ from PIL import Image
 
 from benchmarks.encoders import EncodersConfig, draw_detections, read_truth, table
 from benchmarks.photographed import annotated_people, evenly, lspet_people
-from body import BodyEstimate, BodyParams, KeypointKinematics, convention_named, load_body
-from geometry import Camera, project
+from fitloop.body import BodyEstimate, BodyParams, KeypointKinematics, convention_named, load_body
+from fitloop.geometry import Camera, project
 
 
 def test_rows_are_spread_evenly_and_all_are_taken_where_there_are_few():

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from body.keypoints import SURFACE_LANDMARKS
-from body.model import Body
-from body.params import JOINT_NAMES, JOINT_PARENTS, NUM_BETAS, BodyParams, upright
-from geometry.cameras import Camera
-from geometry.rotations import rotvec_to_rotmat
+from fitloop.body.keypoints import SURFACE_LANDMARKS
+from fitloop.body.model import Body
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS, NUM_BETAS, BodyParams, upright
+from fitloop.geometry.cameras import Camera
+from fitloop.geometry.rotations import rotvec_to_rotmat
 
 REST = {
     **{"pelvis": (0.0, 0.0, 0.0), "left_hip": (0.07, -0.08, 0.0), "left_knee": (0.09, -0.48, 0.0)},

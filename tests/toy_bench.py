@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body import JOINT_NAMES, BodyParams, KeypointKinematics
-from evaluation.placing import Bodies
-from geometry import Camera, project, rotvec_to_rotmat
+from fitloop.body import JOINT_NAMES, BodyParams, KeypointKinematics
+from fitloop.evaluation.placing import Bodies
+from fitloop.geometry import Camera, project, rotvec_to_rotmat
 
 GRADES = ("easy", "loose clothes", "occluded", "truncated", "acrobatic")
 
@@ -67,7 +67,7 @@ def write_results(folder, truth, body=None, regressed=0.3, fitted=0.1, seed=7):
     body = body or stick_body()
     params = params_of(truth)
     camera = Camera(torch.from_numpy(truth["focal"]), torch.from_numpy(truth["principal_point"]))
-    from body.keypoints import MEDIAPIPE_33
+    from fitloop.body.keypoints import MEDIAPIPE_33
 
     first, second = disturbed(params, regressed, seed), disturbed(params, fitted, seed)
     landmarks = KeypointKinematics(body, tuple(MEDIAPIPE_33.landmarks))(first)

@@ -1,4 +1,4 @@
-"""Rebuilds the open body: `python -m body.build --out body/assets`."""
+"""Rebuilds the open body: `python -m fitloop.body.build --out body/assets`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from body.build.bodies import Bodies, model_bodies, stand_in_tpose
-from body.build.files import rounded, save_arrays, write_manifest
-from body.build.landmarks import LEFT_CUBES, Regressor, landmark_weights
-from body.build.regress import joint_regressor, nearby, regress_point
-from body.build.shapes import ShapeSpace, principal_components, sample_people
-from body.build.skeleton import BENDING_JOINTS, crease_weights, cube_vertices, fold_weights, sparse_weights
-from body.build.source import BaseMesh, data_folder, read_base_mesh, read_targets, read_weights
-from body.build.surface import Surface, body_surface, vertex_areas
-from body.keypoints import SURFACE_LANDMARKS
-from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.build.bodies import Bodies, model_bodies, stand_in_tpose
+from fitloop.body.build.files import rounded, save_arrays, write_manifest
+from fitloop.body.build.landmarks import LEFT_CUBES, Regressor, landmark_weights
+from fitloop.body.build.regress import joint_regressor, nearby, regress_point
+from fitloop.body.build.shapes import ShapeSpace, principal_components, sample_people
+from fitloop.body.build.skeleton import BENDING_JOINTS, crease_weights, cube_vertices, fold_weights, sparse_weights
+from fitloop.body.build.source import BaseMesh, data_folder, read_base_mesh, read_targets, read_weights
+from fitloop.body.build.surface import Surface, body_surface, vertex_areas
+from fitloop.body.keypoints import SURFACE_LANDMARKS
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 
 NAME, VERSION = "open-1", 1
 

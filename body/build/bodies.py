@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from body.build.shapes import People, target_coefficients
-from body.build.source import BaseMesh, Targets
-from body.build.tpose import pose_transforms, tpose_rotations, unpose
-from body.params import JOINT_NAMES
+from fitloop.body.build.shapes import People, target_coefficients
+from fitloop.body.build.source import BaseMesh, Targets
+from fitloop.body.build.tpose import pose_transforms, tpose_rotations, unpose
+from fitloop.body.params import JOINT_NAMES
 
 
 @dataclass(frozen=True)

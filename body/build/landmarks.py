@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from body.build.source import BaseMesh
-from body.keypoints import SURFACE_LANDMARKS
+from fitloop.body.build.source import BaseMesh
+from fitloop.body.keypoints import SURFACE_LANDMARKS
 
 LEFT_POINTS: dict[str, dict[int, float]] = {
     "eye": {14598: 1, 14607: 1, 14616: 1, 14661: 1},

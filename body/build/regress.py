@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.optimize import nnls
 
-from body.build.shapes import ShapeSpace
-from body.build.skeleton import mirrored_joints
-from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.build.shapes import ShapeSpace
+from fitloop.body.build.skeleton import mirrored_joints
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 
 TEMPLATE_WEIGHT = 3.0
 """Error of the mean shape against error per standard deviation of each shape direction."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from body.build.source import Targets, interpolation_weights, target_weights
-from body.params import NUM_BETAS
+from fitloop.body.build.source import Targets, interpolation_weights, target_weights
+from fitloop.body.params import NUM_BETAS
 
 STATURE_MEAN = {"male": 1.76, "female": 1.63}
 STATURE_DEVIATION = {"male": 0.072, "female": 0.066}

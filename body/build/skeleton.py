@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.sparse import coo_matrix
 
-from body.build.source import BaseMesh
-from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.build.source import BaseMesh
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 
 JOINT_CUBES = {
     "pelvis": "joint-spine-4",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from body.build.source import BaseMesh
+from fitloop.body.build.source import BaseMesh
 
 BODY_GROUPS = ("body", "helper-l-eye", "helper-r-eye")
 

@@ -7,7 +7,7 @@ arms down.
 
 import numpy as np
 
-from body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 
 DOWN = np.array([0.0, -1.0, 0.0])
 FORWARD = np.array([0.0, 0.0, 1.0])

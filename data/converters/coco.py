@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from body.keypoints import COCO_17
-from data.converters.people import Person, crop_of_xywh, gather, need, to_spin24
-from data.spin_format import SpinDataset
+from fitloop.body.keypoints import COCO_17
+from fitloop.data.converters.people import Person, crop_of_xywh, gather, need, to_spin24
+from fitloop.data.spin_format import SpinDataset
 
 LIMBS = [COCO_17.index(name) for name in COCO_17.keypoints if not name.endswith(("nose", "eye", "ear"))]
 """Shoulders to ankles: people are kept if all twelve are annotated, as in SPIN."""

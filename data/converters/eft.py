@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from body.keypoints import BODY_25, SPIN_49
-from data.converters.coco import read_json
-from data.converters.people import Person, gather, need
-from data.spin_format import SHAPE_SIZE, SpinDataset
-from geometry import rotmat_to_rotvec
+from fitloop.body.keypoints import BODY_25, SPIN_49
+from fitloop.data.converters.coco import read_json
+from fitloop.data.converters.people import Person, gather, need
+from fitloop.data.spin_format import SHAPE_SIZE, SpinDataset
+from fitloop.geometry import rotmat_to_rotvec
 
 NEEDED = ("parm_pose", "parm_shape", "bbox_scale", "bbox_center", "imageName")
 

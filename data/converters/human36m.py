@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from data.spin_format import SpinDataset, read_spin
+from fitloop.data.spin_format import SpinDataset, read_spin
 
 FRONTAL_CAMERA = "60457274"
 

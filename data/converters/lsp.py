@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from body.keypoints import LSP_14
-from data.converters.people import Person, crop_of_points, gather, need, read_mat, to_spin24
-from data.spin_format import SpinDataset
+from fitloop.body.keypoints import LSP_14
+from fitloop.data.converters.people import Person, crop_of_points, gather, need, read_mat, to_spin24
+from fitloop.data.spin_format import SpinDataset
 
 
 def convert_lsp(folder: Path, split: Literal["train", "test"] = "train") -> SpinDataset:

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from body.keypoints import MPII_16
-from data.converters.people import Person, gather, read_hdf5, read_mat, to_spin24
-from data.spin_format import SpinDataset
+from fitloop.body.keypoints import MPII_16
+from fitloop.data.converters.people import Person, gather, read_hdf5, read_mat, to_spin24
+from fitloop.data.spin_format import SpinDataset
 
 NAMES = tuple({"upper_neck": "neck"}.get(name, name) for name in MPII_16.keypoints)
 """MPII's joints as `SPIN_24` calls them."""

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from body.keypoints import BODY_25, SPIN_24
-from data.converters.coco import read_json
-from data.converters.people import need
-from data.spin_format import SpinDataset
+from fitloop.body.keypoints import BODY_25, SPIN_24
+from fitloop.data.converters.coco import read_json
+from fitloop.data.converters.people import need
+from fitloop.data.spin_format import SpinDataset
 
 _LIMBS = [
     f"{side}_{part}" for part in ("ankle", "knee", "hip", "wrist", "elbow", "shoulder") for side in ("right", "left")

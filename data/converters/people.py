@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from body.keypoints import SPIN_24
-from data.spin_format import BOX_MARGIN, SCALE_UNIT, SpinDataset
+from fitloop.body.keypoints import SPIN_24
+from fitloop.data.spin_format import BOX_MARGIN, SCALE_UNIT, SpinDataset
 
 
 @dataclass(frozen=True)

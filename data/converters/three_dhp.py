@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from body.keypoints import THREE_DHP_17
-from data.converters.people import Person, crop_of_points, gather, need, read_hdf5, read_mat, to_spin24
-from data.spin_format import SpinDataset
-from data.spin_images import photo_sizes
+from fitloop.body.keypoints import THREE_DHP_17
+from fitloop.data.converters.people import Person, crop_of_points, gather, need, read_hdf5, read_mat, to_spin24
+from fitloop.data.spin_format import SpinDataset
+from fitloop.data.spin_images import photo_sizes
 
 TRAINING_JOINTS = (
     *("spine3", "spine4", "spine2", "spine", "pelvis", "neck", "jaw", "head"),

@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 import torch
 
-from body.safe_pickle import load_array_lists
-from data.converters.people import Person, crop_of_points, gather, need
-from data.spin_format import POSE_SIZE, SHAPE_SIZE, SpinDataset
-from geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.body.safe_pickle import load_array_lists
+from fitloop.data.converters.people import Person, crop_of_points, gather, need
+from fitloop.data.spin_format import POSE_SIZE, SHAPE_SIZE, SpinDataset
+from fitloop.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 
 KEYS = ("sequence", "poses", "betas", "genders", "cam_poses", "campose_valid", "poses2d")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from body import load_body
-from data.mocap import HELD_OUT_PERCENT, load_mocap
-from data.synthetic.backgrounds import Places, load_places
-from data.synthetic.figures import Dressmaker, binding_of, make_dressmaker
-from data.synthetic.garments import Garment, load_garments, split_garments
-from data.synthetic.poses import PosePool, acrobatic, make_pool
-from data.synthetic.splits import held_out_of
-from data.synthetic.textures import TexturePool, open_texture, pool_textures
+from fitloop.body import load_body
+from fitloop.data.mocap import HELD_OUT_PERCENT, load_mocap
+from fitloop.data.synthetic.backgrounds import Places, load_places
+from fitloop.data.synthetic.figures import Dressmaker, binding_of, make_dressmaker
+from fitloop.data.synthetic.garments import Garment, load_garments, split_garments
+from fitloop.data.synthetic.poses import PosePool, acrobatic, make_pool
+from fitloop.data.synthetic.splits import held_out_of
+from fitloop.data.synthetic.textures import TexturePool, open_texture, pool_textures
 
 EYE_TEXTURES = {"eye:brown": (70, 42, 24), "eye:blue": (84, 116, 150), "eye:green": (88, 104, 66)}
 OBJECTS = 48

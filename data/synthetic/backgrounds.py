@@ -8,9 +8,9 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
 
-from data.mocap import HELD_OUT_PERCENT
-from data.synthetic.lighting import Light, light_of
-from data.synthetic.splits import held_out_of
+from fitloop.data.mocap import HELD_OUT_PERCENT
+from fitloop.data.synthetic.lighting import Light, light_of
+from fitloop.data.synthetic.splits import held_out_of
 
 _SIDE = 20
 _CROPS_AROUND = 8

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from body import BodyParams
-from data.synthetic.assets import load_assets
-from data.synthetic.config import SceneConfig
-from data.synthetic.scenes import render_person_scene
-from data.synthetic.truth import SyntheticPhoto
-from geometry import Camera, TensorRecord
+from fitloop.body import BodyParams
+from fitloop.data.synthetic.assets import load_assets
+from fitloop.data.synthetic.config import SceneConfig
+from fitloop.data.synthetic.scenes import render_person_scene
+from fitloop.data.synthetic.truth import SyntheticPhoto
+from fitloop.geometry import Camera, TensorRecord
 
 CROPS = SceneConfig(height=256, width=256, people=(1, 2), person_height=(0.55, 0.95), maps=False)
 """Square photos that one person fills: what training needs."""
@@ -99,6 +99,6 @@ def main_person(photo: SyntheticPhoto) -> SyntheticPeopleBatch:
 
 def collate(samples: list[SyntheticPeopleBatch]) -> SyntheticPeopleBatch:
     """Stack samples along a new first axis."""
-    from geometry import concatenate
+    from fitloop.geometry import concatenate
 
     return concatenate([sample.map(lambda tensor: tensor[None]) for sample in samples])

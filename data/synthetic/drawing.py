@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from data.synthetic.figures import Figure
-from data.synthetic.lighting import Light
-from data.synthetic.textures import TexturePool
+from fitloop.data.synthetic.figures import Figure
+from fitloop.data.synthetic.lighting import Light
+from fitloop.data.synthetic.textures import TexturePool
 
 SUPERSAMPLING = 2
 """Pixels are drawn as squares of this many by this many and averaged."""
@@ -72,7 +72,7 @@ class Stage:
 
 def set_stage(figures: list[Figure], pool: TexturePool, view: View) -> Stage:
     """Join figures; each texture at the level that fits its size on the screen."""
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     starts = np.cumsum([0, *(len(figure.vertices) for figure in figures)])
     first_slot = np.cumsum([0, *(len(figure.layers) for figure in figures)])
@@ -136,7 +136,7 @@ class Drawing:
 
 def draw(stage: Stage, view: View, pool: TexturePool) -> Drawing:
     """Find what each pixel sees."""
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     screen = view.screen(stage.vertices, float(SUPERSAMPLING))
     window = _window(screen, view)
@@ -153,7 +153,7 @@ def draw(stage: Stage, view: View, pool: TexturePool) -> Drawing:
 
 
 def _window(screen: np.ndarray, view: View) -> tuple[int, int, int, int]:
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     height, width = view.size
     near = screen[screen[:, 2] > kernels.NEAR] / SUPERSAMPLING
@@ -177,7 +177,7 @@ def light_up(
         pool: Textures.
         light: In the camera frame.
     """
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     top, _, left, _ = (SUPERSAMPLING * edge for edge in drawing.window)
     screen = view.screen(stage.vertices, float(SUPERSAMPLING)) - np.array([left, top, 0.0])
@@ -207,7 +207,7 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 def _sunlit(drawing: Drawing, stage: Stage, view: View, light: Light) -> Float[np.ndarray, "rows columns"]:
     """1 where the sun reaches a pixel, 0 in a shadow that figures cast on themselves and on each other."""
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     result = np.ones_like(drawing.depth)
     if light.sun.max() <= 0.02 * light.sky[0].max():

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from body import Body, BodyParams
-from body.assets import asset_path
-from body.model import forward_kinematics
-from data.synthetic.garments import Binding, Garment
+from fitloop.body import Body, BodyParams
+from fitloop.body.assets import asset_path
+from fitloop.body.model import forward_kinematics
+from fitloop.data.synthetic.garments import Binding, Garment
 
 _EYE_VERTICES = (14598, 14742)
 """Rows of the base mesh that the eyeballs take."""
@@ -183,7 +183,7 @@ def make_dressmaker(body: Body) -> Dressmaker:
         faces=faces,
         corner_uv=corner_uv,
         face_parts=body.face_parts.numpy(),
-        is_eye=is_eye,
+        is_eye=np.asarray(is_eye),
         hip_ends=_hip_ends(body),
     )
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from body import JOINT_NAMES
-from body.files import whole_file
-from data.synthetic.truth import LANDMARKS, Person, SyntheticPhoto
+from fitloop.body import JOINT_NAMES
+from fitloop.body.files import whole_file
+from fitloop.data.synthetic.truth import LANDMARKS, Person, SyntheticPhoto
 
 PER_PERSON = (
     *("global_orient", "body_pose", "betas", "transl", "focal", "principal_point", "boxes", "image_size"),
@@ -78,7 +78,7 @@ def write_photo(folder: Path, photo: SyntheticPhoto, arrays: dict[str, np.ndarra
                 full_masks=np.packbits(np.stack([_alone(person) for person in photo.people]), axis=-1),
             )
     with whole_file(folder / "truth" / f"{stem}.npz") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _alone(person: Person) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from data.mocap import HELD_OUT_PERCENT
-from data.synthetic.splits import held_out_of
+from fitloop.data.mocap import HELD_OUT_PERCENT
+from fitloop.data.synthetic.splits import held_out_of
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "male suit": ("male_casualsuit", "male_elegantsuit", "male_worksuit"),

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from data.synthetic.assets import Assets
-from data.synthetic.config import SceneConfig
-from data.synthetic.scenes import arrange
-from data.synthetic.truth import OUTSIDE, Person, SyntheticPhoto
+from fitloop.data.synthetic.assets import Assets
+from fitloop.data.synthetic.config import SceneConfig
+from fitloop.data.synthetic.scenes import arrange
+from fitloop.data.synthetic.truth import OUTSIDE, Person, SyntheticPhoto
 
 PEOPLE_PER_GRADE = 100
 _ATTEMPTS = 40

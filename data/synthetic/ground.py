@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from data.synthetic.drawing import View
-from data.synthetic.lighting import Light
+from fitloop.data.synthetic.drawing import View
+from fitloop.data.synthetic.lighting import Light
 
 _STEP = 2
 _BALL = 0.1
@@ -59,7 +59,7 @@ def _cast(
     view: View, down: np.ndarray, mesh: tuple[np.ndarray, np.ndarray], sun: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Share of each pixel that lies in the shadow cast on the plane, blurred like that of a wide sun."""
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     vertices, faces = mesh
     level = float((vertices @ down).max())

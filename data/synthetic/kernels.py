@@ -5,7 +5,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from rendering.kernels import compiled, edges, span
+from fitloop.rendering.kernels import compiled, edges, span
 
 NEAR = 0.05
 

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float
 
-from data.synthetic.assets import EYE_TEXTURES, Side
-from data.synthetic.figures import Layer
-from data.synthetic.garments import LAYER, Garment
+from fitloop.data.synthetic.assets import EYE_TEXTURES, Side
+from fitloop.data.synthetic.figures import Layer
+from fitloop.data.synthetic.garments import LAYER, Garment
 
 LOOSE = ("dress", "coat", "skirt")
 """Kinds that hide the limbs under them."""

@@ -7,8 +7,8 @@ import PIL.Image
 import PIL.ImageFilter
 from jaxtyping import Float, UInt8
 
-from data.synthetic.drawing import SUPERSAMPLING, Drawing, to_linear, to_srgb
-from data.synthetic.placement import Backdrop
+from fitloop.data.synthetic.drawing import SUPERSAMPLING, Drawing, to_linear, to_srgb
+from fitloop.data.synthetic.placement import Backdrop
 
 
 def show_backdrop(

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from body import BodyParams
-from data.synthetic.assets import Assets, Side
-from data.synthetic.backgrounds import Background
-from data.synthetic.config import SceneConfig
-from data.synthetic.drawing import View
-from data.synthetic.lighting import Light
-from geometry import rotvec_to_rotmat
+from fitloop.body import BodyParams
+from fitloop.data.synthetic.assets import Assets, Side
+from fitloop.data.synthetic.backgrounds import Background
+from fitloop.data.synthetic.config import SceneConfig
+from fitloop.data.synthetic.drawing import View
+from fitloop.data.synthetic.lighting import Light
+from fitloop.geometry import rotvec_to_rotmat
 
 _CAMERA_HEIGHT = (0.7, 2.1)
 _TRIES = 24

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from body import JOINT_NAMES
-from body.params import JOINT_PARENTS
-from data.mocap import Mocap, full_pose, mirror_pose
-from geometry import rotvec_to_rotmat
+from fitloop.body import JOINT_NAMES
+from fitloop.body.params import JOINT_PARENTS
+from fitloop.data.mocap import Mocap, full_pose, mirror_pose
+from fitloop.geometry import rotvec_to_rotmat
 
 _NOISY = {
     "left_wrist": 0.4,

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from body import BodyParams
-from data.synthetic.assets import Assets, Side
-from data.synthetic.config import SceneConfig
-from data.synthetic.drawing import Stage, View, draw, light_up, set_stage
-from data.synthetic.figures import Figure
-from data.synthetic.ground import shade_on_ground
-from data.synthetic.outfits import choose_outfit, choose_skin, wardrobe
-from data.synthetic.photos import lay_over, show_backdrop, take
-from data.synthetic.placement import (
+from fitloop.body import BodyParams
+from fitloop.data.synthetic.assets import Assets, Side
+from fitloop.data.synthetic.config import SceneConfig
+from fitloop.data.synthetic.drawing import Stage, View, draw, light_up, set_stage
+from fitloop.data.synthetic.figures import Figure
+from fitloop.data.synthetic.ground import shade_on_ground
+from fitloop.data.synthetic.outfits import choose_outfit, choose_skin, wardrobe
+from fitloop.data.synthetic.photos import lay_over, show_backdrop, take
+from fitloop.data.synthetic.placement import (
     Backdrop,
     CameraPlan,
     choose_backdrop,
@@ -23,9 +23,9 @@ from data.synthetic.placement import (
     place_other,
     reshaped,
 )
-from data.synthetic.textures import TexturePool
-from data.synthetic.things import thing_before
-from data.synthetic.truth import Landmarks, Maps, Person, SyntheticPhoto, place_landmarks, see_landmarks
+from fitloop.data.synthetic.textures import TexturePool
+from fitloop.data.synthetic.things import thing_before
+from fitloop.data.synthetic.truth import Landmarks, Maps, Person, SyntheticPhoto, place_landmarks, see_landmarks
 
 BACKGROUND, THING = -1, -2
 
@@ -162,7 +162,7 @@ def _draw_exactly(
     stage: Stage, view: View, pool: TexturePool, faces: np.ndarray | slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Face ids and depth at pixel centres, and the screen coordinates."""
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     screen = view.screen(stage.vertices)
     face_ids, depth = np.full(view.size, -1, np.int32), np.full(view.size, np.inf, np.float32)
@@ -179,7 +179,7 @@ def _silhouette(stage: Stage, number: int, view: View, pool: TexturePool) -> np.
 
 
 def _map(stage: Stage, view: View, pool: TexturePool, people: int) -> Maps:
-    from data.synthetic import kernels
+    from fitloop.data.synthetic import kernels
 
     face_ids, depth, screen = _draw_exactly(stage, view, pool, slice(None))
     seen = face_ids >= 0

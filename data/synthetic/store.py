@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from body.files import whole_file
-from data.synthetic.dataset import SyntheticPeople, SyntheticPeopleBatch
-from geometry import TensorRecord
-from geometry.records import Record
+from fitloop.body.files import whole_file
+from fitloop.data.synthetic.dataset import SyntheticPeople, SyntheticPeopleBatch
+from fitloop.geometry import TensorRecord
+from fitloop.geometry.records import Record
 
 _DRAWN = "drawn"
 
@@ -98,9 +98,9 @@ def _description(people: SyntheticPeople) -> dict:
 
 def _empty(people: SyntheticPeople) -> SyntheticPeopleBatch:
     """A sample of the right shapes."""
-    from body import BodyParams
-    from data.synthetic.truth import LANDMARKS
-    from geometry import Camera
+    from fitloop.body import BodyParams
+    from fitloop.data.synthetic.truth import LANDMARKS
+    from fitloop.geometry import Camera
 
     height, width, count = people.config.height, people.config.width, len(LANDMARKS)
     params = BodyParams(torch.zeros(3, 3), torch.zeros(23, 3, 3), torch.zeros(10), torch.zeros(3))

@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float
 
-from data.synthetic.figures import Figure, Layer
-from data.synthetic.placement import CameraPlan
+from fitloop.data.synthetic.figures import Figure, Layer
+from fitloop.data.synthetic.placement import CameraPlan
 
 
 def thing_before(

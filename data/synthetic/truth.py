@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from body import JOINT_NAMES, Body, BodyMesh, BodyParams
-from body.keypoints import SURFACE_LANDMARKS
-from data.synthetic.drawing import View
+from fitloop.body import JOINT_NAMES, Body, BodyMesh, BodyParams
+from fitloop.body.keypoints import SURFACE_LANDMARKS
+from fitloop.data.synthetic.drawing import View
 
 LANDMARKS = (*JOINT_NAMES, *SURFACE_LANDMARKS)
 """Landmarks of which every sample gives the place: the joints, then the points on the surface."""
@@ -55,7 +55,7 @@ class Maps:
     owners: Int[np.ndarray, "height width"]
     """Person; -1 for the background, -2 for a thing."""
     parts: Int[np.ndarray, "height width"]
-    """Joint that moves the surface most (`body.JOINT_NAMES`); -1 where there is no person."""
+    """Joint that moves the surface most (`fitloop.body.JOINT_NAMES`); -1 where there is no person."""
     depth: Float[np.ndarray, "height width"]
     """Metres; 0 where there is only background."""
     normals: Float[np.ndarray, "height width 3"]
@@ -93,7 +93,7 @@ def place_landmarks(body: Body, params: BodyParams, vertices: Float[np.ndarray, 
         vertices: Of the bare body, camera frame, metres.
         view: The camera.
     """
-    from body.model import forward_kinematics
+    from fitloop.body.model import forward_kinematics
 
     joints = forward_kinematics(params.rotations, body.rest_joints(params.betas))[1] + params.transl
     mesh = BodyMesh(torch.from_numpy(vertices), joints)

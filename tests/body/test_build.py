@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from body.assets import ASSETS
-from body.build.landmarks import Regressor
-from body.build.shapes import principal_components, sample_people
-from body.build.skeleton import cube_of_joint, joint_of_bone, mirrored_joints, sparse_weights
-from body.build.source import interpolation_weights
-from body.build.tpose import pose_transforms, tpose_rotations, unpose
-from body.params import JOINT_NAMES
+from fitloop.body.assets import ASSETS
+from fitloop.body.build.landmarks import Regressor
+from fitloop.body.build.shapes import principal_components, sample_people
+from fitloop.body.build.skeleton import cube_of_joint, joint_of_bone, mirrored_joints, sparse_weights
+from fitloop.body.build.source import interpolation_weights
+from fitloop.body.build.tpose import pose_transforms, tpose_rotations, unpose
+from fitloop.body.params import JOINT_NAMES
 
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 
@@ -115,7 +115,7 @@ def test_sparse_rows_keep_what_they_stand_for():
 @pytest.mark.slow
 def test_rebuilding_gives_the_shipped_files(tmp_path):
     pytest.importorskip("anny", reason="rebuilding the body needs fitloop[build]")
-    from body.build.__main__ import BuildConfig, main
+    from fitloop.body.build.__main__ import BuildConfig, main
 
     main(BuildConfig(tmp_path))
     for name in ("open_body.npz", "wardrobe.npz"):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from toy import stick_body
 
-from body.capsules import PARTS, TRUNK, Capsules, fit_capsules, segment_distance
-from body.load import load_body
-from body.model import forward_kinematics
-from body.params import JOINT_NAMES, JOINT_PARENTS, upright
+from fitloop.body.capsules import PARTS, TRUNK, Capsules, fit_capsules, segment_distance
+from fitloop.body.load import load_body
+from fitloop.body.model import forward_kinematics
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS, upright
 
 
 def fit(body) -> Capsules:

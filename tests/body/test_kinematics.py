@@ -6,10 +6,10 @@ import pytest
 import torch
 from toy import random_params, stick_body
 
-from body.keypoints import CONVENTIONS, SURFACE_LANDMARKS
-from body.kinematics import KeypointKinematics
-from body.params import JOINT_NAMES, BodyParams
-from geometry.rotations import rotvec_to_rotmat
+from fitloop.body.keypoints import CONVENTIONS, SURFACE_LANDMARKS
+from fitloop.body.kinematics import KeypointKinematics
+from fitloop.body.params import JOINT_NAMES, BodyParams
+from fitloop.geometry.rotations import rotvec_to_rotmat
 
 EVERYTHING = JOINT_NAMES + ("mid_hip",) + SURFACE_LANDMARKS
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.spatial import KDTree
 
-from body.assets import ASSETS, verify_assets
-from body.keypoints import SURFACE_LANDMARKS, mirrored
-from body.load import load_body
-from body.params import JOINT_NAMES, JOINT_PARENTS, BodyParams, upright
+from fitloop.body.assets import ASSETS, verify_assets
+from fitloop.body.keypoints import SURFACE_LANDMARKS, mirrored
+from fitloop.body.load import load_body
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS, BodyParams, upright
 
 J = {name: index for index, name in enumerate(JOINT_NAMES)}
 EXTREMES = [np.zeros(10), *(sign * 2.0 * np.eye(10)[axis] for axis in range(4) for sign in (-1, 1))]

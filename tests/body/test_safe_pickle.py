@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csc_matrix
 
-from body.safe_pickle import load_arrays
+from fitloop.body.safe_pickle import load_arrays
 
 
 def _write(tmp_path, content, protocol=2):

@@ -7,11 +7,11 @@ import pytest
 import torch
 from toy import random_params, stick_body
 
-from body.kinematics import KeypointKinematics
-from body.load import load_body
-from body.model import Body
-from body.params import JOINT_NAMES, JOINT_PARENTS
-from body.smpl import SmplBody, load_smpl, smplx_layer
+from fitloop.body.kinematics import KeypointKinematics
+from fitloop.body.load import load_body
+from fitloop.body.model import Body
+from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
+from fitloop.body.smpl import SmplBody, load_smpl, smplx_layer
 
 
 def _file_arrays(body: Body) -> dict[str, np.ndarray]:

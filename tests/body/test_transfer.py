@@ -4,8 +4,8 @@ import pytest
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body import BodyEstimate, load_body
-from body.transfer import transfer
+from fitloop.body import BodyEstimate, load_body
+from fitloop.body.transfer import transfer
 
 
 @pytest.mark.parametrize("batch", [(), (3,)])

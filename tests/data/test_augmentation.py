@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
+from fitloop.data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
 
 NOTHING = PixelAugmentation(channel_noise=0.0, grain=0.0, occlusion=0.0)
 

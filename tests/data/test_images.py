@@ -7,8 +7,8 @@ import PIL.Image
 import pytest
 from PIL import ExifTags
 
-from data.images import UnreadableImage, find_images, load_image
-from geometry.cameras import default_focal
+from fitloop.data.images import UnreadableImage, find_images, load_image
+from fitloop.geometry.cameras import default_focal
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 import torch
 from toy import stick_body
 
-from body import convention_named
-from body.keypoints import mirrored
-from data.detector_noise import DetectorNoise, NoiseConfig, limb_of, looseness_of
-from data.keypoint_samples import KeypointSampler, KeypointSampling, boxes_of, mocap_poses
-from data.mocap import Mocap
-from geometry import project
+from fitloop.body import convention_named
+from fitloop.body.keypoints import mirrored
+from fitloop.data.detector_noise import DetectorNoise, NoiseConfig, limb_of, looseness_of
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, boxes_of, mocap_poses
+from fitloop.data.mocap import Mocap
+from fitloop.geometry import project
 
 NAMES = tuple(name for name in convention_named("smpl24").landmarks if name)
 PERFECT = NoiseConfig(

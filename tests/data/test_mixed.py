@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from data.mixed import Mixture, proportional, spin_mixture, weighted
+from fitloop.data.mixed import Mixture, proportional, spin_mixture, weighted
 
 
 def test_spins_mixture_gives_the_wild_ones_their_share_by_size():

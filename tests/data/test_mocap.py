@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from body.params import JOINT_NAMES
-from data.mocap import Mocap, full_pose, is_held_out, load_mocap, mirror_pose
+from fitloop.body.params import JOINT_NAMES
+from fitloop.data.mocap import Mocap, full_pose, is_held_out, load_mocap, mirror_pose
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
+from fitloop.data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
 
 PERFECT = SilhouetteNoise(missing=0.0, shift=0.0, blur=1, lost=0.0, foreign=0.0)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from body.keypoints import SPIN_24, SPIN_49
-from data.spin_format import SpinDataset, read_spin, write_spin
-from data.spin_images import photo_sizes, within_photos
+from fitloop.body.keypoints import SPIN_24, SPIN_49
+from fitloop.data.spin_format import SpinDataset, read_spin, write_spin
+from fitloop.data.spin_images import photo_sizes, within_photos
 
 
 def people(count=3, seed=0):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import skimage.data
 
-from detection.faces import FaceDetector
-from detection.landmarks import Place, Pose
-from detection.overlap import face_agrees
-from detection.person_detector import tiles_of
-from detection.pixels import PhotoPieces
+from fitloop.detection.faces import FaceDetector
+from fitloop.detection.landmarks import Place, Pose
+from fitloop.detection.overlap import face_agrees
+from fitloop.detection.person_detector import tiles_of
+from fitloop.detection.pixels import PhotoPieces
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from body.keypoints import BODY_25, COCO_17, COCO_18, MEDIAPIPE_33
-from body.records import Image
-from detection import BadKeypoints, KeypointFile
-from geometry.cameras import camera_of
+from fitloop.body.keypoints import BODY_25, COCO_17, COCO_18, MEDIAPIPE_33
+from fitloop.body.records import Image
+from fitloop.detection import BadKeypoints, KeypointFile
+from fitloop.geometry.cameras import camera_of
 
 WIDTH, HEIGHT = 64, 48
 

@@ -5,13 +5,12 @@ import pytest
 import skimage.data
 import torch
 
-from body.keypoints import MEDIAPIPE_33
-from body.records import Detections, Image
-from detection import DETECTOR_NAMES, MediapipeConfig, MediapipeDetector, RtmlibConfig, load_detector
-from detection.tflite import bundled_model, quiet_start
-from geometry.cameras import camera_of
+from fitloop.body.keypoints import MEDIAPIPE_33
+from fitloop.body.records import Detections, Image
+from fitloop.detection import DETECTOR_NAMES, MediapipeConfig, MediapipeDetector, RtmlibConfig, load_detector
+from fitloop.detection.tflite import quiet_start
+from fitloop.geometry.cameras import camera_of
 
-pytest.importorskip("mediapipe", reason="its wheel carries the networks: pip install mediapipe==0.10.21")
 SMALL = MediapipeConfig(scales=(), threads=1)
 AT = MEDIAPIPE_33.index
 
@@ -120,12 +119,6 @@ def test_chatter_is_hidden_and_shown_again_when_something_fails(capfd):
         os.write(2, b"INFO: what went before\n")
         raise RuntimeError
     assert "what went before" in capfd.readouterr().err
-
-
-def test_without_mediapipe_the_user_is_told_what_to_install(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="pip install mediapipe==0.10.21"):
-        bundled_model("pose_detection/pose_detection.tflite")
 
 
 def test_unknown_detectors_and_foreign_settings_are_refused():

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from body.keypoints import COCO_17
-from body.records import Image
-from detection import MmposeConfig, MmposeDetector, load_detector
-from detection.mmpose import torchvision_operators
-from detection.topdown import columns_of
-from geometry.cameras import camera_of
+from fitloop.body.keypoints import COCO_17
+from fitloop.body.records import Image
+from fitloop.detection import MmposeConfig, MmposeDetector, load_detector
+from fitloop.detection.mmpose import torchvision_operators
+from fitloop.detection.topdown import columns_of
+from fitloop.geometry.cameras import camera_of
 
 HALPE = [
     *(*COCO_17.keypoints, "head", "neck", "hip", "left_big_toe", "right_big_toe"),

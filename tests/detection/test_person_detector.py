@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from detection.landmarks import Place, Pose, place_of
-from detection.overlap import distinct, mask_in_photo
-from detection.person_detector import Candidates, anchors, box_overlap, suppress, tiles_of
-from detection.pixels import PhotoPieces
+from fitloop.detection.landmarks import Place, Pose, place_of
+from fitloop.detection.overlap import distinct, mask_in_photo
+from fitloop.detection.person_detector import Candidates, anchors, box_overlap, suppress, tiles_of
+from fitloop.detection.pixels import PhotoPieces
 
 
 def pose_at(x: float, y: float, side: float, score: float = 1.0) -> Pose:

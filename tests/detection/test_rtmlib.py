@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from body.records import Image
-from detection import RtmlibConfig, RtmlibDetector, load_detector
-from geometry.cameras import camera_of
+from fitloop.body.records import Image
+from fitloop.detection import RtmlibConfig, RtmlibDetector, load_detector
+from fitloop.geometry.cameras import camera_of
 
 onnx = pytest.importorskip("onnx", reason="the small model of these tests is made with onnx")
 pytest.importorskip("onnxruntime", reason="rtmlib runs models with ONNX Runtime: pip install 'fitloop[rtmlib]'")

@@ -4,8 +4,8 @@ import scipy.optimize
 import scipy.spatial
 import torch
 
-from evaluation.alignment import align_root, align_scale, align_scale_translation, align_similarity
-from evaluation.joints import (
+from fitloop.evaluation.alignment import align_root, align_scale, align_scale_translation, align_similarity
+from fitloop.evaluation.joints import (
     acceleration_error,
     mpjpe,
     n_mpjpe,

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from body.keypoints import LSP_14, MPII_16
-from evaluation.keypoints import (
+from fitloop.body.keypoints import LSP_14, MPII_16
+from fitloop.evaluation.keypoints import (
     box_side,
     head_box_length,
     head_length,

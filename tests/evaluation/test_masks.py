@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, jaccard_score
 
-from body import JOINT_NAMES
-from evaluation.masks import IGNORED, PART_NAMES, Confusion, confusion, mask_iou, part_of_joint
+from fitloop.body import JOINT_NAMES
+from fitloop.evaluation.masks import IGNORED, PART_NAMES, Confusion, confusion, mask_iou, part_of_joint
 
 
 def make_labels(num_labels, seed):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.matching import box_overlaps, match_people, resolve_photos
-from evaluation.people import People
+from fitloop.evaluation.matching import box_overlaps, match_people, resolve_photos
+from fitloop.evaluation.people import People
 
 
 def people(photos, boxes=None, persons=None):

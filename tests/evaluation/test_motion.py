@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from evaluation.motion import acceleration_column, tracks
-from evaluation.people import People
+from fitloop.evaluation.motion import acceleration_column, tracks
+from fitloop.evaluation.people import People
 
 
 def frames(*names):

@@ -6,14 +6,14 @@ import torch
 from toy import random_params
 from toy_bench import make_truth, photo_names, write_results
 
-from body import JOINT_NAMES
-from body.keypoints import LSP_14
-from evaluation.own_results import OwnResults
-from evaluation.people import People
-from evaluation.protocols import METRICS, PROTOCOLS, protocol_named
-from evaluation.results import read_results
-from evaluation.truth import read_bench_truth, read_coco_truth, read_lspet_truth, read_spin_truth, read_truth
-from geometry import rotmat_to_rotvec
+from fitloop.body import JOINT_NAMES
+from fitloop.body.keypoints import LSP_14
+from fitloop.evaluation.own_results import OwnResults
+from fitloop.evaluation.people import People
+from fitloop.evaluation.protocols import METRICS, PROTOCOLS, protocol_named
+from fitloop.evaluation.results import read_results
+from fitloop.evaluation.truth import read_bench_truth, read_coco_truth, read_lspet_truth, read_spin_truth, read_truth
+from fitloop.geometry import rotmat_to_rotvec
 
 BENCH, P2 = PROTOCOLS["open-bench"], PROTOCOLS["h36m-p2"]
 NOBODY = People((), count=0)

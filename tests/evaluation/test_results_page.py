@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 from toy_bench import bodies, make_truth, write_results
 
-from evaluation.protocols import PROTOCOLS
-from evaluation.published import published_rows
-from evaluation.results import read_results
-from evaluation.results_page import insert_block, read_cards, readme_block, results_page
-from evaluation.results_page import write_results as write_pages
-from evaluation.run import score
-from evaluation.scorecard import Entry, Provenance, scorecard, write_json
-from evaluation.truth import read_truth
+from fitloop.evaluation.protocols import PROTOCOLS
+from fitloop.evaluation.published import published_rows
+from fitloop.evaluation.results import read_results
+from fitloop.evaluation.results_page import insert_block, read_cards, readme_block, results_page
+from fitloop.evaluation.results_page import write_results as write_pages
+from fitloop.evaluation.run import score
+from fitloop.evaluation.scorecard import Entry, Provenance, scorecard, write_json
+from fitloop.evaluation.truth import read_truth
 
 ROOT = Path(__file__).parent.parent.parent
 MADE_WITH = Provenance("abc123", {"torch": "2"}, "a laptop", "2026-01-01T00:00:00+00:00", "fitloop evaluate", "none")
@@ -37,7 +37,7 @@ def repository(tmp_path):
 def test_the_pages_of_this_repository_are_generated_from_its_results():
     cards = read_cards(ROOT / "results")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert insert_block(readme, readme_block(cards)) == readme, "run `python -m evaluation.results_page`"
+    assert insert_block(readme, readme_block(cards)) == readme, "run `python -m fitloop.evaluation.results_page`"
     assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results_page(cards), "run it again"
 
 
@@ -68,7 +68,7 @@ def test_a_readme_without_markers_and_a_foreign_file_are_refused(repository):
 
 
 def test_published_rows_name_their_source_and_known_metrics():
-    from evaluation.protocols import METRICS
+    from fitloop.evaluation.protocols import METRICS
 
     rows = [row for name in PROTOCOLS for row in published_rows(name)]
     assert len(rows) > 30

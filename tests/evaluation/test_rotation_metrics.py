@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from evaluation.rotations import quaternion_errors, rotation_errors
+from fitloop.evaluation.rotations import quaternion_errors, rotation_errors
 
 
 def make_rotations(count, seed):

@@ -4,13 +4,13 @@ import torch
 from toy import stick_body
 from toy_bench import bodies, disturbed, make_truth, params_of, photo_names, write_results
 
-from body import JOINT_NAMES, KeypointKinematics
-from body.keypoints import LSP_14, mirrored
-from evaluation import run as run_module
-from evaluation.protocols import PROTOCOLS
-from evaluation.results import read_results
-from evaluation.run import ScoreOptions, blocks, score
-from evaluation.truth import read_truth
+from fitloop.body import JOINT_NAMES, KeypointKinematics
+from fitloop.body.keypoints import LSP_14, mirrored
+from fitloop.evaluation import run as run_module
+from fitloop.evaluation.protocols import PROTOCOLS
+from fitloop.evaluation.results import read_results
+from fitloop.evaluation.run import ScoreOptions, blocks, score
+from fitloop.evaluation.truth import read_truth
 
 BENCH = PROTOCOLS["open-bench"]
 
@@ -245,7 +245,7 @@ def test_lspet_scores_projected_bodies_on_annotated_joints(tmp_path):
     points = KeypointKinematics(stick_body(), tuple(LSP_14.landmarks))(params_of(arrays))
     from toy import toy_camera
 
-    from geometry import project
+    from fitloop.geometry import project
 
     pixels = project(points, toy_camera(6))
     visible = torch.ones(6, 14, 1)

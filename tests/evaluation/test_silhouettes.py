@@ -5,10 +5,10 @@ from PIL import Image
 from toy import stick_body, toy_camera
 from toy_bench import bodies, make_truth, params_of
 
-from evaluation.masks import PART_NAMES
-from evaluation.people import People
-from evaluation.silhouettes import MaskSource, drawn_parts, person_mask, score_masks
-from rendering import load_rasterizer
+from fitloop.evaluation.masks import PART_NAMES
+from fitloop.evaluation.people import People
+from fitloop.evaluation.silhouettes import MaskSource, drawn_parts, person_mask, score_masks
+from fitloop.rendering import load_rasterizer
 
 
 def drawn(count=1, shift=0.0):

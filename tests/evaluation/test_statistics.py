@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from evaluation.statistics import at_percentiles, bootstrap_mean, summarize, summarize_columns
+from fitloop.evaluation.statistics import at_percentiles, bootstrap_mean, summarize, summarize_columns
 
 
 def make_values(count=300, seed=0):

@@ -8,9 +8,9 @@ import torch
 from toy import random_params, stick_body
 from toy_bench import disturbed
 
-from body import JOINT_NAMES
-from evaluation.joints import pve, pve_t_sc
-from evaluation.surfaces import AT_ONCE, surface_errors, surface_of
+from fitloop.body import JOINT_NAMES
+from fitloop.evaluation.joints import pve, pve_t_sc
+from fitloop.evaluation.surfaces import AT_ONCE, surface_errors, surface_of
 
 HIPS = [JOINT_NAMES.index("left_hip"), JOINT_NAMES.index("right_hip")]
 

@@ -1,9 +1,9 @@
 import numpy as np
 
-from body.assets import verify_assets
-from body.params import JOINT_NAMES
-from fitting import load_pose_prior
-from fitting.build_prior import added_variance, fit_mixture, write_prior
+from fitloop.body.assets import verify_assets
+from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting import load_pose_prior
+from fitloop.fitting.build_prior import added_variance, fit_mixture, write_prior
 
 
 def test_a_mixture_of_poses_is_fitted_widened_and_written_whole(tmp_path):

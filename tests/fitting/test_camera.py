@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fitting.camera import least_squares_translation, similar_triangles_depth, torso_translation
+from fitloop.fitting.camera import least_squares_translation, similar_triangles_depth, torso_translation
 
 
 def scene(rows=4, seed=0):

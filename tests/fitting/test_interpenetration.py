@@ -5,10 +5,10 @@ import torch
 from fitting_scenes import estimate_of, see
 from toy import random_params, stick_body
 
-from body.capsules import segment_distance
-from fitting import FitConfig, StageConfig, fit
-from fitting.interpenetration import interpenetration, make_capsule_tables, overlap
-from fitting.landmarks import pack
+from fitloop.body.capsules import segment_distance
+from fitloop.fitting import FitConfig, StageConfig, fit
+from fitloop.fitting.interpenetration import interpenetration, make_capsule_tables, overlap
+from fitloop.fitting.landmarks import pack
 
 
 def capsules_at(*ends):

@@ -2,10 +2,10 @@ import pytest
 import torch
 from toy import random_params, stick_body
 
-from body import KeypointKinematics, convention_named
-from fitting.landmark_tables import make_tables
-from fitting.landmarks import exponential, move, pack, place, pull, unpack, wrap
-from geometry.rotations import rotvec_to_rotmat
+from fitloop.body import KeypointKinematics, convention_named
+from fitloop.fitting.landmark_tables import make_tables
+from fitloop.fitting.landmarks import exponential, move, pack, place, pull, unpack, wrap
+from fitloop.geometry.rotations import rotvec_to_rotmat
 
 NAMES = tuple(dict.fromkeys(str(name) for name in convention_named("body25").landmarks))
 

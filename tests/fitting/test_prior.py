@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from body.assets import verify_assets
-from fitting import load_pose_prior
-from fitting.prior import ASSETS, make_prior
+from fitloop.body.assets import verify_assets
+from fitloop.fitting import load_pose_prior
+from fitloop.fitting.prior import ASSETS, make_prior
 
 
 def random_mixture(components=3, size=69, seed=0):

@@ -7,8 +7,8 @@ import torch
 from fitting_scenes import estimate_of, see, start_near
 from toy import random_params, stick_body
 
-from fitting import FitConfig, SolverConfig, StageConfig, fit
-from fitting.reference import ReferenceConfig, ReferenceFitter
+from fitloop.fitting import FitConfig, SolverConfig, StageConfig, fit
+from fitloop.fitting.reference import ReferenceConfig, ReferenceFitter
 
 STAGE = StageConfig(pose_prior=4.78, angle_prior=15.2, shape_prior=5.0, landmarks=0.0)
 

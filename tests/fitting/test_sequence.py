@@ -5,10 +5,10 @@ import torch
 from fitting_scenes import estimate_of, see
 from toy import random_params, stick_body
 
-from body import KeypointKinematics
-from body.params import JOINT_NAMES
-from fitting import FitConfig, SequenceConfig, StageConfig, Status, fit, fit_sequence
-from geometry import rotvec_to_rotmat
+from fitloop.body import KeypointKinematics
+from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting import FitConfig, SequenceConfig, StageConfig, Status, fit, fit_sequence
+from fitloop.geometry import rotvec_to_rotmat
 
 FRAMES = 13
 CONFIG = FitConfig(stages=(StageConfig(pose_prior=1.0, angle_prior=0.0),))

@@ -5,9 +5,9 @@ import torch
 from fitting_scenes import estimate_of, see, start_near
 from toy import random_params, stick_body
 
-from body import KeypointKinematics, convention_named
-from fitting import FitConfig, SolverConfig, StageConfig, Status, fit
-from fitting.config import SMPLIFY_STAGES, SPIN_STAGES
+from fitloop.body import KeypointKinematics, convention_named
+from fitloop.fitting import FitConfig, SolverConfig, StageConfig, Status, fit
+from fitloop.fitting.config import SMPLIFY_STAGES, SPIN_STAGES
 
 DATA_ONLY = FitConfig(
     stages=(

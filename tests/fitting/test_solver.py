@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fitting.solver import Quadratic, SolverConfig, Status, minimize
-from geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.fitting.solver import Quadratic, SolverConfig, Status, minimize
+from fitloop.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 TIGHT = SolverConfig(max_steps=300, tolerance=1e-12)
 

@@ -1,11 +1,11 @@
 import torch
 from toy import random_params, rest_joints, stick_body
 
-from body import KeypointKinematics
-from body.params import JOINT_NAMES
-from fitting.landmarks import pack, unpack
-from fitting.prior import load_pose_prior
-from fitting.starts import LIMBS, flip_limb, make_starts
+from fitloop.body import KeypointKinematics
+from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting.landmarks import pack, unpack
+from fitloop.fitting.prior import load_pose_prior
+from fitloop.fitting.starts import LIMBS, flip_limb, make_starts
 
 MEAN = load_pose_prior().mean
 

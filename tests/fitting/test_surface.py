@@ -7,13 +7,13 @@ import torch
 from fitting_scenes import estimate_of, see, start_near
 from toy import random_params, stick_body
 
-from body import KeypointKinematics, SurfaceEvidence
-from fitting import FitConfig, StageConfig, fit, load_pose_prior
-from fitting.landmark_tables import make_tables
-from fitting.landmarks import pack
-from fitting.problem import BodyProblem, Evidence, SeenSurface, make_stage_tables
-from fitting.terms import reprojection
-from geometry import project
+from fitloop.body import KeypointKinematics, SurfaceEvidence
+from fitloop.fitting import FitConfig, StageConfig, fit, load_pose_prior
+from fitloop.fitting.landmark_tables import make_tables
+from fitloop.fitting.landmarks import pack
+from fitloop.fitting.problem import BodyProblem, Evidence, SeenSurface, make_stage_tables
+from fitloop.fitting.terms import reprojection
+from fitloop.geometry import project
 
 ROWS = 3
 STAGE = StageConfig(pose_prior=0.0, angle_prior=0.0, shape_prior=0.0, landmarks=0.0, surface=0.7, surface_scale=15.0)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from toy import random_params, stick_body
 
-from body import KeypointKinematics, convention_named
-from fitting import StageConfig, load_pose_prior
-from fitting.interpenetration import interpenetration, make_capsule_tables
-from fitting.landmark_tables import make_tables
-from fitting.landmarks import POSE, pack
-from fitting.problem import BodyProblem, Evidence, make_stage_tables
-from fitting.terms import (
+from fitloop.body import KeypointKinematics, convention_named
+from fitloop.fitting import StageConfig, load_pose_prior
+from fitloop.fitting.interpenetration import interpenetration, make_capsule_tables
+from fitloop.fitting.landmark_tables import make_tables
+from fitloop.fitting.landmarks import POSE, pack
+from fitloop.fitting.problem import BodyProblem, Evidence, make_stage_tables
+from fitloop.fitting.terms import (
     angle_prior,
     centre_landmarks,
     geman_mcclure,

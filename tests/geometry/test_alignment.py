@@ -4,8 +4,8 @@ import pytest
 import torch
 from scipy.spatial import procrustes
 
-from geometry.alignment import align_procrustes
-from geometry.rotations import rotvec_to_rotmat
+from fitloop.geometry.alignment import align_procrustes
+from fitloop.geometry.rotations import rotvec_to_rotmat
 
 
 def _cloud(*batch: int, seed: int = 0) -> torch.Tensor:

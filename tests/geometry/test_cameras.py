@@ -4,7 +4,7 @@ import pytest
 import torch
 from toy import toy_camera
 
-from geometry.cameras import (
+from fitloop.geometry.cameras import (
     Camera,
     backproject,
     camera_of,
@@ -13,7 +13,7 @@ from geometry.cameras import (
     translation_to_weak,
     weak_to_translation,
 )
-from geometry.crops import Crop, crop_of_box, from_crop, sampling_grid, to_crop
+from fitloop.geometry.crops import Crop, crop_of_box, from_crop, sampling_grid, to_crop
 
 BATCHES = [(), (1,), (2, 3)]
 

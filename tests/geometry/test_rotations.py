@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from geometry.rotations import (
+from fitloop.geometry.rotations import (
     geodesic_angle,
     right_jacobian_inverse,
     rot6d_to_rotmat,

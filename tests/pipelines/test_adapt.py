@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from body import Detections
-from detection import DetectionReport
-from geometry import concatenate
-from pipelines import adapt as program
-from pipelines.adapt import AdaptConfig, before_and_after, complete, gather
-from pipelines.spin_report import Epoch
+from fitloop.body import Detections
+from fitloop.detection import DetectionReport
+from fitloop.geometry import concatenate
+from fitloop.pipelines import adapt as program
+from fitloop.pipelines.adapt import AdaptConfig, before_and_after, complete, gather
+from fitloop.pipelines.spin.report import Epoch
 
-spec = importlib.util.spec_from_file_location("spin_toy", Path(__file__).with_name("spin_toy.py"))
+spec = importlib.util.spec_from_file_location("spin_toy", Path(__file__).parents[1] / "spin_toy.py")
 toy = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(toy)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from toy_bench import make_truth, write_results
 
-from body import load_body
-from pipelines.cli import main
+from fitloop.body import load_body
+from fitloop.pipelines.cli import main
 
 
 @pytest.fixture

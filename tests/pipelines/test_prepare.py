@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from body.keypoints import LSP_14
-from data.spin_format import read_spin
-from pipelines.prepare import main
+from fitloop.body.keypoints import LSP_14
+from fitloop.data.spin_format import read_spin
+from fitloop.pipelines.prepare import main
 
 
 @pytest.fixture

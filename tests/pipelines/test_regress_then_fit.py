@@ -10,11 +10,11 @@ import torch
 from PIL import Image as PillowImage
 from toy import stick_body
 
-from body import KeypointKinematics, convention_named, load_body, upright
-from data import load_image
-from geometry import camera_of, project, rotvec_to_rotmat
-from pipelines.regress_then_fit import Stages, main, predict
-from pipelines.run_config import StagesConfig
+from fitloop.body import KeypointKinematics, convention_named, load_body, upright
+from fitloop.data import load_image
+from fitloop.geometry import camera_of, project, rotvec_to_rotmat
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.regress_then_fit import Stages, main, predict
 
 SIZE = (480, 640)
 

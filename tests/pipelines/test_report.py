@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from toy_bench import make_truth, write_results
 
-from body import load_body
-from pipelines.cli import main
+from fitloop.body import load_body
+from fitloop.pipelines.cli import main
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (

@@ -5,11 +5,11 @@ import PIL.Image
 import pytest
 import torch
 
-from body import BodyParams, load_body
-from evaluation.protocols import protocol_named
-from evaluation.truth import read_truth
-from pipelines.config import load_config
-from pipelines.synthesize import SynthesizeConfig, main
+from fitloop.body import BodyParams, load_body
+from fitloop.evaluation.protocols import protocol_named
+from fitloop.evaluation.truth import read_truth
+from fitloop.pipelines.console.options import load_config
+from fitloop.pipelines.synthesize import SynthesizeConfig, main
 from tests.small_assets import write_assets
 
 PRESETS = Path(__file__).parents[2] / "configs" / "synthesize"

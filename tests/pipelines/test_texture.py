@@ -11,14 +11,14 @@ import torch
 from PIL import Image as PillowImage
 from refinement_scenes import BODY, SIZE, standing
 
-from body import BodyEstimate, Detections
-from detection import MediapipeDetector
-from geometry import project, rotvec_to_rotmat
-from pipelines import texture_page
-from pipelines.run_config import StagesConfig, photo_and_person
-from pipelines.texture import main
-from pipelines.texture_file import PersonTexture, load_texture
-from rendering import interpolate, load_rasterizer, unique_vertex_colors
+from fitloop.body import BodyEstimate, Detections
+from fitloop.detection import MediapipeDetector
+from fitloop.geometry import project, rotvec_to_rotmat
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.pages import texture_page
+from fitloop.pipelines.texture import main
+from fitloop.refinement.person_texture import PersonTexture, load_texture, photo_and_person
+from fitloop.rendering import interpolate, load_rasterizer, unique_vertex_colors
 
 COLORS = unique_vertex_colors(BODY.template)
 STRANGER = 1.0 - COLORS
@@ -169,7 +169,7 @@ def test_people_without_a_fit_or_outside_the_photo_are_left_out(run, capsys):
 
 
 def test_refined_bodies_are_taken_where_there_are_some(run):
-    from pipelines.people import estimate_of
+    from fitloop.pipelines.chain.results_file import estimate_of
 
     path = run.out / "results" / "front.png.npz"
     with np.load(path) as found:
@@ -242,7 +242,7 @@ def test_options_of_the_main_job_that_go_nowhere_are_refused(tmp_path):
 
 
 def test_the_main_job_refuses_textures_it_cannot_use(run, tmp_path, capsys):
-    from pipelines.regress_then_fit import main as run_main
+    from fitloop.pipelines.regress_then_fit import main as run_main
 
     (tmp_path / "front_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": _skeleton()}]}))
     options = ["--images", str(run.photos), "--keypoints", str(tmp_path / "front_keypoints.json"), "--refine"]
@@ -259,7 +259,7 @@ def test_the_main_job_refuses_textures_it_cannot_use(run, tmp_path, capsys):
 
 
 def _skeleton() -> list[float]:
-    from body import KeypointKinematics, convention_named
+    from fitloop.body import KeypointKinematics, convention_named
 
     person = turned(0.0)
     points = KeypointKinematics(BODY, convention_named("body25").landmarks)(person.params)

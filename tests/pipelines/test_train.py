@@ -8,15 +8,16 @@ import torch
 from safetensors.torch import load_file
 from toy import stick_body
 
-import pipelines.train as program
-from data.keypoint_samples import KeypointSampling
-from data.mocap import load_mocap
-from pipelines.config import load_config
-from pipelines.train import learning_rate, main, train
-from pipelines.train_batches import KeypointBatches
-from pipelines.train_config import TrainConfig
-from pipelines.train_state import Average, TrainingStopped
-from regressor import HeadConfig, HMRConfig, LossConfig, load_weights
+import fitloop.pipelines.train as program
+from fitloop.data.keypoint_samples import KeypointSampling
+from fitloop.data.mocap import load_mocap
+from fitloop.pipelines.console.endings import TrainingStopped
+from fitloop.pipelines.console.options import load_config
+from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
+from fitloop.pipelines.train import learning_rate, main, train
+from fitloop.pipelines.training.regressor_config import TrainConfig
+from fitloop.pipelines.training.state import Average
+from fitloop.regressor import HeadConfig, HMRConfig, LossConfig, load_weights
 
 SMALL = HMRConfig(width=24, blocks=1, head=HeadConfig(2, 24, 0.1))
 
@@ -133,7 +134,7 @@ def test_a_full_disk_keeps_the_older_checkpoint(config, monkeypatch):
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.train_state.torch.save", full_disk)
+    monkeypatch.setattr("fitloop.pipelines.training.state.torch.save", full_disk)
     with pytest.raises(TrainingStopped, match="step 4 could not be written .*No space left.*The older .* is kept"):
         train(config)
     assert (config.out / "last.pt").read_bytes() == before

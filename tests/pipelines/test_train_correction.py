@@ -9,13 +9,13 @@ from refinement_scenes import BODY
 from safetensors.torch import load_file
 from sample_scenes import ROWS, samples
 
-import pipelines.train_correction as training
-from pipelines.correction_samples import ClueReader, LessonMaker, mirror_rows
-from pipelines.refinement_batches import RefinementBatches
-from pipelines.train_correction import CorrectionTrainConfig, train
-from refinement import DisplacementNet, load_network
-from refinement.network import NetworkConfig
-from refinement.weights import load_correction, save_network
+import fitloop.pipelines.train_correction as training
+from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
+from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
+from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
+from fitloop.refinement import DisplacementNet, load_network
+from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.weights import load_correction, save_network
 
 
 @pytest.fixture(scope="module")

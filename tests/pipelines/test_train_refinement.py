@@ -9,21 +9,16 @@ import torch
 from refinement_scenes import BODY, standing
 from sample_scenes import ROWS, samples
 
-import pipelines.train_refinement as training
-from body.keypoints import MEDIAPIPE_33
-from geometry import project
-from pipelines.refinement_batches import BatchConfig, RefinementBatches
-from pipelines.refinement_samples import (
-    SampleConfig,
-    load_chunks,
-    pack,
-    unpack,
-)
-from pipelines.seen_people import SeenPeople
-from pipelines.train_refinement import RefinementTrainConfig, train
-from refinement import load_network
-from refinement.network import NetworkConfig
-from regressor.keypoint_encoder import KEYPOINT_NAMES
+import fitloop.pipelines.train_refinement as training
+from fitloop.body.keypoints import MEDIAPIPE_33
+from fitloop.geometry import project
+from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
+from fitloop.pipelines.lessons.erring_bodies import SampleConfig, load_chunks, pack, unpack
+from fitloop.pipelines.lessons.seen_people import SeenPeople
+from fitloop.pipelines.train_refinement import RefinementTrainConfig, train
+from fitloop.refinement import load_network
+from fitloop.refinement.network import NetworkConfig
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 
 
 @pytest.fixture(scope="module")

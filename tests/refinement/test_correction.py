@@ -6,9 +6,9 @@ import pytest
 import torch
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 
-from geometry import Camera, rotvec_to_rotmat
-from refinement import DisplacementNet
-from refinement.correction import (
+from fitloop.geometry import Camera, rotvec_to_rotmat
+from fitloop.refinement import DisplacementNet
+from fitloop.refinement.correction import (
     Correction,
     CorrectionConfig,
     CorrectionInput,
@@ -17,8 +17,8 @@ from refinement.correction import (
     correction_input,
     read_clues,
 )
-from refinement.network import NetworkConfig
-from refinement.weights import fingerprint, load_correction, save_correction
+from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.weights import fingerprint, load_correction, save_correction
 
 TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
 TINY = NetworkConfig((8, 8, 8), (1, 1, 1))

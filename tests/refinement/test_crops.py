@@ -1,8 +1,8 @@
 import torch
 
-from geometry import Crop, camera_of, project
-from refinement.crops import crop_camera, crop_of_bodies, cut_photo, cut_silhouettes
-from refinement.evidence import inside_photo
+from fitloop.geometry import Crop, camera_of, project
+from fitloop.refinement.crops import crop_camera, crop_of_bodies, cut_photo, cut_silhouettes
+from fitloop.refinement.evidence import inside_photo
 
 
 def square(center, side) -> Crop:

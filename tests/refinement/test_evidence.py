@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from refinement_scenes import BODY, disturbed, draw, look, photograph, standing
 
-from geometry import project
-from refinement import Displacement, gather_evidence
-from refinement.points import spread_points
-from rendering import interpolate
+from fitloop.geometry import project
+from fitloop.refinement import Displacement, gather_evidence
+from fitloop.refinement.points import spread_points
+from fitloop.rendering import interpolate
 
 TRUTH = standing((0.0, 0.1, 3.0))
 PHOTO = photograph(TRUTH)

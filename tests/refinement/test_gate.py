@@ -4,8 +4,8 @@ import pytest
 import torch
 from refinement_scenes import disturbed, standing
 
-from geometry import rotvec_to_rotmat
-from refinement import GateConfig, Outcome, Reason, judge, overlap
+from fitloop.geometry import rotvec_to_rotmat
+from fitloop.refinement import GateConfig, Outcome, Reason, judge, overlap
 
 FITTED = standing((0.0, 0.1, 3.0))
 REFINED = disturbed(FITTED, 0.02)

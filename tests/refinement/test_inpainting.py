@@ -3,9 +3,9 @@
 import torch
 from refinement_scenes import BODY
 
-from refinement.inpainting import fill_over_surface, mirrored_vertices
-from refinement.inputs import Appearance
-from rendering import unique_vertex_colors
+from fitloop.refinement.inpainting import fill_over_surface, mirrored_vertices
+from fitloop.refinement.inputs import Appearance
+from fitloop.rendering import unique_vertex_colors
 
 COLORS = unique_vertex_colors(torch.cat([BODY.template[:, :1].abs(), BODY.template[:, 1:]], 1))[None]
 """Smooth, and the same left and right."""

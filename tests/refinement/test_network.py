@@ -4,12 +4,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from body.assets import verify_assets
-from refinement import Displacement, DisplacementNet, load_network
-from refinement.inputs import NUM_CHANNELS
-from refinement.losses import endpoint_error, laplace_loss, surface_loss
-from refinement.network import NetworkConfig, grow
-from refinement.weights import ASSETS, save_network
+from fitloop.body.assets import verify_assets
+from fitloop.refinement import Displacement, DisplacementNet, load_network
+from fitloop.refinement.inputs import NUM_CHANNELS
+from fitloop.refinement.losses import endpoint_error, laplace_loss, surface_loss
+from fitloop.refinement.network import NetworkConfig, grow
+from fitloop.refinement.weights import ASSETS, save_network
 
 SMALL = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
 

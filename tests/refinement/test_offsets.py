@@ -7,13 +7,13 @@ import pytest
 import torch
 from refinement_scenes import BODY, SIZE, standing
 
-from body import BodyEstimate, SurfaceEvidence
-from body.model import forward_kinematics
-from geometry import project, rotvec_to_rotmat
-from refinement import Photo
-from refinement.offset_space import cotangent_laplacian, offset_space
-from refinement.offsets import OffsetConfig, OffsetReason, find_offsets, no_offsets, pose_offsets
-from rendering import load_rasterizer
+from fitloop.body import BodyEstimate, SurfaceEvidence
+from fitloop.body.model import forward_kinematics
+from fitloop.geometry import project, rotvec_to_rotmat
+from fitloop.refinement import Photo
+from fitloop.refinement.offset_space import cotangent_laplacian, offset_space
+from fitloop.refinement.offsets import OffsetConfig, OffsetReason, find_offsets, no_offsets, pose_offsets
+from fitloop.rendering import load_rasterizer
 
 RASTERIZER = load_rasterizer("auto")
 PARTS = np.array(BODY.joint_names)[BODY.vertex_parts.numpy()]

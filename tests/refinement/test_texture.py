@@ -4,10 +4,10 @@ import pytest
 import torch
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 
-from refinement import personal_texture
-from refinement.inputs import Appearance, channel_slices, network_input
-from refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, spread_over_cells
-from rendering import unique_vertex_colors
+from fitloop.refinement import personal_texture
+from fitloop.refinement.inputs import Appearance, channel_slices, network_input
+from fitloop.refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, spread_over_cells
+from fitloop.rendering import unique_vertex_colors
 
 TRUTH = standing((0.0, 0.1, 3.0))
 PHOTO = photograph(TRUTH)

@@ -9,10 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from toy import stick_body
 
-from regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
-from regressor.checkpoints import load_backbone
-from regressor.hmr import HMR
-from regressor.resnet import ResNet
+from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
+from fitloop.regressor.checkpoints import load_backbone
+from fitloop.regressor.hmr import HMR
+from fitloop.regressor.resnet import ResNet
 
 SMALL = HMRConfig(width=16, blocks=1, head=HeadConfig(2, 16, 0.0))
 
@@ -244,7 +244,7 @@ def test_an_old_file_survives_a_failed_write(tmp_path, monkeypatch):
     def full_disk(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("regressor.checkpoints.save_file", full_disk)
+    monkeypatch.setattr("fitloop.regressor.checkpoints.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_weights(path, small_weights(1))
     assert path.read_bytes() == before

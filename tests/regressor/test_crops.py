@@ -3,11 +3,11 @@ import pytest
 import torch
 from toy import toy_camera
 
-from body import Detections, Image
-from geometry import Crop
-from regressor.crops import crop_inputs, cut_crops, cut_silhouettes
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.models import HMRConfig
+from fitloop.body import Detections, Image
+from fitloop.geometry import Crop
+from fitloop.regressor.crops import crop_inputs, cut_crops, cut_silhouettes
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.models import HMRConfig
 
 
 def photo(height: int = 48, width: int = 64) -> Image:

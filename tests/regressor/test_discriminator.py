@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regressor.discriminator import Discriminator, discrimination_loss, realism_loss
+from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 
 
 def test_sizes_are_those_of_the_paper():

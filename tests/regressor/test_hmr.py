@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from geometry.rotations import rot6d_to_rotmat
-from regressor.hmr import HMR, HeadConfig, IterativeHead
+from fitloop.geometry.rotations import rot6d_to_rotmat
+from fitloop.regressor.hmr import HMR, HeadConfig, IterativeHead
 
 
 class Identity(torch.nn.Module):

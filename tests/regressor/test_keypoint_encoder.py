@@ -2,10 +2,10 @@ import pytest
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body import Detections, KeypointKinematics, convention_named
-from body.keypoints import CONVENTIONS
-from geometry import project
-from regressor.keypoint_encoder import (
+from fitloop.body import Detections, KeypointKinematics, convention_named
+from fitloop.body.keypoints import CONVENTIONS
+from fitloop.geometry import project
+from fitloop.regressor.keypoint_encoder import (
     KEYPOINT_NAMES,
     KeypointEncoder,
     KeypointInputs,

@@ -4,10 +4,10 @@ import pytest
 import torch
 from toy import stick_body
 
-from regressor.hmr import HMROutput
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.losses import PRESETS, Criterion, LossConfig, Supervision, keypoint_loss, output_params
-from regressor.views import View, project_in_view
+from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.losses import PRESETS, Criterion, LossConfig, Supervision, keypoint_loss, output_params
+from fitloop.regressor.views import View, project_in_view
 
 EVERYTHING = LossConfig(1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 

@@ -3,9 +3,9 @@ from dataclasses import replace
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body import KeypointKinematics, convention_named
-from geometry import project
-from regressor.placement import place_body
+from fitloop.body import KeypointKinematics, convention_named
+from fitloop.geometry import project
+from fitloop.regressor.placement import place_body
 
 NAMES = tuple(convention_named("coco17").landmarks)
 

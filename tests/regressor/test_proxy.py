@@ -1,8 +1,8 @@
 import torch
 
-from body.keypoints import mirrored
-from regressor.keypoint_encoder import KEYPOINT_NAMES
-from regressor.proxy import NUM_PROXY_CHANNELS, PROXY_JOINTS, edge_map, heat_maps, make_proxy, mirror_proxy
+from fitloop.body.keypoints import mirrored
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.proxy import NUM_PROXY_CHANNELS, PROXY_JOINTS, edge_map, heat_maps, make_proxy, mirror_proxy
 
 
 def half_white(size: int = 32, bright: float = 1.0) -> torch.Tensor:

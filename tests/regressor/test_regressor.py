@@ -5,11 +5,20 @@ import pytest
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body import BodyEstimate, BodyParams, Detections, Image, KeypointKinematics, convention_named, load_body
-from body.assets import verify_assets
-from geometry import Camera, project, rotvec_to_rotmat
-from regressor import HeadConfig, HMRConfig, Regressor, Weights, build_hmr, load_regressor, mean_regressor, save_weights
-from regressor.regressor import ASSETS, NetworkRegressor, cliff_extra, mean_rotations
+from fitloop.body import BodyEstimate, BodyParams, Detections, Image, KeypointKinematics, convention_named, load_body
+from fitloop.body.assets import verify_assets
+from fitloop.geometry import Camera, project, rotvec_to_rotmat
+from fitloop.regressor import (
+    HeadConfig,
+    HMRConfig,
+    Regressor,
+    Weights,
+    build_hmr,
+    load_regressor,
+    mean_regressor,
+    save_weights,
+)
+from fitloop.regressor.regressor import ASSETS, NetworkRegressor, cliff_extra, mean_rotations
 
 FOCAL = 900.0
 

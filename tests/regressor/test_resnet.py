@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from regressor.resnet import ResNet, normalize_rgb
+from fitloop.regressor.resnet import ResNet, normalize_rgb
 
 
 def test_resnet50_has_torchvisions_parameters():

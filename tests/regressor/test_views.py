@@ -2,19 +2,12 @@ import pytest
 import torch
 from toy import random_params, stick_body, toy_camera
 
-from body.keypoints import SURFACE_LANDMARKS
-from body.kinematics import KeypointKinematics
-from geometry import Camera, project
-from geometry.cameras import weak_to_translation
-from regressor.views import (
-    bearing,
-    points_in_view,
-    project_in_view,
-    rest_pelvis,
-    turn_params,
-    view_of_boxes,
-    weak_to_place,
-)
+from fitloop.body.keypoints import SURFACE_LANDMARKS
+from fitloop.body.kinematics import KeypointKinematics
+from fitloop.body.mirror import rest_pelvis, turn_params
+from fitloop.geometry import Camera, project
+from fitloop.geometry.cameras import weak_to_translation
+from fitloop.regressor.views import bearing, points_in_view, project_in_view, view_of_boxes, weak_to_place
 
 BOXES = torch.tensor([[100.0, 50.0, 180.0, 300.0], [400.0, 200.0, 640.0, 480.0], [300.0, 220.0, 340.0, 260.0]])
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from geometry import Camera
-from rendering import Rasterizer, load_rasterizer
+from fitloop.geometry import Camera
+from fitloop.rendering import Rasterizer, load_rasterizer
 
 Mesh = tuple[Tensor, Tensor]
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import trimesh
 
-from rendering import Appearance, export_glb
-from rendering.export import export_obj, export_ply, to_gltf_axes
+from fitloop.rendering import Appearance, export_glb
+from fitloop.rendering.export import export_obj, export_ply, to_gltf_axes
 
 
 def _header(path):

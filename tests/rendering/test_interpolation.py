@@ -3,16 +3,9 @@
 import pytest
 import torch
 
-from geometry import Camera
-from rendering import (
-    interpolate,
-    load_rasterizer,
-    normal_map,
-    part_map,
-    sample_texture,
-    unique_vertex_colors,
-)
-from rendering.interpolation import vertex_normals
+from fitloop.geometry import Camera
+from fitloop.rendering import interpolate, load_rasterizer, normal_map, part_map, sample_texture, unique_vertex_colors
+from fitloop.rendering.interpolation import vertex_normals
 
 SIZE = (40, 50)
 CAMERA = Camera(torch.tensor(120.0), torch.tensor([25.0, 20.0]))

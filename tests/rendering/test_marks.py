@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from body import Convention
-from rendering import draw_keypoints
+from fitloop.body import Convention
+from fitloop.rendering import draw_keypoints
 
 WRISTS = ("left_wrist", "right_wrist")
 PAIR = Convention("pair", WRISTS, WRISTS, (WRISTS,))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from geometry import Camera
-from rendering import OverlayStyle, draw_overlay, draw_side_view
-from rendering.overlays import TILE
-from rendering.shading import person_colors, shade, turn_about_vertical
+from fitloop.geometry import Camera
+from fitloop.rendering import OverlayStyle, draw_overlay, draw_side_view
+from fitloop.rendering.overlays import TILE
+from fitloop.rendering.shading import person_colors, shade, turn_about_vertical
 
 OPAQUE = OverlayStyle(alpha=1.0)
 
@@ -76,7 +76,7 @@ def test_tiles_leave_no_seams(make_sphere, monkeypatch):
     photo = np.zeros((TILE + 90, TILE + 120, 3), np.uint8)
     camera = Camera(torch.tensor(900.0), torch.tensor([TILE + 1.0, TILE - 3.0]))
     tiled = draw_overlay(photo, vertices[None], faces, camera)
-    monkeypatch.setattr("rendering.overlays.TILE", 4096)
+    monkeypatch.setattr("fitloop.rendering.overlays.TILE", 4096)
     whole = draw_overlay(photo, vertices[None], faces, camera)
     assert _changed(whole, photo).mean() > 0.3
     # Tiles round pixel coordinates differently, so a sample on an edge may fall to the other side.

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from geometry import Camera
-from rendering import load_rasterizer
-from rendering.pytorch3d_backend import PyTorch3DRasterizer
+from fitloop.geometry import Camera
+from fitloop.rendering import load_rasterizer
+from fitloop.rendering.pytorch3d_backend import PyTorch3DRasterizer
 
 
 @dataclass

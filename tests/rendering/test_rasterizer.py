@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from geometry import Camera, backproject
-from rendering import load_rasterizer
-from rendering.rasterizer import NEAR
+from fitloop.geometry import Camera, backproject
+from fitloop.rendering import load_rasterizer
+from fitloop.rendering.rasterizer import NEAR
 
 SIZE = (30, 44)
 
@@ -209,12 +209,12 @@ def test_threads_do_not_change_the_picture(make_soup, make_camera, threads):
 def test_many_pairs_are_looked_at_in_chunks(make_soup, make_camera, monkeypatch):
     vertices, faces = make_soup(2)
     whole = load_rasterizer("torch")(vertices, faces, make_camera(), SIZE)
-    monkeypatch.setattr("rendering.torch_backend.CHUNK", 500)
+    monkeypatch.setattr("fitloop.rendering.torch_backend.CHUNK", 500)
     assert torch.equal(load_rasterizer("torch")(vertices, faces, make_camera(), SIZE).face_ids, whole.face_ids)
 
 
 def test_loops_compile_where_no_cache_can_be_written(monkeypatch):
-    from rendering import kernels
+    from fitloop.rendering import kernels
 
     options = []
 

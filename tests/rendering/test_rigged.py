@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from body import load_body, upright
-from geometry import rotvec_to_rotmat
-from rendering.export import to_gltf_axes
-from rendering.rigged import export_rigged_glb, srgb_to_linear
+from fitloop.body import load_body, upright
+from fitloop.geometry import rotvec_to_rotmat
+from fitloop.rendering.export import to_gltf_axes
+from fitloop.rendering.rigged import export_rigged_glb, srgb_to_linear
 
 BODY = load_body("open")
 KINDS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from body import BodyEstimate, load_body, upright
-from geometry import Camera, rotvec_to_rotmat
-from refinement.offsets import pose_offsets
-from rendering import load_rasterizer
-from rendering.viewer import viewer_body, viewer_figure, viewer_head
+from fitloop.body import BodyEstimate, load_body, upright
+from fitloop.geometry import Camera, rotvec_to_rotmat
+from fitloop.refinement.offsets import pose_offsets
+from fitloop.rendering import load_rasterizer
+from fitloop.rendering.viewer import viewer_body, viewer_figure, viewer_head
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = (150, 200)

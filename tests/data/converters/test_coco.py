@@ -3,8 +3,8 @@ import json
 import pytest
 from converter_files import RNG, joint
 
-from body.keypoints import COCO_17
-from data import converters
+from fitloop.body.keypoints import COCO_17
+from fitloop.data import converters
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pytest
 
-from data import converters
+from fitloop.data import converters
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data import converters
+from fitloop.data import converters
 
 
 def test_human36m_protocol_2_is_the_frontal_camera(tmp_path):

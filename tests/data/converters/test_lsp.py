@@ -3,8 +3,8 @@ import pytest
 from converter_files import RNG, joint
 from scipy.io import savemat
 
-from body.keypoints import LSP_14
-from data import converters
+from fitloop.body.keypoints import LSP_14
+from fitloop.data import converters
 
 
 def test_lsp_splits_in_the_middle_and_keeps_occluded_joints(lsp):

@@ -3,8 +3,8 @@ import pytest
 from converter_files import RNG, joint
 from scipy.io import savemat
 
-from body.keypoints import MPII_16
-from data import converters
+from fitloop.body.keypoints import MPII_16
+from fitloop.data import converters
 
 
 def structs(entries, fields):

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from body.keypoints import BODY_25, SPIN_24
-from data import converters
+from fitloop.body.keypoints import BODY_25, SPIN_24
+from fitloop.data import converters
 
 
 @pytest.fixture

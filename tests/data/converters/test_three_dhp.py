@@ -4,8 +4,8 @@ from converter_files import RNG, joint
 from PIL import Image
 from scipy.io import savemat
 
-from body.keypoints import SPIN_24
-from data import converters
+from fitloop.body.keypoints import SPIN_24
+from fitloop.data import converters
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from converter_files import RNG
 
-from data import converters
+from fitloop.data import converters
 
 
 @pytest.fixture

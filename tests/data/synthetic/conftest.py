@@ -1,6 +1,6 @@
 import pytest
 
-from data.synthetic import SceneConfig, load_assets, render_person_scene
+from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
 from tests.small_assets import write_assets
 
 

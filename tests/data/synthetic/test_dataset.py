@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from data.synthetic import SceneConfig, SyntheticPeople, collate
-from data.synthetic.grades import GRADES, render_graded
+from fitloop.data.synthetic import SceneConfig, SyntheticPeople, collate
+from fitloop.data.synthetic.grades import GRADES, render_graded
 
 SMALL = SceneConfig(height=64, width=64, maps=False)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from body import BodyParams, load_body
-from data.synthetic.figures import Layer, make_dressmaker
-from data.synthetic.garments import Garment, kind_of
-from data.synthetic.outfits import choose_outfit, hue_rotation, wardrobe
-from geometry import rotvec_to_rotmat
+from fitloop.body import BodyParams, load_body
+from fitloop.data.synthetic.figures import Layer, make_dressmaker
+from fitloop.data.synthetic.garments import Garment, kind_of
+from fitloop.data.synthetic.outfits import choose_outfit, hue_rotation, wardrobe
+from fitloop.geometry import rotvec_to_rotmat
 from tests.toy import stick_body
 
 PLAIN = Layer("none", np.zeros((3, 5), np.float32), 0.0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.synthetic.lighting import light_of, panorama_directions
+from fitloop.data.synthetic.lighting import light_of, panorama_directions
 
 UP = np.array([0.0, -1.0, 0.0])
 

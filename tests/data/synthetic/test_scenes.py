@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from body import JOINT_NAMES, KeypointKinematics, load_body
-from data.synthetic import LANDMARKS, SceneConfig, render_person_scene
-from data.synthetic.placement import choose_backdrop, choose_camera, choose_person, place_main, place_other
-from data.synthetic.truth import HIDDEN, OUTSIDE, VISIBLE
-from geometry import Camera, project
-from rendering import load_rasterizer
+from fitloop.body import JOINT_NAMES, KeypointKinematics, load_body
+from fitloop.data.synthetic import LANDMARKS, SceneConfig, render_person_scene
+from fitloop.data.synthetic.placement import choose_backdrop, choose_camera, choose_person, place_main, place_other
+from fitloop.data.synthetic.truth import HIDDEN, OUTSIDE, VISIBLE
+from fitloop.geometry import Camera, project
+from fitloop.rendering import load_rasterizer
 
 
 def test_the_same_seed_gives_the_same_photo_and_another_seed_another(make_photo):

@@ -1,8 +1,8 @@
 import numpy as np
 
-from body import JOINT_NAMES
-from data.synthetic.poses import PosePool, acrobatic, difficulty
-from data.synthetic.splits import held_out_of
+from fitloop.body import JOINT_NAMES
+from fitloop.data.synthetic.poses import PosePool, acrobatic, difficulty
+from fitloop.data.synthetic.splits import held_out_of
 
 
 def test_the_split_depends_on_names_alone_and_keeps_its_share():

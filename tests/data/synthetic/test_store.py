@@ -5,8 +5,8 @@ import pytest
 import torch
 from toy import random_params
 
-from data.synthetic import LANDMARKS, SceneConfig, StoredPeople, SyntheticPeople, SyntheticPeopleBatch
-from geometry import Camera
+from fitloop.data.synthetic import LANDMARKS, SceneConfig, StoredPeople, SyntheticPeople, SyntheticPeopleBatch
+from fitloop.geometry import Camera
 
 SCENE = SceneConfig(height=32, width=40, maps=False)
 

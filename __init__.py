@@ -1,0 +1,1 @@
+"""Posed human bodies from photos, by regression and optimisation together."""

@@ -1,0 +1,1 @@
+"""The page that compares regression with fitting and refinement, person by person."""

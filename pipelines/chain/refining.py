@@ -1,0 +1,168 @@
+"""Everything that ``--refine`` brings into the main job, each part made when it is first needed."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool2d
+
+from fitloop.body import Body, BodyEstimate, Detections, Image, SurfaceEvidence
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import AFTER_REGRESSION, StageConfig, Status, fit
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.people import People
+from fitloop.pipelines.chain.wearers import Wearers
+from fitloop.refinement import Photo, gather_evidence
+from fitloop.refinement.correction import CorrectionNet
+from fitloop.refinement.network import DisplacementNet
+from fitloop.refinement.offset_space import offset_space
+from fitloop.refinement.offsets import OffsetConfig, find_offsets
+from fitloop.refinement.person_texture import load_texture
+from fitloop.refinement.refiner import DenseFit, RefineConfig, Refiner
+from fitloop.rendering import Rasterizer, load_rasterizer
+
+REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, surface=1.2, surface_scale=8.0)
+"""Weights of the fit to what was seen: keypoints, priors, seen points of the surface, and the corrected body that it
+starts from, which has weighed the detector's 3D landmarks against the photo and so leaves them less to say."""
+_INSIDE = 0.3
+"""Probability from which a keypoint lies on the person."""
+
+
+def dense_fit(stage: StageConfig = REFINEMENT_STAGE) -> DenseFit:
+    """One short stage from where the body is, towards keypoints and seen points of the surface."""
+    config = replace(AFTER_REGRESSION, stages=(stage,), camera_init="none")
+
+    def run(body: Body, detections: Detections, start: BodyEstimate, surface: SurfaceEvidence) -> BodyEstimate:
+        return fit(body, detections, start, config, surface).estimate
+
+    return run
+
+
+def make_refiner(
+    body: Body,
+    config: RefineConfig = RefineConfig(),
+    network: DisplacementNet | None = None,
+    correction: CorrectionNet | None = None,
+) -> Refiner:
+    """The refinement stage with the project's own fit in it; see `Refiner` for what is shipped."""
+    return Refiner(body, dense_fit(), config, network, correction)
+
+
+def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wearers | None = None) -> "People":
+    """Refine the fitted bodies of a photo; people without a fit keep what they have.
+
+    Args:
+        refiner: Of the same body.
+        image: The photo that the people were found in.
+        people: After fitting.
+        wearers: Who wears a texture that other photos gave.
+    """
+    if people.fitted is None or len(people) == 0:
+        return people
+    seen, photo = people.detections, photo_of(image, people)
+    notices = people.notices
+    if wearers is not None:
+        notices += wearers.notices(people.name, len(people))
+        photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes.cpu()))
+    status = people.fitted.status
+    usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
+    return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
+
+
+def with_silhouettes(detector: MediapipeDetector, image: Image, people: "People") -> "People":
+    """Add what the embedded detector sees of people whose keypoints came without silhouettes.
+
+    It looks into their boxes. What it sees is somebody else's, and counts as nothing, where it leaves out half of the
+    keypoints that were seen.
+    """
+    seen = people.detections
+    if seen.silhouettes is not None or len(people) == 0:
+        return people
+    found = detector.in_boxes(image, seen.boxes.cpu())
+    assert found.silhouettes is not None and found.silhouette_boxes is not None
+    low, high = found.silhouette_boxes[:, None, :2], found.silhouette_boxes[:, None, 2:]
+    grid = 2.0 * (seen.keypoints.cpu() - low) / (high - low).clamp_min(1.0) - 1.0
+    near = max_pool2d(found.silhouettes[:, None], 5, 1, 2)
+    inside = grid_sample(near, grid[:, None], align_corners=False)[:, 0, 0] > _INSIDE
+    sure = (seen.confidence.cpu() > 0).float()
+    agreed = (inside * sure).sum(-1) >= 0.5 * sure.sum(-1).clamp_min(1.0)
+    silhouettes = found.silhouettes * agreed[:, None, None]
+    place = seen.boxes.device
+    shown = replace(seen, silhouettes=silhouettes.to(place), silhouette_boxes=found.silhouette_boxes.to(place))
+    return replace(people, detections=shown)
+
+
+def photo_of(image: Image, people: "People") -> Photo:
+    """What refinement looks at: the pixels, and the detector's silhouettes of the people."""
+    seen = people.detections
+    return Photo(torch.from_numpy(image.pixels), _cpu(seen.silhouettes), _cpu(seen.silhouette_boxes))
+
+
+def _cpu(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.cpu()
+
+
+@dataclass
+class Dresser:
+    """The last, optional stage, prepared once."""
+
+    body: Body
+    config: OffsetConfig = field(default_factory=OffsetConfig)
+
+    def __post_init__(self) -> None:
+        self._body = self.body.to("cpu")
+        offset_space(self._body)
+        self._rasterizer: Rasterizer = load_rasterizer("auto")
+
+    def __call__(self, image: Image, people: "People") -> "People":
+        """Clothe the people of a photo; those for whom nothing is gained stay bare, with a reason.
+
+        Args:
+            image: The photo that the people were found in.
+            people: After refinement; without it they stay as they are.
+        """
+        refined = people.refined
+        if refined is None or len(people) == 0:
+            return people
+        estimate, surface = refined.estimate.to("cpu"), None
+        if self.config.dense > 0:
+            surface = gather_evidence(self._body, refined.look, refined.displacement)
+        offsets = find_offsets(self._body, photo_of(image, people), estimate, self._rasterizer, surface, self.config)
+        return replace(people, offsets=offsets)
+
+
+@dataclass(frozen=True)
+class RefinementStage:
+    """Fitted people in, people that agree with the pixels out; clothed if asked for."""
+
+    body: Body
+    config: StagesConfig
+
+    def __call__(self, image: Image, people: People) -> People:
+        """Refine the people of a photo; the better of two bodies is kept."""
+        seen = with_silhouettes(self.segmenter, image, people)
+        refined = refine_people(self.refiner, image, seen, self.wearers)
+        return self.dresser(image, refined) if self.config.offsets else refined
+
+    @cached_property
+    def segmenter(self) -> MediapipeDetector:
+        """Boxes -> silhouettes, for evidence that comes without."""
+        return MediapipeDetector()
+
+    @cached_property
+    def refiner(self) -> Refiner:
+        """Fitted bodies -> bodies where the photo shows them."""
+        return make_refiner(self.body)
+
+    @cached_property
+    def wearers(self) -> Wearers | None:
+        """Who wears a texture that `fitloop texture` made."""
+        if self.config.texture is None:
+            return None
+        return Wearers(load_texture(self.config.texture, self.body), self.config.texture_people)
+
+    @cached_property
+    def dresser(self) -> Dresser:
+        """Refined bodies -> the same with hair and clothes."""
+        return Dresser(self.body)

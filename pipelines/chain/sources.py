@@ -1,0 +1,65 @@
+"""Which regressor a run uses, for whichever body."""
+
+from fitloop.body import Body, BodyEstimate, Detections, Image, load_body
+from fitloop.body.transfer import transfer
+from fitloop.detection import Detector, KeypointFile, load_detector
+from fitloop.detection.load import DetectorConfig
+from fitloop.detection.mediapipe import MediapipeConfig
+from fitloop.detection.mmpose import MmposeConfig
+from fitloop.detection.rtmlib import RtmlibConfig
+from fitloop.fitting import AFTER_REGRESSION, FitConfig
+from fitloop.geometry import Camera
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.regressor import Regressor, load_regressor
+from fitloop.regressor.regressor import SHIPPED
+
+
+class TransferredRegressor:
+    """A regressor of one body that serves another."""
+
+    def __init__(self, regressor: Regressor, source: Body, target: Body) -> None:
+        self.name = regressor.name
+        self.regressor, self.source, self.target = regressor, source, target
+
+    def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
+        """Guess the open body and give its pose to the other."""
+        return transfer(self.regressor(image, detections, camera), self.source, self.target)
+
+
+def choose_regressor(config: StagesConfig, body: Body) -> Regressor:
+    """Make the regressor that the options ask for.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a checkpoint is damaged or belongs to another body.
+    """
+    open_body = load_body("open").to(body.template.device)
+    if config.regressor in SHIPPED and body.name != open_body.name:
+        return TransferredRegressor(load_regressor(config.regressor, open_body), open_body, body)
+    return load_regressor(config.regressor, body)
+
+
+def fit_after(regressor: Regressor) -> FitConfig:
+    """How its guesses are fitted: a guess is held on to, unless it is the mean pose, which saw nothing."""
+    return FitConfig() if regressor.name == "mean" else AFTER_REGRESSION
+
+
+def choose_detector(config: StagesConfig) -> Detector:
+    """Make the source of people that the options ask for.
+
+    Raises:
+        ValueError: If a file or a setting is missing or wrong.
+        ImportError: If the detector's package is not installed; says how to get it.
+    """
+    if config.keypoints is not None:
+        return KeypointFile(config.keypoints)
+    return load_detector(config.detector, _settings(config))
+
+
+def _settings(config: StagesConfig) -> DetectorConfig:
+    boxes = None if config.boxes is None else str(config.boxes)
+    if config.detector == "mmpose":
+        return MmposeConfig(config.detector_config or "", config.detector_weights or "", config.device, boxes)
+    if config.detector == "rtmlib":
+        return RtmlibConfig(config.detector_weights or RtmlibConfig().model, config.device, boxes)
+    return MediapipeConfig()

@@ -1,0 +1,28 @@
+"""Options of the main job over a folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from fitloop.pipelines.chain.config import StagesConfig
+
+Output = Literal["meshes", "overlays", "page"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(StagesConfig):
+    """A folder of photos in, posed bodies out: finds people, guesses their bodies (HMR), corrects them (SMPLify)."""
+
+    images: Path
+    """Folder of photos; folders below it are read too."""
+    out: Path = Path("out")
+    """Folder of the results; a run that was interrupted continues there."""
+    outputs: tuple[Output, ...] = ("meshes", "overlays", "page")
+    """What to write beside the results files."""
+    batch_size: int = 8
+    """Photos whose people are fitted together."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.batch_size < 1:
+            raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}.")

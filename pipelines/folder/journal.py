@@ -1,0 +1,44 @@
+"""What ``run.json`` tells."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from fitloop.body.files import whole_file
+from fitloop.pipelines.console.options import config_to_tree
+from fitloop.pipelines.console.provenance import versions
+from fitloop.pipelines.folder.config import RunConfig
+
+SAVE_INTERVAL = 10.0
+"""Seconds between states of ``run.json`` while the run goes on."""
+
+
+@dataclass
+class Journal:
+    """What ``run.json`` tells, gathered while the run goes on."""
+
+    config: RunConfig
+    photos: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    timed: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    saved: float = 0.0
+
+    def clock(self, stage: str, start: float, photos: int = 1) -> None:
+        """Add the time since ``start`` to a stage."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.timed[stage] = self.timed.get(stage, 0) + photos
+
+    def save(self, state: str, results: dict[str, Any] | None = None) -> None:
+        """Write ``run.json`` whole."""
+        stages = {
+            stage: {"seconds": round(total, 4), "photos": self.timed[stage]} for stage, total in self.seconds.items()
+        }
+        told = {
+            **{"state": state, "photos": self.photos, "config": config_to_tree(self.config), "versions": versions()},
+            **{"timings": stages, "skipped": self.skipped, **(results or {})},
+        }
+        with whole_file(self.config.out / "run.json") as file:
+            file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.saved = time.monotonic()

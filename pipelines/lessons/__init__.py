@@ -1,0 +1,1 @@
+"""What networks learn from: batches of people, photos and bodies that err."""

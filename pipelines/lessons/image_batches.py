@@ -1,0 +1,200 @@
+"""Batches for the encoders of images: synthetic people, looked at as training looks."""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fitloop.body import Body, Detections, KeypointKinematics
+from fitloop.body.mirror import mirror_points
+from fitloop.data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
+from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, mocap_poses
+from fitloop.data.mocap import Mocap
+from fitloop.data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
+from fitloop.data.synthetic import StoredPeople, SyntheticPeople, SyntheticPeopleBatch, collate
+from fitloop.data.synthetic.config import Split
+from fitloop.data.synthetic.dataset import CROPS
+from fitloop.geometry import Crop, crop_of_box
+from fitloop.geometry.crops import sampling_grid, to_crop
+from fitloop.pipelines.lessons.keypoint_batches import Batch
+from fitloop.regressor import HMRConfig
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
+from fitloop.regressor.looks import (
+    MIRRORED_KEYPOINTS,
+    AugmentationConfig,
+    Changes,
+    Look,
+    draw_changes,
+    into_look,
+    keypoint_inputs_of,
+    keypoint_looks,
+    look_at,
+    no_changes,
+)
+from fitloop.regressor.losses import Supervision
+from fitloop.regressor.proxy import ProxyInputs, make_proxy
+from fitloop.regressor.resnet import normalize_rgb
+from fitloop.regressor.views import project_in_view
+
+PHOTOS = 2**31 - 1
+_BOX_SHIFT = 0.08
+"""Largest shift of the edges of a detector's box, share of its longer side."""
+
+
+@dataclass(frozen=True)
+class ImageSampling:
+    """What the photos are like, and how they are changed."""
+
+    assets: Path | None = None
+    """Folder of skins, garments, backgrounds and poses (docs/synthetic.md); needed for encoders of images."""
+    side: int = 256
+    """Of the square photos, pixels."""
+    texture_side: int = 256
+    """Texels along the finest level of each texture."""
+    photos: int = PHOTOS
+    """Different photos to learn from."""
+    keep: Path | None = None
+    """Folder in which photos are kept once drawn (68 kB each at 128 pixels); none draws them anew each time."""
+    views: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """Flip, turn and size of the crop."""
+    pixels: PixelAugmentation = field(default_factory=PixelAugmentation)
+    """Colours and occluders."""
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    """Of the detector that the `proxy` encoder listens to."""
+    silhouettes: SilhouetteNoise = field(default_factory=SilhouetteNoise)
+    """Of the same detector."""
+    workers: int = 0
+    """Processes that draw photos; 0 draws them where training runs."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn."""
+        if not 1 <= self.photos <= PHOTOS:
+            raise ValueError(f"photos lies between 1 and {PHOTOS}, got {self.photos}.")
+
+
+class ImageBatches:
+    """Draws people, cuts them out and tells the truth in the same view."""
+
+    def __init__(
+        self, body: Body, mocap: Mocap, config: ImageSampling, network: HMRConfig, split: Split = "training"
+    ) -> None:
+        """Prepare the photos.
+
+        Args:
+            body: The open body, which the photos are of.
+            mocap: Unpaired poses for the adversarial prior.
+            config: Photos and changes.
+            network: Which encoder.
+            split: ``training``, or ``held-out`` subjects, garments and places, which are looked at as they are.
+
+        Raises:
+            ValueError: If no assets are given, or the folder to keep photos in holds others.
+        """
+        if config.assets is None:
+            raise ValueError(f"The encoder {network.encoder!r} learns from photos: give images.assets, their folder.")
+        self.body, self.config, self.network, self.held_out = body, config, network, split == "held-out"
+        self.draw_poses = mocap_poses(mocap)
+        self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
+        sampling = KeypointSampling(noise=config.noise)
+        self.detector = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, sampling)
+        scene = replace(CROPS, height=config.side, width=config.side, split=split)
+        people = SyntheticPeople(config.assets, PHOTOS, 0, scene, config.texture_side)
+        self._draw = people.__getitem__
+        if config.keep is not None:
+            self._draw = StoredPeople(config.keep / split, people).__getitem__
+        self._pool = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
+
+    def __call__(self, count: int, generator: torch.Generator) -> Batch:
+        """Draw people, the same ones for the same generator state."""
+        indices = torch.randint(self.config.photos, (count,), generator=generator).tolist()
+        draw: Callable = map if self._pool is None else self._pool.map
+        people = collate(list(draw(self._draw, indices)))
+        changes = no_changes(count) if self.held_out else draw_changes(count, self.config.views, generator)
+        look_and_inputs = self._proxies if self.network.encoder == "proxy" else self._crops
+        look, inputs = look_and_inputs(people, changes, generator)
+        return Batch(inputs, look.view, self._truth(people, look))
+
+    def _crops(self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator) -> tuple[Look, Tensor]:
+        look = look_at(people.boxes, people.camera, changes)
+        crops, _ = self._cut(people, _crop(people.boxes, look.scale, look.angle), generator)
+        crops = normalize_rgb(crops)
+        return look, torch.where(look.flipped[:, None, None, None], crops.flip(-1), crops)
+
+    def _proxies(
+        self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
+    ) -> tuple[Look, ProxyInputs]:
+        seen = self.detector.detect(people.params, people.camera, generator)
+        detected = Detections(
+            seen.keypoints, seen.confidence, people.boxes, "smpl24", seen.landmarks, seen.landmark_confidence
+        )
+        boxes = people.boxes if self.held_out else self._boxes(detected, generator)
+        crop = _crop(boxes, changes.scale, changes.angle)
+        crops, occluders = self._cut(people, crop, generator)
+        points = to_crop(detected.keypoints, crop)
+        if not self.held_out:
+            # Some detectors say what they cannot see.
+            guessed = torch.rand(len(points), 1, generator=generator) < 0.4
+            shown = torch.maximum(occluders.hide(points), guessed.float())
+            detected = replace(
+                detected,
+                confidence=detected.confidence * shown,
+                landmark_confidence=seen.landmark_confidence * shown,
+            )
+        size = self.network.image_size
+        grid = sampling_grid(crop, size, *people.masks.shape[-2:])
+        masks = torch.nn.functional.grid_sample(people.masks[:, None].float(), grid, align_corners=False)[:, 0]
+        silhouettes = disturb_silhouettes(masks * (1.0 - occluders.masks(size)), self.config.silhouettes, generator)
+        flip, confidence = changes.flipped, detected.confidence
+        # Mirrored before they become maps, of which there are many.
+        maps = make_proxy(
+            torch.where(flip[:, None, None, None], crops.flip(-1), crops),
+            torch.where(flip[:, None, None], mirror_points(points, MIRRORED_KEYPOINTS), points),
+            torch.where(flip[:, None], confidence[:, MIRRORED_KEYPOINTS], confidence),
+            torch.where(flip[:, None, None], silhouettes.flip(-1), silhouettes),
+        )
+        # The keypoints are looked at in their own square, as always, but turned and mirrored as the crop is.
+        look = keypoint_looks(detected, people.camera, replace(changes, scale=torch.ones_like(changes.scale)))
+        return look, ProxyInputs(maps, keypoint_inputs_of(detected, people.camera, look))
+
+    def _boxes(self, detected: Detections, generator: torch.Generator) -> Tensor:
+        """Boxes as detectors draw them: around the person or around the keypoints, never exactly."""
+        people = len(detected.boxes)
+        tight = tight_boxes(detected.keypoints, detected.confidence, detected.boxes)
+        boxes = torch.where(torch.rand(people, 1, generator=generator) < 0.4, tight, detected.boxes)
+        side = (boxes[:, 2:] - boxes[:, :2]).amax(-1, keepdim=True)
+        return boxes + _BOX_SHIFT * side * (2.0 * torch.rand(people, 4, generator=generator) - 1.0)
+
+    def _cut(self, people: SyntheticPeopleBatch, crop: Crop, generator: torch.Generator) -> tuple[Tensor, Occluders]:
+        """Crops of the photos, with other colours and things in front, and these things."""
+        size, config = self.network.image_size, self.config
+        pixels = people.pixels.permute(0, 3, 1, 2).float() / 255.0
+        grid = sampling_grid(crop, size, *pixels.shape[-2:])
+        crops = torch.nn.functional.grid_sample(pixels, grid, align_corners=False)
+        if self.held_out:
+            return crops, Occluders(crop.side.new_zeros(len(crops), 4))
+        occluders = draw_occluders(len(crops), config.pixels, generator)
+        return augment_pixels(crops, occluders, config.pixels, generator), occluders
+
+    def _truth(self, people: SyntheticPeopleBatch, look: Look) -> Supervision:
+        params = into_look(people.params, look, self.body)
+        points = self.kinematics(params)
+        visible = (points[..., 2] > 0.2).to(points.dtype)
+        return Supervision(
+            points_2d=project_in_view(points, look.view).clamp(-5.0, 5.0),
+            confidence_2d=visible,
+            points_3d=points,
+            confidence_3d=torch.ones_like(visible),
+            rotations=params.rotations,
+            betas=params.betas,
+            confidence_params=torch.ones_like(visible[:, 0]),
+        )
+
+
+def _crop(boxes: Tensor, scale: Tensor, angle: Tensor) -> Crop:
+    usual = crop_of_box(boxes)
+    return Crop(usual.center, usual.side * scale, angle)

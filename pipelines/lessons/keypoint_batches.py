@@ -1,0 +1,151 @@
+"""Where training batches come from, and what a regressor is worth on people it never saw."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fitloop.body import Body, Detections
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
+from fitloop.data.mocap import Mocap, load_mocap
+from fitloop.geometry import align_procrustes, concatenate
+from fitloop.geometry.rotations import project_to_rotation
+from fitloop.pipelines.lessons.seen_people import SeenPeople
+from fitloop.regressor.hmr import HMR
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
+from fitloop.regressor.losses import Criterion, Supervision, output_params
+from fitloop.regressor.views import View, project_in_view
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Input of the network, and what it should say."""
+
+    inputs: Any
+    """What the encoder takes."""
+    view: View
+    truth: Supervision
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move everything."""
+        return Batch(self.inputs.to(device), self.view.to(device), self.truth.to(device))
+
+
+@dataclass(frozen=True)
+class SeenShare:
+    """People of drawn photos as a detector really saw them."""
+
+    people: SeenPeople
+    share: float
+    """Of each batch."""
+
+
+class KeypointBatches:
+    """Batches for the keypoints encoder, made on the fly from mocap."""
+
+    def __init__(
+        self,
+        body: Body,
+        mocap: Mocap,
+        config: KeypointSampling,
+        supervised: float = 1.0,
+        balanced: bool = True,
+        seen: SeenShare | None = None,
+    ) -> None:
+        """Prepare the sampler.
+
+        Args:
+            body: Whose shapes to draw.
+            mocap: Where poses come from.
+            config: People, cameras and detectors.
+            supervised: Share of the people whose 3D joints and parameters are known.
+            balanced: Draw clips by the square root of their length instead of frames alike.
+            seen: People whom a detector really saw, mixed in.
+        """
+        self.draw_poses = mocap_poses(mocap, balanced)
+        self.sampler = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, config)
+        self.supervised, self.seen = supervised, seen
+
+    def __call__(self, count: int, generator: torch.Generator) -> Batch:
+        """Draw people, the same ones for the same generator state."""
+        seen = round(self.seen.share * count) if self.seen is not None else 0
+        samples = self.sampler(count - seen, generator) if seen < count else None
+        if self.seen is not None and seen:
+            people = self.seen.people(seen, generator)
+            samples = people if samples is None else concatenate([samples, people])
+        assert samples is not None
+        batch = keypoint_batch(samples)
+        if self.supervised == 1.0:
+            return batch
+        known = (torch.rand(count, generator=generator) < self.supervised).float()
+        truth = replace(
+            batch.truth,
+            confidence_3d=batch.truth.confidence_3d * known[:, None],
+            confidence_params=batch.truth.confidence_params * known,
+        )
+        return replace(batch, truth=truth)
+
+
+def keypoint_batch(samples: KeypointSamples) -> Batch:
+    """Turn samples into network input and supervision in the same view."""
+    boxes = boxes_of(samples.keypoints, samples.confidence)
+    detections = Detections(
+        samples.keypoints, samples.confidence, boxes, "smpl24", samples.landmarks, samples.landmark_confidence
+    )
+    inputs, view = keypoint_inputs(detections, samples.camera)
+    points = samples.points @ view.rotation.mT
+    visible = (points[..., 2] > 0.2).to(points.dtype)
+    # Points far outside the view, of people cut by the photo's border, must not outweigh those inside.
+    flat = project_in_view(points, view).clamp(-5.0, 5.0)
+    root = view.rotation @ samples.params.global_orient
+    truth = Supervision(
+        points_2d=flat,
+        confidence_2d=visible,
+        points_3d=points,
+        confidence_3d=torch.ones_like(visible),
+        rotations=torch.cat([root[:, None], samples.params.body_pose], 1),
+        betas=samples.params.betas,
+        confidence_params=torch.ones_like(visible[:, 0]),
+    )
+    return Batch(inputs, view, truth)
+
+
+def mean_pose(mocap: Mocap, count: int = 20000) -> Float[Tensor, "joints 3 3"]:
+    """Mean local rotations of the mocap, mirror images included; the root upright and facing the camera."""
+    rotations = mocap_poses(mocap)(count, torch.Generator().manual_seed(0))
+    mean = project_to_rotation(rotations.mean(0))
+    facing = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    return torch.cat([facing[None], mean[1:]])
+
+
+def split_mocap(path: Path) -> tuple[Mocap, Mocap]:
+    """Mocap to train on and mocap of other subjects to test on."""
+    mocap = load_mocap(path)
+    return mocap.training(), mocap.held_out()
+
+
+@torch.no_grad()
+def joint_errors(model: HMR, batches: list[Batch], criterion: Criterion) -> dict[str, float]:
+    """Mean joint errors over held-out batches: 24 SMPL joints relative to the pelvis.
+
+    Returns:
+        ``mpjpe`` and ``pa_mpjpe`` in millimetres, ``error_2d`` as a share of the view's side in percent.
+    """
+    plain, aligned, flat = [], [], []
+    for batch in batches:
+        output = model(batch.inputs)
+        points = criterion.kinematics(output_params(output, batch.view, criterion.body))
+        estimate, truth = points[:, :24], batch.truth.points_3d[:, :24]
+        estimate_root, truth_root = estimate - estimate[:, :1], truth - truth[:, :1]
+        plain.append((estimate_root - truth_root).norm(dim=-1).mean(-1))
+        aligned.append((align_procrustes(estimate_root, truth_root) - truth_root).norm(dim=-1).mean(-1))
+        distance = (project_in_view(points, batch.view) - batch.truth.points_2d).norm(dim=-1)
+        flat.append((distance * batch.truth.confidence_2d).sum(-1) / batch.truth.confidence_2d.sum(-1).clamp_min(1.0))
+    return {
+        "mpjpe": 1000.0 * float(torch.cat(plain).mean()),
+        "pa_mpjpe": 1000.0 * float(torch.cat(aligned).mean()),
+        "error_2d": 50.0 * float(torch.cat(flat).mean()),
+    }

@@ -1,0 +1,65 @@
+"""Stored fits moved on to the pixels: dense refinement inside the training loop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from fitloop.body import Body, BodyEstimate
+from fitloop.geometry import Camera, concatenate
+from fitloop.pipelines.chain.refining import make_refiner
+from fitloop.pipelines.spin.inputs import photo_of
+from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.store import BestFits, Source
+from fitloop.refinement import Photo
+from fitloop.refinement.refiner import Refiner
+
+
+class FitsRefiner:
+    """Refines new fits before the network learns from them.
+
+    A refined body keeps the energy of the fit it began with: it agrees with keypoints a little less and with pixels
+    more, and must give way only to a better fit.
+    """
+
+    def __init__(self, body: Body, refiner: Refiner | None = None) -> None:
+        """Prepare the stage; it runs on the CPU.
+
+        Args:
+            body: The body being learned.
+            refiner: Of the same body; the shipped network with its usual settings if not given.
+        """
+        self.refiner = make_refiner(body.to("cpu")) if refiner is None else refiner
+        self.body = body.name
+
+    def __call__(
+        self, fits: BestFits, chosen: Bool[Tensor, "people"], samples: Samples, photos: tuple[Path | None, ...]
+    ) -> tuple[BestFits, Bool[Tensor, "people"]]:
+        """Refine some people's fits, each in its own photo.
+
+        Args:
+            fits: One row per sample, on the CPU.
+            chosen: Whose.
+            samples: The same people.
+            photos: Of each person.
+
+        Returns:
+            The fits, and whose body was refined: the gate's verdict (`fitloop.refinement.judge`) decides.
+
+        Raises:
+            ValueError: If a photo is missing or cannot be read.
+        """
+        taken = torch.zeros_like(chosen)
+        results = [fits[row : row + 1] for row in range(len(chosen))]
+        for row in chosen.nonzero()[:, 0].tolist():
+            seen = samples.evidence[row : row + 1].to("cpu")
+            camera: Camera = samples.camera[row : row + 1].to("cpu")
+            photo = Photo(torch.from_numpy(photo_of(photos[row]).pixels), seen.silhouettes, seen.silhouette_boxes)
+            refined = self.refiner(photo, seen, BodyEstimate(results[row].params, camera, self.body))
+            if bool(refined.accepted):
+                source = torch.full_like(results[row].source, int(Source.REFINED))
+                results[row] = replace(results[row], params=refined.estimate.params, source=source)
+                taken[row] = True
+        return concatenate(results), taken

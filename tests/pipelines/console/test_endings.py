@@ -1,0 +1,44 @@
+"""Every end of a training command is a sentence and an exit code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fitloop.pipelines.console.endings import TrainingStopped, end_well
+
+
+def raising(error: BaseException):
+    def work() -> str:
+        raise error
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (ValueError("steps is 0"), 2, "steps is 0"),
+        (FileNotFoundError("no such file"), 2, "no such file"),
+        (ImportError("needs smplx"), 2, "needs smplx"),
+        (TrainingStopped("the loss of step 3 is not finite"), 1, "step 3"),
+        (OSError(28, "No space left on device"), 1, "No space left on device.*Make room"),
+        (KeyboardInterrupt(), 130, "goes on from the checkpoint in here"),
+    ],
+)
+def test_what_goes_wrong_is_told(error, code, words, capsys):
+    assert end_well(raising(error), Path("here")) == code
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("\n") == 1
+    assert re.search(words, told.err)
+
+
+def test_what_went_well_is_told_by_the_process_that_speaks(capsys):
+    assert end_well(lambda: "Done.", Path("here")) == 0
+    assert end_well(lambda: "", Path("here")) == 0
+    assert capsys.readouterr().out == "Done.\n"
+
+
+def test_a_mistake_of_the_program_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        end_well(raising(ZeroDivisionError()), Path("here"))

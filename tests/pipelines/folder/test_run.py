@@ -1,0 +1,193 @@
+"""The main job over a folder: outputs, bad photos, interruption, with stages of a stick figure."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+from toy import random_params, stick_body, toy_camera
+
+from fitloop.body import BodyEstimate, Detections
+from fitloop.detection.detector import DetectionReport
+from fitloop.fitting import Fit, Status
+from fitloop.pipelines.chain.people import People
+from fitloop.pipelines.folder.config import RunConfig
+from fitloop.pipelines.folder.run import run_folder
+
+BODY = stick_body()
+
+
+class StickStages:
+    """Finds as many people as the photo's top-left red value says; counts what it did."""
+
+    body = BODY
+
+    def __init__(self, config: RunConfig, fail_after: int = 10**9) -> None:
+        self.config, self.fail_after, self.detected = config, fail_after, 0
+
+    def detect(self, image):
+        self.detected += 1
+        if self.detected > self.fail_after:
+            raise KeyboardInterrupt
+        count = int(image.pixels[0, 0, 0])
+        keypoints = torch.full((count, 17, 2), 30.0)
+        found = Detections(keypoints, torch.ones(count, 17), torch.zeros(count, 4), "coco17")
+        return DetectionReport(found)
+
+    def regress(self, image, report):
+        detections = report.detections
+        count = len(detections.boxes)
+        estimate = BodyEstimate(random_params(count, seed=count), toy_camera(count), BODY.name)
+        return People(image.name, BODY, detections, estimate, None)
+
+    def correct(self, *crowd):
+        return [replace(people, fitted=_fitted(people.regressed)) for people in crowd]
+
+
+def _fitted(regressed: BodyEstimate) -> Fit:
+    count = len(regressed.params.transl)
+    moved = replace(regressed, params=replace(regressed.params, betas=regressed.params.betas + 1.0))
+    numbers = torch.arange(count)
+    status = torch.full((count,), int(Status.CONVERGED))
+    return Fit(moved, energy=numbers.float(), status=status, start=numbers, steps=numbers)
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    folder = tmp_path / "photos of äll kinds"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b\nnew line").mkdir()
+    for name, people in {"a/same.png": 2, "b\nnew line/same.png": 1, "nobody.png": 0, "z last #1%.png": 3}.items():
+        pixels = np.zeros((48, 64, 3), np.uint8)
+        pixels[0, 0, 0] = people
+        PillowImage.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def _config(photos: Path, tmp_path: Path, **changed) -> RunConfig:
+    return RunConfig(**{"images": photos, "out": tmp_path / "out", "batch_size": 2, **changed})
+
+
+def _files(out: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file() and p.name != "run.json"}
+
+
+def test_every_photo_gets_its_results_and_people_their_meshes(photos, tmp_path):
+    config = _config(photos, tmp_path)
+    assert run_folder(config, StickStages) == 0
+    with np.load(config.out / "results" / "a" / "same.png.npz", allow_pickle=False) as found:
+        assert found["global_orient"].shape == (2, 3, 3)
+        assert found["body_pose"].shape == found["regressed_body_pose"].shape == (2, 23, 3, 3)
+        assert found["joints_3d"].shape == (2, 24, 3) and found["joints_2d"].shape == (2, 24, 2)
+        assert found["keypoints"].shape == (2, 17, 3) and str(found["convention"]) == "coco17"
+        np.testing.assert_allclose(found["betas"], found["regressed_betas"] + 1.0, atol=1e-6)
+        assert found["status"].tolist() == ["converged", "converged"]
+        assert str(found["body"]) == BODY.name and found["image_size"].tolist() == [48, 64]
+    with np.load(config.out / "results" / "nobody.png.npz", allow_pickle=False) as found:
+        assert found["transl"].shape == (0, 3)
+    assert len(list((config.out / "meshes").rglob("*.glb"))) == 6
+    assert (config.out / "overlays" / "b\nnew line" / "same.png.jpg").is_file()
+    told = json.loads((config.out / "run.json").read_text())
+    assert told["state"] == "finished" and told["people"] == 6
+    assert told["photos_without_people"] == ["nobody.png"]
+    assert {"reading", "detection", "regression", "fitting"} <= set(told["timings"])
+
+
+def test_the_page_names_every_photo_and_links_to_files_that_exist(photos, tmp_path):
+    import re
+    from urllib.parse import unquote
+
+    config = _config(photos, tmp_path)
+    run_folder(config, StickStages)
+    page = (config.out / "index.html").read_text(encoding="utf-8")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(links) >= 4 and "http" not in "".join(links)
+    assert all((config.out / unquote(link)).is_file() for link in links)
+    assert page.count("<article") == 4
+
+
+def test_an_interrupted_run_continues_to_the_outputs_of_an_undisturbed_one(photos, tmp_path):
+    whole = _config(photos, tmp_path, out=tmp_path / "whole")
+    run_folder(whole, StickStages)
+    broken = replace(whole, out=tmp_path / "broken")
+    (broken.out / "page").mkdir(parents=True)
+    (broken.out / "page" / ".writing-half.jpg").write_bytes(b"left by a killed process")
+    assert run_folder(broken, lambda config: StickStages(config, fail_after=3)) == 130
+    assert json.loads((broken.out / "run.json").read_text())["state"] == "interrupted"
+    stages = StickStages(broken)
+    assert run_folder(broken, lambda config: stages) == 0
+    assert stages.detected == 2, "the first two photos were done"
+    first, second = _files(whole.out), _files(broken.out)
+    for files in (first, second):
+        files.pop("config.yaml")
+    assert first == second
+
+
+def test_unreadable_photos_are_named_and_the_others_are_done(photos, tmp_path, capsys):
+    (photos / "text.jpg").write_text("not a photo")
+    (photos / "empty.png").write_bytes(b"")
+    config = _config(photos, tmp_path)
+    assert run_folder(config, StickStages) == 1
+    told = json.loads((config.out / "run.json").read_text())
+    assert set(told["skipped"]) == {"text.jpg", "empty.png"} and told["people"] == 6
+    assert "text.jpg" in capsys.readouterr().err
+
+
+def test_results_of_other_options_are_not_mixed(photos, tmp_path, capsys):
+    config = _config(photos, tmp_path)
+    run_folder(config, StickStages)
+    assert run_folder(replace(config, fit=False), StickStages) == 2
+    assert "fit was True and is False" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make", [lambda p: p / "missing", lambda p: p / "empty"])
+def test_a_folder_without_photos_is_a_sentence(tmp_path, capsys, make):
+    (tmp_path / "empty").mkdir()
+    assert run_folder(_config(make(tmp_path), tmp_path), StickStages) == 2
+    assert str(make(tmp_path)) in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(photos, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run_folder(_config(photos, tmp_path, out=tmp_path / "file" / "out"), StickStages) == 3
+    assert "Choose another --out" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_whole_files_only(photos, tmp_path, capsys, monkeypatch):
+    config = _config(photos, tmp_path)
+    real = np.savez
+
+    def full(file, **arrays):
+        if str(arrays["photo"]).startswith("z last"):
+            Path(file).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+        real(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", full)
+    assert run_folder(config, StickStages) == 3
+    assert "No space left" in capsys.readouterr().err
+    for path in config.out.rglob("*.npz"):
+        with np.load(path, allow_pickle=False) as found:
+            assert "energy" in found.files
+    assert not list(config.out.rglob(".writing-*"))
+
+
+def test_photos_in_the_output_folder_are_not_photos_of_the_run(photos, tmp_path):
+    config = _config(photos, tmp_path, out=photos / "out")
+    assert run_folder(config, StickStages) == 0
+    assert run_folder(config, StickStages) == 0
+    assert json.loads((config.out / "run.json").read_text())["photos"] == 4
+
+
+def test_the_focal_length_of_the_options_reaches_the_camera(photos, tmp_path):
+    from fitloop.pipelines.chain.photo import open_photo
+
+    config = _config(photos, tmp_path, focal_length=123.0)
+    assert float(open_photo(config.images, "nobody.png", config).camera.focal) == 123.0
+    wide = _config(photos, tmp_path, field_of_view=90.0)
+    assert float(open_photo(wide.images, "nobody.png", wide).camera.focal) == pytest.approx(32.0)
+    with pytest.raises(ValueError, match="not both"):
+        _config(photos, tmp_path, focal_length=1.0, field_of_view=2.0)

@@ -1,0 +1,131 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy import random_params, stick_body
+
+import fitloop.pipelines.lessons.image_batches as images
+from fitloop.body import KeypointKinematics
+from fitloop.body.keypoints import mirrored
+from fitloop.data.mocap import Mocap
+from fitloop.data.synthetic import SyntheticPeopleBatch
+from fitloop.geometry import Camera, project
+from fitloop.pipelines.lessons.image_batches import ImageBatches, ImageSampling
+from fitloop.regressor import HMRConfig
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.proxy import PROXY_JOINTS
+
+SIDE = 128
+MARKS = ("left_wrist", "right_wrist", "head")
+
+
+class Photos:
+    """Stick figures of which a red, a green and a blue spot mark the left wrist, the right wrist and the head."""
+
+    def __init__(self, *given):
+        pass
+
+    def __getitem__(self, index: int) -> SyntheticPeopleBatch:
+        params = random_params(seed=index % 1000)
+        camera = Camera(torch.tensor(120.0), torch.tensor([SIDE / 2, SIDE / 2]))
+        spots = project(KeypointKinematics(stick_body(), MARKS)(params), camera)
+        points = project(KeypointKinematics(stick_body(), KEYPOINT_NAMES)(params), camera)
+        y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+        distance = [np.hypot(x - float(u), y - float(v)) for u, v in spots]
+        pixels = np.stack([(255 * np.exp(-((d / 2.5) ** 2))).astype(np.uint8) for d in distance], -1)
+        box = torch.cat([points.amin(0), points.amax(0)])
+        mask = torch.from_numpy(np.min(distance, 0) < 6)
+        visibility = torch.full((len(points),), 2)
+        return SyntheticPeopleBatch(
+            torch.from_numpy(pixels), params, camera, points, points_3d(params), visibility, box, mask
+        )
+
+
+def points_3d(params):
+    return KeypointKinematics(stick_body(), KEYPOINT_NAMES)(params)
+
+
+@pytest.fixture(autouse=True)
+def _photos(monkeypatch):
+    monkeypatch.setattr(images, "SyntheticPeople", Photos)
+
+
+def mocap() -> Mocap:
+    return Mocap(np.zeros((4, 22, 3), np.float32), np.zeros(4, int), ("a",), ("b",), ("asf",))
+
+
+def batch_of(encoder: str, split="training", seed: int = 0, count: int = 24, **changes):
+    plain = replace(ImageSampling().pixels, channel_noise=0.0, grain=0.0, occlusion=0.0)
+    config = replace(ImageSampling(assets=Path(), side=SIDE, pixels=plain), **changes)
+    network = HMRConfig(encoder, width=8, image_size=96)
+    batches = ImageBatches(stick_body(), mocap(), config, network, split)
+    return batches(count, torch.Generator().manual_seed(seed))
+
+
+def brightest(maps: torch.Tensor) -> torch.Tensor:
+    """Where each map peaks, [-1, 1] across it."""
+    size = maps.shape[-1]
+    place = maps.flatten(-2).argmax(-1)
+    return (torch.stack([place % size, place // size], -1) + 0.5) / size * 2.0 - 1.0
+
+
+@pytest.mark.parametrize("split", ["training", "held-out"])
+def test_the_truth_lies_where_the_crop_shows_it(split):
+    batch = batch_of("resnet18", split)
+    found = brightest(batch.inputs)
+    as_seen = batch.truth.points_2d[:, [KEYPOINT_NAMES.index(name) for name in MARKS]]
+    swapped = batch.truth.points_2d[:, [KEYPOINT_NAMES.index(mirrored(name)) for name in MARKS]]
+    straight = (found - as_seen).norm(dim=-1).amax(-1) < 0.1
+    flipped = (found - swapped).norm(dim=-1).amax(-1) < 0.1
+    inside = (as_seen.abs() < 0.9).all(-1).all(-1)
+    assert bool((straight | flipped)[inside].all())
+    assert bool(flipped.any()) == (split == "training")
+    assert bool(straight.any())
+
+
+def test_heat_maps_carry_the_names_of_the_mirror_image():
+    perfect = replace(
+        ImageSampling().noise, jitter=(0.0, 0.0), convention_bias=0.0, outliers=0.0, swap=0.0, missed_limb=0.0,
+        missed_keypoint=0.0, occluder=0.0, crop=0.0,
+    )  # fmt: skip
+    batch = batch_of("proxy", noise=perfect)
+    maps = batch.inputs.maps[:, 2:]
+    limbs = [number for number, name in enumerate(PROXY_JOINTS) if "hip" not in name]
+    columns = [KEYPOINT_NAMES.index(PROXY_JOINTS[number]) for number in limbs]
+    truth, found = batch.truth.points_2d[:, columns], brightest(maps[:, limbs])
+    # Crops are another square than the view: the same up to a scale and a shift.
+    inside = (found.abs() < 0.95).all(-1) & (maps[:, limbs].amax((-1, -2)) > 0.5)
+    distances = [placed_alike(found[row][seen], truth[row][seen]) for row, seen in enumerate(inside) if seen.sum() > 5]
+    assert len(distances) > 12
+    assert max(distances) < 0.15
+    swapped = [placed_alike(-found[row][seen], truth[row][seen]) for row, seen in enumerate(inside) if seen.sum() > 5]
+    assert min(swapped) > 0.15
+
+
+def placed_alike(points: torch.Tensor, truth: torch.Tensor) -> float:
+    """Largest distance after the best scale and shift."""
+    points, truth = points - points.mean(0), truth - truth.mean(0)
+    scale = (points * truth).sum() / points.square().sum()
+    return float((scale.clamp_min(0.0) * points - truth).norm(dim=-1).max())
+
+
+def test_some_silhouettes_are_missing():
+    noise = replace(ImageSampling().silhouettes, missing=0.5)
+    silhouettes = batch_of("proxy", silhouettes=noise, count=40).inputs.maps[:, 1]
+    share = (silhouettes.amax((-1, -2)) > 0).float().mean()
+    assert 0.25 < float(share) < 0.75
+
+
+def test_the_same_generator_gives_the_same_batch():
+    first, second, other = batch_of("proxy", seed=1), batch_of("proxy", seed=1), batch_of("proxy", seed=2)
+    assert torch.equal(first.inputs.maps, second.inputs.maps)
+    assert torch.equal(first.inputs.keypoints.points, second.inputs.keypoints.points)
+    assert torch.equal(first.truth.rotations, second.truth.rotations)
+    assert not torch.equal(first.inputs.maps, other.inputs.maps)
+
+
+def test_photos_need_assets():
+    with pytest.raises(ValueError, match="'resnet18' learns from photos: give images.assets"):
+        batch_of("resnet18", assets=None)

@@ -1,0 +1,294 @@
+import dataclasses
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import fitloop.pipelines.spin.training as program
+from fitloop.fitting.plausibility import GateConfig
+from fitloop.pipelines import train_spin as command
+from fitloop.pipelines.spin import report as spin_report
+from fitloop.pipelines.spin.config import SpinConfig
+from fitloop.pipelines.spin.quirks import Quirks
+from fitloop.pipelines.spin.run import checkpoint
+from fitloop.pipelines.spin.samples import Deal, make_crowd, split
+from fitloop.pipelines.spin.store import FitsStore, Source
+from fitloop.pipelines.spin.training import go_on
+from fitloop.pipelines.training.state import TrainingState
+from fitloop.regressor import load_weights
+
+TOY = Path(__file__).parents[2] / "spin_toy.py"
+toy = runpy.run_path(str(TOY))
+toy_run, people, BODY = toy["toy_run"], toy["people"], toy["BODY"]
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Drawing takes longer than a toy run."""
+    monkeypatch.setattr(spin_report, "_plot", lambda path, epochs: path.touch())
+
+
+def store_bytes(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "fits").glob("*.npy"))}
+
+
+def weights_of(folder):
+    return load_weights(folder / "final.safetensors").model.state_dict()
+
+
+def assert_same_weights(first, second):
+    for name, tensor in weights_of(first).items():
+        assert torch.equal(tensor, weights_of(second)[name]), name
+
+
+def test_the_store_fills_with_fits_that_are_better_than_the_network(tmp_path):
+    epochs = go_on(toy_run(tmp_path))
+    assert [epoch.number for epoch in epochs] == [0, 1, 2]
+    assert epochs[-1].fits["known"] >= 18
+    assert epochs[-1].store["error_2d"] < 0.5 * epochs[-1].network["error_2d"]
+    assert {"mpjpe", "pa_mpjpe"} <= set(epochs[-1].store)
+
+
+def test_the_energy_of_the_store_never_rises(tmp_path):
+    run = toy_run(tmp_path, epochs=4)
+    rows = run.loop.store.all_rows()
+    energies = []
+    measure = program._measure
+
+    def watched(run, model):
+        measure(run, model)
+        energies.append(run.loop.store.read(rows).energy)
+
+    program._measure = watched
+    try:
+        go_on(run)
+    finally:
+        program._measure = measure
+    for before, after in zip(energies, energies[1:], strict=False):
+        assert (after <= before).all()
+
+
+def test_training_follows_the_fits(tmp_path):
+    epochs = go_on(toy_run(tmp_path, epochs=10, learning_rate=3e-3))
+    assert epochs[-1].network["error_2d"] < 0.93 * epochs[0].network["error_2d"]
+
+
+def test_people_of_whom_nothing_was_seen_are_rejected_and_counted(tmp_path):
+    epochs = go_on(toy_run(tmp_path))
+    assert epochs[1].tally["rejected_evidence"] == 2
+    stored = FitsStore(tmp_path / "run" / "fits", toy_run(tmp_path).loop.store.key).read(torch.arange(24))
+    assert (stored.source[:2] == Source.NONE).all()
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing may catch it."""
+
+
+def die_at(patch, owner, name, condition):
+    """Kill the run when ``owner.name`` is called and ``condition`` holds for its arguments."""
+    original = getattr(owner, name)
+
+    def dying(*arguments):
+        if condition(*arguments):
+            raise Killed
+        return original(*arguments)
+
+    patch.setattr(owner, name, dying)
+
+
+@pytest.mark.parametrize("moment", ["in a step", "store written", "network written"])
+def test_a_killed_run_goes_on_to_the_same_store_and_weights(tmp_path, moment, monkeypatch):
+    go_on(toy_run(tmp_path, "whole"))
+    run = toy_run(tmp_path, "killed")
+    with monkeypatch.context() as patch:
+        if moment == "in a step":
+            die_at(patch, program, "_step", lambda run, model: run.state.step == 5)
+        elif moment == "store written":
+            die_at(patch, TrainingState, "save", lambda state, path: state.step == 4)
+        else:
+            die_at(patch, FitsStore, "finish_checkpoint", lambda store, step: step == 4)
+        with pytest.raises(Killed):
+            go_on(run)
+    again = toy_run(tmp_path, "killed")
+    assert again.state.step == (2 if moment == "store written" else 4)
+    epochs = go_on(again)
+    assert store_bytes(tmp_path / "whole") == store_bytes(tmp_path / "killed")
+    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
+    whole = json.loads((tmp_path / "whole" / "report.json").read_text())
+    for first, second in zip(whole, (epoch.tree() for epoch in epochs), strict=True):
+        assert first["network"] == pytest.approx(second["network"], nan_ok=True)
+        for name in ("updated", "rejected", "valid", "people"):
+            assert first["tally"].get(name) == second["tally"].get(name)
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    toy["network"](tmp_path)
+    go_on(toy_run(tmp_path, "one", shards=2))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TOY)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    done = subprocess.run(
+        [*command, str(tmp_path), "two"], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4)
+    first, second = np.load(tmp_path / "one" / "toy_fits.npy"), np.load(tmp_path / "two" / "toy_fits.npy")
+    np.testing.assert_allclose(first, second, atol=2e-2)
+    reports = [json.loads((tmp_path / name / "report.json").read_text())[-1] for name in ("one", "two")]
+    assert reports[0]["fits"]["known"] == reports[1]["fits"]["known"]
+    assert reports[0]["tally"]["people"] == reports[1]["tally"]["people"] == 24
+
+
+def test_static_fits_are_made_once_and_stay(tmp_path):
+    run = toy_run(tmp_path, mode="static")
+    epochs = go_on(run)
+    stored = run.loop.store.read(run.loop.store.all_rows())
+    known = stored.source != Source.NONE
+    assert known.sum() >= 18 and (stored.source[known] == Source.STATIC).all()
+    assert (stored.updates[known] == 1).all()
+    assert epochs[0].store == pytest.approx(epochs[-1].store)
+
+
+def test_keypoints_alone_store_nothing(tmp_path):
+    epochs = go_on(toy_run(tmp_path, mode="keypoints"))
+    assert epochs[-1].fits["known"] == 0 and epochs[-1].tally["valid"] == 0
+
+
+def test_a_gate_that_believes_nothing_leaves_the_store_empty(tmp_path):
+    epochs = go_on(toy_run(tmp_path, gate=GateConfig(pose_prior=1e-3)))
+    assert epochs[-1].fits["known"] == 0
+    assert epochs[-1].tally["rejected_pose_prior"] == 24
+
+
+def test_the_original_has_no_gate(tmp_path):
+    epochs = go_on(toy_run(tmp_path, gate=GateConfig(pose_prior=1e-3), spin_compat=True))
+    assert epochs[-1].fits["known"] >= 18
+
+
+def limited(tmp_path, name, **options):
+    run = toy_run(tmp_path, name, **options)
+    betas = torch.zeros(2, 10)
+    betas[0, 3], betas[0, 4], betas[1, 2] = 5.0, 1.0, -2.0
+    return run.loop._limited(betas)
+
+
+def test_shape_is_limited_number_by_number_or_as_spin_does_all_at_once(tmp_path):
+    ours, spins = limited(tmp_path, "ours"), limited(tmp_path, "spins", quirks=Quirks(betas_all_or_none=True))
+    assert ours[0, 3] == 3.0 and ours[0, 4] == 1.0
+    assert (spins[0] == 0).all() and spins[1, 2] == -2.0
+
+
+def test_what_is_stored_is_not_limited(tmp_path):
+    run = toy_run(tmp_path, max_beta=1e-3)
+    go_on(run)
+    assert run.loop.store.read(torch.arange(24)).params.betas.abs().max() > 0.1
+
+
+def test_spins_comparison_ignores_the_priors(tmp_path):
+    from fitloop.pipelines.spin.compat import compare_as_spin
+    from fitloop.pipelines.spin.store import BestFits
+
+    run = toy_run(tmp_path)
+    go_on(run)
+    rows = torch.arange(2, 12)
+    # The gate may leave some without a fit.
+    rows = rows[run.loop.store.read(rows).updates > 0]
+    assert len(rows) >= 5
+    best, samples = run.loop.store.read(rows), run.crowd.samples[rows]
+    shifted = dataclasses.replace(best.params, transl=best.params.transl + torch.tensor([0.3, 0.0, 0.0]))
+    worse = BestFits(shifted, best.energy * 0.1, best.source, best.updates)
+    for odd, old_is_right in ((Quirks(), False), (Quirks(place_old_fit_anew=True), True)):
+        old, new = compare_as_spin(worse, best, samples, run.loop.reprojection, odd)
+        assert (new.energy < 50).all()
+        assert (old.energy < 2 * new.energy + 20).all() == old_is_right
+
+
+def test_the_truth_teaches_where_it_is_known(tmp_path):
+    known = dataclasses.replace(
+        people(24, 1, "toy"),
+        pose=np.full((24, 72), 0.3, np.float32),
+        betas=np.full((24, 10), 0.5, np.float32),
+        has_params=np.arange(24) % 2 == 0,
+    )
+    samples = make_crowd([known], [None], BODY).samples
+    assert samples.has_truth.tolist() == [1.0, 0.0] * 12
+    assert (samples.truth.betas == 0.5).all()
+    other = dataclasses.replace(known, body="smpl")
+    assert (make_crowd([other], [None], BODY).samples.has_truth == 0).all()
+
+
+def test_shards_visit_their_own_rows_once_an_epoch_for_any_number_of_processes():
+    deal = Deal((10, 14), (0.5, 0.5), shards=2, batch_size=4, seed=0)
+    assert deal.steps_per_epoch == 6
+    for shard in (0, 1):
+        rows = deal.rows(3, shard)
+        assert rows.shape == (6, 2) and (rows % 2 == shard).all()
+        assert torch.equal(rows, deal.rows(3, shard)) and not torch.equal(rows, deal.rows(4, shard))
+    alone = Deal((24,), (1.0,), shards=2, batch_size=4, seed=0)
+    seen = torch.cat([alone.rows(0, shard).flatten() for shard in (0, 1)])
+    assert sorted(seen.tolist()) == list(range(24))
+
+
+def test_photos_kept_apart_depend_on_their_names_alone():
+    dataset = people(60, 0, "toy")
+    train, apart = split(dataset)
+    assert not set(train.image_names) & set(apart.image_names) and len(train) + len(apart) == 60
+    again = split(dataset.take(np.arange(60)[::-1].copy()))[1]
+    assert set(again.image_names) == set(apart.image_names)
+    with pytest.raises(ValueError, match="too few to keep some apart"):
+        split(dataset.take(np.array([0])))
+
+
+def test_weights_of_another_body_and_a_store_of_another_data_set_are_refused(tmp_path):
+    toy["network"](tmp_path, body="open-1")
+    with pytest.raises(ValueError, match="These weights regress body 'open-1'"):
+        toy_run(tmp_path)
+    (tmp_path / "tiny.safetensors").unlink()
+    run = toy_run(tmp_path)
+    changed = dataclasses.replace(run.loop.store.key, datasets=(("other", 24, "x"),))
+    with pytest.raises(ValueError, match="have datasets"):
+        FitsStore(tmp_path / "run" / "fits", changed)
+
+
+def test_encoders_of_images_say_that_they_need_photos(tmp_path):
+    from fitloop.pipelines.spin.inputs import look_and_inputs, undisturbed
+    from fitloop.regressor import HMRConfig
+
+    samples = make_crowd([people(2, 0, "toy")], [None], BODY).samples
+    with pytest.raises(ValueError, match="give the folder of the photos with --images"):
+        look_and_inputs(samples, undisturbed(2, (None, None)), HMRConfig("resnet18", image_size=32))
+
+
+def test_progress_of_another_checkpoint_is_refused(tmp_path):
+    run = toy_run(tmp_path)
+    run.state.step = 3
+    checkpoint(run)
+    (tmp_path / "run" / "progress.json").write_text('{"checkpoints": []}')
+    with pytest.raises(ValueError, match="does not belong to the checkpoint of step 3"):
+        toy_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"batch_size": 10, "shards": 3}, "batch_size must be a multiple of shards"),
+        ({"weights": (1.0, 2.0)}, "weights has 2 entries for 1 data sets"),
+        ({"margin": 1.0}, "margin is a share"),
+        ({"data": ()}, "data is empty"),
+    ],
+)
+def test_impossible_options_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        SpinConfig(**({"data": (Path("a.npz"),)} | options))
+
+
+def test_a_missing_data_set_ends_in_one_sentence(tmp_path, capsys):
+    code = command.main(["--data", str(tmp_path / "none.npz"), "--out", str(tmp_path)])
+    assert code == 2 and "make it with fitloop prepare" in capsys.readouterr().err

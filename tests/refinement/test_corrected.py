@@ -1,0 +1,90 @@
+"""Refinement that corrects pose and shape first, by a network that knows by how much."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from fitting_scenes import see
+from refinement_scenes import BODY, disturbed, look, photograph, standing
+from torch import nn
+
+from fitloop.geometry import rotmat_to_rotvec
+from fitloop.pipelines.chain.refining import make_refiner
+from fitloop.refinement import DisplacementNet, Reason, load_network, overlap
+from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionNet
+from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.refiner import RefineConfig
+from fitloop.refinement.weights import load_correction
+
+TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
+PHOTO = photograph(TRUTH)
+FITTED = disturbed(TRUTH, 0.12)
+NETWORK = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
+
+
+class Knowing(CorrectionNet):
+    """Says what would make the bodies of `FITTED` true."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.config = CorrectionConfig()
+        self.asked = 0
+
+    def forward(self, seen):
+        self.asked += 1
+        turns = rotmat_to_rotvec(FITTED.params.rotations.mT @ TRUTH.params.rotations)
+        return Correction(turns, TRUTH.params.betas - FITTED.params.betas)
+
+
+def turned(estimate) -> torch.Tensor:
+    """Mean angle between a body's joints and the true ones, degrees."""
+    apart = rotmat_to_rotvec(estimate.params.rotations.mT @ TRUTH.params.rotations)
+    return torch.rad2deg(apart.norm(dim=-1).mean(-1))
+
+
+def refine(config: RefineConfig = RefineConfig(), fitted=FITTED):
+    knowing = Knowing()
+    seen = see(BODY, TRUTH)
+    return make_refiner(BODY, config, NETWORK, knowing)(PHOTO, seen, fitted), knowing.asked
+
+
+def test_a_right_correction_stays_through_the_rounds_that_follow():
+    refined, asked = refine()
+    without, silent = refine(replace(RefineConfig(), corrected=False))
+    assert asked == 1 and silent == 0
+    assert (turned(refined.proposal) < 0.5 * turned(FITTED)).all()
+    assert (turned(refined.proposal) < 0.6 * turned(without.proposal)).all()
+
+
+def test_the_gate_compares_with_the_fitted_body_and_not_with_the_corrected_one():
+    refined, _ = refine()
+    seen = look(FITTED, PHOTO)
+    before = overlap(seen.drawn.fragments.covered & seen.inside, seen.silhouette)
+    torch.testing.assert_close(refined.outcome.overlap_before, before)
+    assert (refined.outcome.overlap_after > before).all()
+
+
+def test_who_is_not_in_the_photo_is_not_corrected():
+    away = torch.stack([FITTED.params.transl[0], torch.tensor([0.0, 0.0, -4.0])])
+    refined, _ = refine(fitted=replace(FITTED, params=replace(FITTED.params, transl=away)))
+    assert refined.reason[1] == int(Reason.NOT_SEEN)
+    torch.testing.assert_close(refined.estimate.params.body_pose[1], FITTED.params.body_pose[1])
+
+
+def test_bodies_that_it_does_not_know_are_not_corrected():
+    knowing = Knowing()
+    knowing.config = CorrectionConfig("another")
+    make_refiner(BODY, RefineConfig(), NETWORK, knowing)(PHOTO, see(BODY, TRUTH), FITTED)
+    assert knowing.asked == 0
+
+
+def test_a_network_of_ones_own_is_not_joined_by_the_shipped_correction():
+    refined = make_refiner(BODY, network=NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
+    plain = make_refiner(BODY, replace(RefineConfig(), corrected=False), NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
+    torch.testing.assert_close(refined.proposal.params.body_pose, plain.proposal.params.body_pose)
+
+
+def test_the_shipped_correction_reads_the_shipped_network_and_no_other():
+    assert load_correction(load_network()).config == CorrectionConfig()
+    with pytest.raises(ValueError, match="another displacement network"):
+        load_correction(NETWORK)

@@ -1,0 +1,165 @@
+"""Refinement end to end, with a network that is told the truth, lies, or is absent."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fitting_scenes import see
+from refinement_scenes import BODY, SIZE, disturbed, draw, look, photograph, standing
+
+import fitloop.refinement.refiner as stage
+from fitloop.body import Image
+from fitloop.detection import MediapipeDetector
+from fitloop.fitting import Fit, Status
+from fitloop.geometry import camera_of, project
+from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.people import People
+from fitloop.pipelines.chain.refining import make_refiner, refine_people, with_silhouettes
+from fitloop.refinement import Displacement, DisplacementNet, Reason, predict_displacement
+from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.refiner import RefineConfig, Refiner, withhold
+from fitloop.rendering import interpolate
+from fitloop.rendering.flow import draw_flow
+
+TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
+PHOTO = photograph(TRUTH)
+NETWORK = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Make the network say what it is told: the truth times a factor."""
+
+    def tell(factor: float) -> Refiner:
+        def predict(body, network, look, texture=None, without=(), twice=True):
+            true = draw(TRUTH, look)
+            moved = project(true.vertices, true.camera) - project(look.drawn.vertices, look.drawn.camera)
+            offset = factor * interpolate(look.drawn.fragments, moved, BODY.faces).permute(0, 3, 1, 2)
+            return Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+
+        monkeypatch.setattr(stage, "predict_displacement", predict)
+        return make_refiner(BODY, network=NETWORK)
+
+    return tell
+
+
+def error(estimate) -> torch.Tensor:
+    apart = BODY(estimate.params).vertices - BODY(TRUTH.params).vertices
+    return apart.norm(dim=-1).mean(-1)
+
+
+def test_true_displacements_bring_bodies_to_the_truth(told):
+    fitted = disturbed(TRUTH, 0.06)
+    refined = told(1.0)(PHOTO, see(BODY, TRUTH), fitted)
+    across = [
+        (project(BODY(e.params).vertices, e.camera) - project(BODY(TRUTH.params).vertices, TRUTH.camera)).norm(dim=-1)
+        for e in (fitted, refined.proposal)
+    ]
+    assert (across[1].mean(-1) < 0.4 * across[0].mean(-1)).all()
+    assert refined.accepted.all()
+    torch.testing.assert_close(refined.estimate.params.transl, refined.proposal.params.transl)
+
+
+def test_false_displacements_are_refused_and_the_fit_is_kept(told):
+    fitted = disturbed(TRUTH, 0.02)
+    refined = told(-15.0)(PHOTO, see(BODY, TRUTH), fitted)
+    assert not refined.accepted.any()
+    torch.testing.assert_close(refined.estimate.params.body_pose, fitted.params.body_pose)
+    assert set(refined.reason.tolist()) <= {
+        int(r) for r in (Reason.WITHHELD_KEYPOINTS, Reason.SILHOUETTE, Reason.IMPLAUSIBLE)
+    }
+
+
+def test_people_not_in_the_photo_keep_their_fit_and_spoil_no_neighbour(told):
+    fitted = disturbed(TRUTH, 0.06)
+    away = replace(fitted.params, transl=torch.stack([fitted.params.transl[0], torch.tensor([0.0, 0.0, -4.0])]))
+    refined = told(1.0)(PHOTO, see(BODY, TRUTH), replace(fitted, params=away))
+    assert refined.reason.tolist() == [int(Reason.BETTER), int(Reason.NOT_SEEN)]
+    torch.testing.assert_close(refined.estimate.params.transl[1], away.transl[1])
+
+
+def test_without_silhouettes_keypoints_decide_and_without_fits_nothing_is_taken(told):
+    bare = replace(PHOTO, silhouettes=None, silhouette_boxes=None)
+    refined = told(1.0)(bare, see(BODY, TRUTH), disturbed(TRUTH, 0.06), torch.tensor([True, False]))
+    assert refined.outcome.overlap_after.isnan().all()
+    assert refined.reason.tolist() == [int(Reason.BETTER), int(Reason.NOT_FITTED)]
+
+
+def test_an_empty_mask_counts_as_none(told):
+    empty = replace(PHOTO, silhouettes=torch.zeros_like(PHOTO.silhouettes))
+    refined = told(1.0)(empty, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
+    assert refined.outcome.overlap_before.isnan().all() and refined.accepted.all()
+
+
+def test_what_does_not_turn_round_in_a_mirror_cancels():
+    class Colours(DisplacementNet):
+        def forward(self, inputs):
+            return Displacement(inputs[:, :2], inputs[:, 2])
+
+    seen = look(TRUTH, PHOTO)
+    once, twice = (predict_displacement(BODY, Colours(), seen, twice=given) for given in (False, True))
+    torch.testing.assert_close(once.offset, seen.photo[:, :2] - 0.5)
+    assert (twice.offset[:, 0] == 0).all()
+    torch.testing.assert_close(twice.offset[:, 1], once.offset[:, 1])
+    torch.testing.assert_close(twice.log_spread, once.log_spread)
+
+
+def test_the_wrong_number_of_silhouettes_is_refused(told):
+    with pytest.raises(ValueError, match="2 bodies but 1 silhouettes"):
+        one = replace(PHOTO, silhouettes=PHOTO.silhouettes[:1], silhouette_boxes=PHOTO.silhouette_boxes[:1])
+        told(1.0)(one, see(BODY, TRUTH), TRUTH)
+
+
+def test_every_third_seen_keypoint_is_withheld_unless_there_are_few():
+    seen = see(BODY, TRUTH)
+    seen = replace(seen, confidence=seen.confidence.clone())
+    seen.confidence[0, :4] = 0.0
+    seen.confidence[1, :12] = 0.0
+    kept = withhold(seen, 3)
+    hidden = (seen.confidence > 0) & (kept.confidence == 0)
+    assert hidden[0].nonzero()[:, 0].tolist() == [4, 7, 10, 13, 16] and not hidden[1].any()
+
+
+def test_the_results_file_tells_verdict_and_both_bodies(told):
+    fitted = disturbed(TRUTH, 0.06)
+    numbers = torch.arange(2)
+    status = torch.tensor([int(Status.CONVERGED), int(Status.NOT_ENOUGH_EVIDENCE)])
+    seen = replace(see(BODY, TRUTH), silhouettes=PHOTO.silhouettes, silhouette_boxes=PHOTO.silhouette_boxes)
+    people = People("a.jpg", BODY, seen, fitted, Fit(fitted, numbers.float(), status, numbers, numbers))
+    image = Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), "a.jpg")
+    people = refine_people(told(1.0), image, people)
+    arrays = people.to_arrays()
+    assert arrays["refined_reason"].tolist() == ["better", "not_fitted"]
+    assert arrays["refined_accepted"].tolist() == [True, False]
+    assert not np.allclose(arrays["refined_transl"][0], arrays["transl"][0])
+    np.testing.assert_array_equal(arrays["refined_transl"][1], arrays["transl"][1])
+    assert [name for name, _ in people.stages()] == ["regressed", "fitted", "refined"]
+    flow = draw_flow(image.pixels, 1.0, people.refined.flow)
+    assert flow.shape == image.pixels.shape and flow.std() > 10
+
+
+def test_people_without_silhouettes_get_those_of_the_detector_unless_they_are_somebody_else_s():
+    class Segmenter(MediapipeDetector):
+        def __init__(self, rows):
+            self.rows = rows
+
+        def in_boxes(self, image, boxes):
+            seen = see(BODY, TRUTH)
+            return replace(
+                seen, silhouettes=PHOTO.silhouettes[self.rows], silhouette_boxes=PHOTO.silhouette_boxes[self.rows]
+            )
+
+    image = Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), "both.png")
+    people = People("both.png", BODY, see(BODY, TRUTH), TRUTH, None)
+    right, mixed = (with_silhouettes(Segmenter(rows), image, people) for rows in ([0, 1], [0, 0]))
+    torch.testing.assert_close(right.detections.silhouettes, PHOTO.silhouettes)
+    assert mixed.detections.silhouettes[0].any() and not mixed.detections.silhouettes[1].any()
+    assert with_silhouettes(Segmenter([1, 0]), image, right) is right
+
+
+def test_refining_needs_a_fit():
+    with pytest.raises(ValueError, match="leave out --no-fit"):
+        StagesConfig(refine=True, fit=False)
+    with pytest.raises(ValueError, match="rounds must be"):
+        RefineConfig(rounds=0)
