@@ -1,1 +1,126 @@
-"""Posed human bodies from photos, by regression and optimisation together."""
+"""Posed human bodies from photos, by regression and optimisation together.
+
+    import fitloop
+
+    people = fitloop.predict("photo.jpg")
+    people.draw().save("overlay.jpg")
+    people.save("people.glb")  # turn them around in any 3D viewer
+    people.params.body_pose  # (people, 23, 3, 3) rotation matrices
+
+`help(fitloop.NAME)` has an example of each name. What is not here lies in the packages: `fitloop.body`, `fitloop.detection`,
+`fitloop.regressor`, `fitloop.fitting`, `fitloop.refinement`, `fitloop.rendering`, `fitloop.evaluation`, `fitloop.pipelines`.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Union, overload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from fitloop.body import Body as Body
+    from fitloop.body import BodyEstimate as BodyEstimate
+    from fitloop.body import BodyParams as BodyParams
+    from fitloop.body import Detections as Detections
+    from fitloop.body import Image as Image
+    from fitloop.body import load_body as load_body
+    from fitloop.data import load_image as load_image
+    from fitloop.detection import load_detector as load_detector
+    from fitloop.evaluation import mpjpe as mpjpe
+    from fitloop.evaluation import pa_mpjpe as pa_mpjpe
+    from fitloop.fitting import Fit as Fit
+    from fitloop.fitting import FitConfig as FitConfig
+    from fitloop.fitting import fit as fit
+    from fitloop.geometry import Camera as Camera
+    from fitloop.pipelines.chain.people import People as People
+    from fitloop.pipelines.regress_then_fit import Stages as Stages
+    from fitloop.regressor import load_regressor as load_regressor
+
+# A name is imported when it is first used, so that `import fitloop` costs nothing.
+_HOMES = {
+    **dict.fromkeys(("Body", "BodyEstimate", "BodyParams", "Detections", "Image", "load_body"), "fitloop.body"),
+    **dict.fromkeys(("Fit", "FitConfig", "fit"), "fitloop.fitting"),
+    **dict.fromkeys(("mpjpe", "pa_mpjpe"), "fitloop.evaluation"),
+    "Camera": "fitloop.geometry",
+    "People": "fitloop.pipelines.chain.people",
+    "Stages": "fitloop.pipelines.regress_then_fit",
+    "load_detector": "fitloop.detection",
+    "load_image": "fitloop.data",
+    "load_regressor": "fitloop.regressor",
+}
+__all__ = ["predict", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+Photo = Union["str", "Path", "np.ndarray", "Image"]
+
+
+@overload
+def predict(photo: "np.ndarray | Image", **options: Any) -> "People": ...
+@overload
+def predict(photo: "str | Path", **options: Any) -> "Any": ...
+@overload
+def predict(photo: Iterable["Photo"], **options: Any) -> Iterator["People"]: ...
+def predict(photo: Any, **options: Any) -> Any:
+    """Find the people of a photo, guess their bodies, fit them, and refine them if asked for.
+
+        people = fitloop.predict("photo.jpg")
+        people = fitloop.predict("photo.jpg", refine=True, field_of_view=60.0)
+        for people in fitloop.predict("folder/"):
+            people.save(f"{people.name}.glb")
+
+    Args:
+        photo: A file; pixels (height, width, 3), RGB, uint8; an `Image`; or a folder or any iterable of these.
+        **options: Those of the command line (`fitloop run --help`), with underscores. The networks that they name are
+            loaded once and kept for the next call.
+
+    Returns:
+        The `People` of the photo, one row per person, none where nobody was found. For a folder or an iterable, an
+        iterator that works on one photo at a time; a file that is no readable photo ends it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an option does not fit, or the file is no readable photo.
+        TypeError: If there is no such option.
+    """
+    from pathlib import Path
+
+    import numpy as np
+
+    from fitloop.body import Image
+    from fitloop.data import find_images
+    from fitloop.pipelines.chain.config import StagesConfig
+
+    stages = _stages(StagesConfig(**options))
+    if isinstance(photo, str | Path) and Path(photo).is_dir():
+        return (_predict(Path(photo) / name, stages, name) for name in find_images(photo))
+    if isinstance(photo, str | Path | np.ndarray | Image):
+        return _predict(photo, stages)
+    return (_predict(one, stages) for one in photo)
+
+
+@lru_cache(maxsize=2)
+def _stages(config: Any) -> "Stages":
+    from fitloop.pipelines.regress_then_fit import Stages
+
+    return Stages(config)
+
+
+def _predict(photo: Any, stages: "Stages", name: str | None = None) -> "People":
+    from fitloop.pipelines.chain.photo import as_image
+    from fitloop.pipelines.regress_then_fit import predict
+
+    return predict(as_image(photo, stages.config, name), stages)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fitloop' has no attribute {name!r}; it has {', '.join(__all__)}.")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
