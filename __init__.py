@@ -7,8 +7,9 @@
     people.save("people.glb")  # turn them around in any 3D viewer
     people.params.body_pose  # (people, 23, 3, 3) rotation matrices
 
-`help(fitloop.NAME)` has an example of each name. What is not here lies in the packages: `fitloop.body`, `fitloop.detection`,
-`fitloop.regressor`, `fitloop.fitting`, `fitloop.refinement`, `fitloop.rendering`, `fitloop.evaluation`, `fitloop.pipelines`.
+`help(fitloop.NAME)` has an example of each name. What is not here lies in the packages: `fitloop.body`,
+`fitloop.detection`, `fitloop.regressor`, `fitloop.fitting`, `fitloop.refinement`, `fitloop.rendering`,
+`fitloop.evaluation`, `fitloop.pipelines`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -89,12 +90,11 @@ def predict(photo: Any, **options: Any) -> Any:
     import numpy as np
 
     from fitloop.body import Image
-    from fitloop.data import find_images
     from fitloop.pipelines.chain.config import StagesConfig
 
     stages = _stages(StagesConfig(**options))
     if isinstance(photo, str | Path) and Path(photo).is_dir():
-        return (_predict(Path(photo) / name, stages, name) for name in find_images(photo))
+        return _predict_folder(Path(photo), stages)
     if isinstance(photo, str | Path | np.ndarray | Image):
         return _predict(photo, stages)
     return (_predict(one, stages) for one in photo)
@@ -112,6 +112,20 @@ def _predict(photo: Any, stages: "Stages", name: str | None = None) -> "People":
     from fitloop.pipelines.regress_then_fit import predict
 
     return predict(as_image(photo, stages.config, name), stages)
+
+
+def _predict_folder(folder: "Path", stages: "Stages") -> Iterator["People"]:
+    import logging
+
+    from fitloop.data import UnreadableImage, find_images
+
+    for name in find_images(folder):
+        try:
+            people = _predict(folder / name, stages, name)
+        except UnreadableImage as error:
+            logging.getLogger("fitloop").warning("%s is passed over: %s", name, error)
+            continue
+        yield people
 
 
 def __getattr__(name: str) -> Any:

@@ -11,5 +11,5 @@ found = find_packages(include=[name for room in ROOMS for name in (room, f"{room
 setup(
     package_dir={"fitloop": "."},
     packages=["fitloop", *(f"fitloop.{name}" for name in found)],
-    package_data={"fitloop": ["*/assets/*", "samples/*"]},
+    package_data={"fitloop": ["samples/*", *(f"{room}/assets/**/*" for room in ROOMS)]},
 )

@@ -14,6 +14,9 @@ from fitloop.body.params import JOINT_NAMES
 def load_body(source: str | Path = "open") -> Body:
     """Load a body model.
 
+        body = fitloop.load_body()  # the open body
+        mine = fitloop.load_body("SMPL_NEUTRAL.pkl")
+
     Args:
         source: ``open`` for the body that comes with the project, else the path of a SMPL file (.pkl or .npz).
 

@@ -49,6 +49,10 @@ def forward_kinematics(
 class Body:
     """A linear-blend-skinned body in SMPL's form (Loper et al. 2015, eq. 2 to 12).
 
+        body: fitloop.Body = fitloop.load_body()
+        mesh = body(people.params)
+        mesh.vertices, mesh.joints, body.faces
+
     A body is equal to itself alone, so that what is prepared for it can be remembered by it.
     """
 

@@ -22,7 +22,12 @@ NUM_JOINTS = len(JOINT_NAMES)
 
 @dataclass(frozen=True)
 class BodyParams(TensorRecord):
-    """Pose, shape and place of a body in the camera frame."""
+    """Pose, shape and place of a body in the camera frame.
+
+    still = fitloop.body.upright(2)  # two people in T-pose, facing the camera
+    params = fitloop.BodyParams(still.global_orient, still.body_pose, betas, transl)
+    fitloop.load_body()(params).vertices  # (2, vertices, 3), metres
+    """
 
     global_orient: Float[Tensor, "*batch 3 3"]
     """Root to camera. The body's own frame has y up, the camera's y down: a person standing upright and facing

@@ -13,7 +13,11 @@ from fitloop.geometry.records import TensorRecord
 
 @dataclass(frozen=True)
 class Image:
-    """A photo and the camera that took it."""
+    """A photo and the camera that took it.
+
+    image = fitloop.load_image("photo.jpg")
+    image.pixels.shape, float(image.camera.focal)
+    """
 
     pixels: UInt8[np.ndarray, "height width 3"]
     """RGB."""
@@ -25,7 +29,11 @@ class Image:
 
 @dataclass(frozen=True)
 class Detections(TensorRecord):
-    """2D evidence of people in one photo, or of one person per photo in a training batch."""
+    """2D evidence of people in one photo, or of one person per photo in a training batch.
+
+    seen = fitloop.Detections(keypoints, confidence, boxes, convention="coco17")
+    found = fitloop.fit(body, seen, guess)
+    """
 
     keypoints: Float[Tensor, "*batch keypoints 2"]
     """Full-image pixels."""
@@ -62,7 +70,11 @@ class SurfaceEvidence(TensorRecord):
 
 @dataclass(frozen=True)
 class BodyEstimate(TensorRecord):
-    """Bodies and the camera they are seen with."""
+    """Bodies and the camera they are seen with.
+
+    people = fitloop.predict("photo.jpg")
+    people.estimate.params.transl, people.estimate.camera.focal
+    """
 
     params: BodyParams
     camera: Camera

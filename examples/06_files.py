@@ -13,4 +13,5 @@ np.savez("person.npz", **arrays)  # pyright: ignore[reportArgumentType]
 
 with np.load("person.npz", allow_pickle=False) as found:
     print(f"{str(found['photo'])}: joints {found['joints_3d'].shape} in metres, status {found['status'][0]}")
-    print("height of the head above the pelvis:", round(float(found["joints_3d"][0, 0, 1] - found["joints_3d"][0, 15, 1]), 2))
+    pelvis, head = found["joints_3d"][0, [0, 15], 1]
+    print(f"the head is {pelvis - head:.2f} m above the pelvis")

@@ -13,6 +13,9 @@ from fitloop.geometry.records import TensorRecord
 class Camera(TensorRecord):
     """A perspective camera in full-image pixels, one per batch row.
 
+        camera = fitloop.Camera(torch.tensor([800.0]), torch.tensor([[320.0, 240.0]]))
+        fitloop.geometry.project(points, camera)  # pixels
+
     A photo spans [0, width] x [0, height]: pixel column i covers x from i to i + 1.
     """
 

@@ -42,7 +42,7 @@ def as_image(photo: str | Path | np.ndarray | Image, config: StagesConfig, name:
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or 0 in photo.shape:
         raise ValueError(
             f"A photo as an array is (height, width, 3), RGB, uint8; got shape {photo.shape}, {photo.dtype}. "
-            "Turn OpenCV's BGR with pixels[..., ::-1].copy(), and numbers in [0, 1] with (255 * pixels).astype('uint8')."
+            "OpenCV's BGR: pixels[..., ::-1].copy(); numbers in [0, 1]: (255 * pixels).astype('uint8')."
         )
     height, width = photo.shape[:2]
     return with_camera(Image(photo, camera_of(width, height), name or "photo"), config)
