@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 
 from fitloop.body.records import Image
+from fitloop.body.safe_pickle import numpy_globals
 from fitloop.detection.mediapipe import MediapipeConfig
 from fitloop.detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
@@ -106,11 +107,8 @@ def _pose_checkpoints() -> Iterator[None]:
     Code in a checkpoint still does not run. A checkpoint with other contents fails with PyTorch's message; whoever
     trusts the file can set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1.
     """
-    multiarray = importlib.import_module("numpy.core.multiarray" if np.__version__ < "2" else "numpy._core.multiarray")
     history = importlib.import_module("mmengine.logging.history_buffer").HistoryBuffer
-    dtypes = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool", "uint8")]
-    allowed = [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, history, *dtypes]
-    with torch.serialization.safe_globals(allowed):
+    with torch.serialization.safe_globals([*numpy_globals(), history]):
         yield
 
 
