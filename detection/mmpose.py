@@ -1,9 +1,10 @@
-"""Keypoints from the user's own mmpose model (top-down, any config and checkpoint). Imports mmpose when first used."""
+"""Keypoints from the user's own mmpose model (top-down, not ViTPose). Imports mmpose when first used."""
 
 import contextlib
 import importlib
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -66,10 +67,16 @@ class MmposeDetector(TopDownDetector):
         self._operators: torch.library.Library | None = None
 
     def _read_network(self) -> KeypointColumns:
+        """Read config and weights.
+
+        Raises:
+            ImportError: If the config is built from parts that are not installed, as ViTPose's is; names the first.
+        """
         with _quiet(), _pose_checkpoints():
             self._operators = torchvision_operators()
             apis = importlib.import_module("mmpose.apis")
-            self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
+            with _missing_parts_told(self.config.config):
+                self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
         meta = self._model.dataset_meta
         names = [meta["keypoint_id2name"][index] for index in range(meta["num_keypoints"])]
         columns = columns_of(names, str(meta.get("dataset_name", "")))
@@ -98,6 +105,22 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def _missing_parts_told(config: str) -> Iterator[None]:
+    """Say in one sentence what mmengine's registry says in a page: a part of the config that no package declared."""
+    try:
+        yield
+    except KeyError as error:
+        part = re.search(r"'?([\w.]+)'? is not in the", str(error))
+        if part is None:
+            raise
+        package = part[1].split(".")[0] if "." in part[1] else "the package that declares it"
+        raise ImportError(
+            f"The model of {config} is built with {part[1]}, and {package} is not installed: {INSTALL} installs what "
+            "RTMPose and HRNet need; ViTPose and other models on mmpretrain do not work here."
+        ) from error
 
 
 @contextlib.contextmanager
