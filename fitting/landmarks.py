@@ -6,6 +6,7 @@ moves in its tangent space (``R exp(d)``). Both are local coordinates of the sam
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import pi
 from typing import NamedTuple
 
@@ -38,6 +39,15 @@ def unpack(state: Float[Tensor, "*batch numbers"]) -> BodyParams:
     return BodyParams(state[..., ORIENT].unflatten(-1, (3, 3)), rotations, state[..., BETAS], state[..., TRANSL])
 
 
+@lru_cache(maxsize=16)
+def _eye_and_crosses(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The unit matrix, and the matrix that turns a row vector v into the nine elements of v's cross product."""
+    # Kept from the first caller on, so it must serve callers with gradients too.
+    with torch.inference_mode(mode=False):
+        eye = torch.eye(3, dtype=dtype, device=device)
+        return eye, skew(eye).flatten(1)
+
+
 def exponential(
     rotvec: Float[Tensor, "*batch 3"],
 ) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3 3"]]:
@@ -50,8 +60,8 @@ def exponential(
     sine = angle.sin() / angle
     cosine = 2.0 * (0.5 * angle).sin().square() / angle_sq
     cubic = (1.0 - sine) / angle_sq
-    eye = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
-    cross = rotvec @ skew(eye).flatten(1)
+    eye, crosses = _eye_and_crosses(rotvec.dtype, rotvec.device)
+    cross = rotvec @ crosses
     eye, outer = eye.flatten(), (rotvec[..., None] * rotvec[..., None, :]).flatten(-2)
     rotation = torch.addcmul((1.0 - cosine * angle_sq) * eye, sine, cross).addcmul_(cosine, outer)
     jacobian = torch.addcmul(sine * eye, cosine, cross, value=-1.0).addcmul_(cubic, outer)
@@ -138,8 +148,18 @@ class Correctives:
     """Whether the root is among the free joints."""
 
 
-def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Placed:
-    """Place the landmarks of packed bodies (see `pack`) and prepare their derivatives."""
+class _Posed(NamedTuple):
+    """Where everything that the tables combine lies, before any derivative."""
+
+    local: Float[Tensor, "batch joints 3 3"]
+    jacobians: Float[Tensor, "batch joints 3 3"]
+    world: Float[Tensor, "batch joints 3 3"]
+    carried: Float[Tensor, "batch parts 3 3"]
+    root: Float[Tensor, "batch 3"]
+    combined: Float[Tensor, "batch 3 combined"]
+
+
+def _pose(tables: LandmarkTables, state: Tensor) -> _Posed:
     batch = len(state)
     local, jacobians = exponential(state[:, :_TURNS].view(batch, NUM_JOINTS, 3))
     local[:, 0] = state[:, ORIENT].view(batch, 3, 3)
@@ -151,8 +171,21 @@ def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Plac
         offsets = _corrected(tables.correctives, offsets, local)
     carried = world.index_select(1, tables.carrier)
     parts = (carried * offsets[:, :, None]).sum(-1)
-    landmarks, joints = tables.moved.shape[1], len(tables.free)
     combined = (parts.mT.reshape(batch * 3, -1) @ tables.combine).view(batch, 3, -1)
+    return _Posed(local, jacobians, world, carried, root, combined)
+
+
+def place_points(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch 3 landmarks"]:
+    """`place` without the derivatives: camera frame, metres."""
+    posed = _pose(tables, state)
+    return posed.combined[:, :, : tables.moved.shape[1]] + posed.root[:, :, None]
+
+
+def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Placed:
+    """Place the landmarks of packed bodies (see `pack`) and prepare their derivatives."""
+    batch = len(state)
+    local, jacobians, world, carried, root, combined = _pose(tables, state)
+    landmarks, joints = tables.moved.shape[1], len(tables.free)
     centred, positions, levers = combined.split((landmarks, joints, len(tables.split.joint)), dim=2)
     points = centred + root[:, :, None]
     turns = world.index_select(1, tables.free_index) @ jacobians.index_select(1, tables.free_index)
@@ -168,8 +201,8 @@ def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Plac
 
 def _screws(turns: Tensor, positions: Tensor) -> Tensor:
     """Rotations about joints as rotations about the root with a velocity: (w, p x w) for each column w."""
-    eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
-    crosses = (positions.mT @ -skew(eye).flatten(1)).unflatten(-1, (3, 3))
+    _, crosses = _eye_and_crosses(turns.dtype, turns.device)
+    crosses = -(positions.mT @ crosses).unflatten(-1, (3, 3))
     return torch.cat([turns.mT, turns.mT @ crosses], dim=-1).flatten(1, 2)
 
 
