@@ -9,19 +9,19 @@ from torch import Tensor
 
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.config import StageConfig
+from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, logarithm
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
-from fitloop.fitting.landmarks import BETAS, ORIENT, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
+from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
 from fitloop.fitting.prior import PosePrior
 from fitloop.fitting.solver import Quadratic
 from fitloop.fitting.terms import (
     ANGLE_COLUMNS,
     ANGLE_SIGNS,
     Centred,
-    landmark_derivatives,
-    landmark_residuals,
+    landmark_lines,
     reprojection_lines,
 )
-from fitloop.geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
+from fitloop.geometry.rotations import right_jacobian_inverse
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -182,12 +182,21 @@ class BodyProblem:
         )
         behind = ((placed.points[:, 2] < MIN_DEPTH) & (evidence.confidence > 0)).any(-1)
         energy = torch.where(behind, torch.inf, seen.energy)
-        found = [(energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors))]
+        weight, centred = self.tables.stage.landmarks, evidence.centred
+        covectors, count = seen.covectors, seen.residuals.shape[1] * seen.residuals.shape[2]
+        if centred is not None and weight > 0:
+            # One pull for both: at batch 1 the number of operations decides.
+            axes = torch.eye(3, dtype=state.dtype, device=state.device)[:, :, None]
+            covectors = torch.cat([covectors, axes * centred.weights[:, None, None]], dim=2)
+        lines = pull(tables, placed, covectors)
+        found = [(energy, seen.residuals.flatten(1), lines[:, :, :count])]
         if evidence.surface is not None and self.tables.surface is not None and self.tables.stage.surface > 0:
             found.append(self._surface_lines(state, evidence.surface, self.tables.surface))
-        weight = self.tables.stage.landmarks
-        if evidence.centred is not None and weight > 0:
-            found.append(self._landmark_lines(placed, evidence.centred, weight))
+        if centred is not None and weight > 0:
+            residuals, by_landmarks = landmark_lines(lines[:, :, count:], placed.points, centred)
+            scale = 2.0**0.5 * weight
+            residuals = scale * residuals
+            found.append((0.5 * residuals.square().sum(-1), residuals, scale * by_landmarks))
         if self.tables.capsules is not None:
             scale = 2.0**0.5 * self.tables.stage.interpenetration
             depth, lines = interpenetration_lines(self.tables.capsules, state)
@@ -206,14 +215,6 @@ class BodyProblem:
         energy = torch.where(behind, torch.inf, seen.energy)
         return energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors)
 
-    def _landmark_lines(self, placed: Placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
-        scale = 2.0**0.5 * weight
-        axes = torch.eye(3, dtype=centred.weights.dtype, device=centred.weights.device)[:, :, None]
-        lines = pull(self.tables.landmarks, placed, axes * centred.weights[:, None, None])
-        lines = scale * landmark_derivatives(lines, placed.points, centred)
-        residuals = scale * landmark_residuals(placed.points, centred).flatten(1)
-        return 0.5 * residuals.square().sum(-1), residuals, lines
-
     def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tables, stage = self.tables, self.tables.stage
         pose, betas = state[:, POSE], state[:, BETAS]
@@ -229,16 +230,19 @@ class BodyProblem:
         chosen = component[:, None, None].expand(-1, 1, POSE_SIZE)
         by_pose = stage.pose_prior**2 * pulls.gather(1, chosen)[:, 0]
         by_betas = 2.0 * stage.shape_prior**2 * betas
+        hessian = tables.curvature.index_select(0, component)
+        by_root = by_transl = torch.zeros_like(state[:, :3])
         held = self._anchored(state)
-        energy = energy + held.energy
-        by_pose, by_betas, by_transl = by_pose + held.pose, by_betas + held.betas, held.transl
-        blocks = [held.root[:, : tables.root], by_pose.index_select(1, tables.pose_columns)]
+        if held is not None:
+            energy, by_pose, by_betas = energy + held.energy, by_pose + held.pose, by_betas + held.betas
+            by_root, by_transl = held.root, held.transl
+            if tables.root:
+                hessian[:, :3, :3] += held.root_curvature
+        blocks = [by_root] if tables.root else []
+        blocks += [by_pose.index_select(1, tables.pose_columns)]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)
-        hessian = tables.curvature.index_select(0, component)
-        if tables.root:
-            hessian[:, :3, :3] += held.root_curvature
         if len(tables.angle_free):
             curve = (2.0 * stage.angle_prior**2) * bent.index_select(1, tables.angle_free)
             gradient.index_add_(1, tables.angle_unknowns, curve * tables.angle_signs.index_select(0, tables.angle_free))
@@ -246,17 +250,16 @@ class BodyProblem:
             hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian
 
-    def _anchored(self, state: Tensor) -> "Held":
-        """What holds a body to its anchor."""
+    def _anchored(self, state: Tensor) -> "Held | None":
+        """What holds a body to its anchor, if anything does."""
         stage = self.tables.stage
-        blank = torch.zeros_like(state[:, :3])
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
-            return Held(0.0, 0.0, 0.0, blank, blank, 0.0)
+            return None
         turn, place_weight = stage.start_prior**2, stage.place_prior**2
         offset = state - self.anchor
         pose, betas, shift = offset[:, POSE], offset[:, BETAS], offset[:, TRANSL]
         anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
-        angle = rotmat_to_rotvec(anchor.mT @ orient)
+        angle = logarithm(anchor.mT @ orient)
         by_root = right_jacobian_inverse(angle)
         weights = state.new_tensor([place_weight, place_weight, place_weight + stage.depth_prior**2])
         square = pose.square().sum(-1) + betas.square().sum(-1) + angle.square().sum(-1)
@@ -271,11 +274,11 @@ class BodyProblem:
 
 
 class Held(NamedTuple):
-    """Energy, gradient and the root's curvature of what holds a body to its anchor; numbers 0 where nothing does."""
+    """Energy, gradient and the root's curvature of what holds a body to its anchor."""
 
-    energy: Tensor | float
-    pose: Tensor | float
-    betas: Tensor | float
+    energy: Tensor
+    pose: Tensor
+    betas: Tensor
     transl: Tensor
     root: Tensor
-    root_curvature: Tensor | float
+    root_curvature: Tensor

@@ -12,10 +12,11 @@ from fitloop.body.kinematics import Usable, usable_keypoints
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.camera import TORSO, least_squares_translation, torso_translation
 from fitloop.fitting.config import FitConfig, StageConfig
+from fitloop.fitting.coordinates import BETAS, TRANSL, pack, unpack
 from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence
 from fitloop.fitting.interpenetration import make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.landmarks import BETAS, TRANSL, pack, place_points, unpack
+from fitloop.fitting.landmarks import place_points
 from fitloop.fitting.prior import PosePrior, load_pose_prior
 from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitloop.fitting.solver import Minimum, Status, minimize
