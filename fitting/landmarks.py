@@ -238,8 +238,8 @@ def move(
             vectors[:, 0] = 0.0
         moved[:, :TURNS] = wrap(vectors).flatten(1)
     if tables.transl:
-        moved[:, TRANSL] += step[:, done : done + 3]
+        moved[:, TRANSL].add_(step[:, done : done + 3])
         done += 3
     if tables.betas:
-        moved[:, BETAS] += step[:, done:]
+        moved[:, BETAS].add_(step[:, done:])
     return moved

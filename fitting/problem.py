@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.config import StageConfig
-from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, logarithm
+from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, eye_and_crosses, logarithm
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
 from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
 from fitloop.fitting.prior import PosePrior
@@ -21,7 +21,6 @@ from fitloop.fitting.terms import (
     landmark_lines,
     reprojection_lines,
 )
-from fitloop.geometry.rotations import right_jacobian_inverse
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -88,6 +87,8 @@ class StageTables:
     """None where interpenetration does not count."""
     root: int
     """Unknowns of the root: 3 or 0."""
+    hold: Float[Tensor, "numbers"]
+    """Of each number of a packed body, how much its square counts from the anchor; the root's turn counts apart."""
     surface: LandmarkTables | None = None
     """Of the vertices that were seen, with the same joints free; None where there are none."""
 
@@ -145,7 +146,16 @@ def make_stage_tables(
         torch.tensor(unknowns, dtype=torch.long, device=device),
         capsules,
         root,
+        _hold(stage, betas).to(**place_it),
     )
+
+
+def _hold(stage: StageConfig, betas: int) -> Tensor:
+    hold = torch.zeros(TRANSL.stop + betas)
+    hold[POSE] = hold[BETAS] = stage.start_prior**2
+    hold[TRANSL] = stage.place_prior**2
+    hold[TRANSL.stop - 1] += stage.depth_prior**2
+    return hold
 
 
 @dataclass(frozen=True)
@@ -186,8 +196,8 @@ class BodyProblem:
         covectors, count = seen.covectors, seen.residuals.shape[1] * seen.residuals.shape[2]
         if centred is not None and weight > 0:
             # One pull for both: at batch 1 the number of operations decides.
-            axes = torch.eye(3, dtype=state.dtype, device=state.device)[:, :, None]
-            covectors = torch.cat([covectors, axes * centred.weights[:, None, None]], dim=2)
+            axes, _ = eye_and_crosses(state.dtype, state.device)
+            covectors = torch.cat([covectors, axes[:, :, None] * centred.weights[:, None, None]], dim=2)
         lines = pull(tables, placed, covectors)
         found = [(energy, seen.residuals.flatten(1), lines[:, :, :count])]
         if evidence.surface is not None and self.tables.surface is not None and self.tables.stage.surface > 0:
@@ -237,7 +247,7 @@ class BodyProblem:
             energy, by_pose, by_betas = energy + held.energy, by_pose + held.pose, by_betas + held.betas
             by_root, by_transl = held.root, held.transl
             if tables.root:
-                hessian[:, :3, :3] += held.root_curvature
+                hessian[:, :3, :3].add_(held.root_curvature)
         blocks = [by_root] if tables.root else []
         blocks += [by_pose.index_select(1, tables.pose_columns)]
         blocks += [by_transl] if tables.landmarks.transl else []
@@ -255,22 +265,19 @@ class BodyProblem:
         stage = self.tables.stage
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
             return None
-        turn, place_weight = stage.start_prior**2, stage.place_prior**2
         offset = state - self.anchor
-        pose, betas, shift = offset[:, POSE], offset[:, BETAS], offset[:, TRANSL]
+        weighted = self.tables.hold * offset
         anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
-        angle = logarithm(anchor.mT @ orient)
-        by_root = right_jacobian_inverse(angle)
-        weights = state.new_tensor([place_weight, place_weight, place_weight + stage.depth_prior**2])
-        square = pose.square().sum(-1) + betas.square().sum(-1) + angle.square().sum(-1)
-        return Held(
-            turn * square + (weights * shift.square()).sum(-1),
-            2.0 * turn * pose,
-            2.0 * turn * betas,
-            2.0 * weights * shift,
-            2.0 * turn * (by_root.mT @ angle[..., None])[..., 0],
-            2.0 * turn * by_root.mT @ by_root,
-        )
+        turn, angle = stage.start_prior**2, logarithm(anchor.mT @ orient)
+        energy = (weighted * offset).sum(-1) + turn * angle.square().sum(-1)
+        slope = 2.0 * weighted
+        # For the inverse J of the right Jacobian at the vector a, J' a = a, and J' J stretches only across a.
+        half = (0.5 * angle.norm(dim=-1)).clamp_min(1e-6)[:, None, None]
+        axis = angle[..., None] / (2.0 * half)
+        across = (half / half.sin()).square()
+        eye, _ = eye_and_crosses(state.dtype, state.device)
+        curvature = (2.0 * turn) * (across * eye + (1.0 - across) * (axis @ axis.mT))
+        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], (2.0 * turn) * angle, curvature)
 
 
 class Held(NamedTuple):

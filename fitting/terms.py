@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting.coordinates import eye_and_crosses
 from fitloop.fitting.prior import PosePrior
 
 
@@ -77,9 +78,9 @@ def reprojection_lines(
         flat = (weight[:, :, None] * gain[:, None] * metric).transpose(1, 2)
         return Lines(energy, weight * error, torch.cat([flat, -(flat * slope[:, :, None]).sum(1, keepdim=True)], dim=1))
     pull = weight * gain
-    zero = torch.zeros_like(pull[:, 0])
-    covectors = torch.stack([pull[:, 0], zero, zero, pull[:, 1]], dim=1).unflatten(1, (2, 2))
-    covectors = torch.cat([covectors, (-pull * slope)[:, None]], dim=1)
+    # Row x pulls along x only, and row y along y.
+    eye, _ = eye_and_crosses(points.dtype, points.device)
+    covectors = torch.cat([pull[:, None] * eye[:2, :2, None], (-pull * slope)[:, None]], dim=1)
     return Lines(energy, weight * error, covectors)
 
 
