@@ -6,7 +6,6 @@ SMPL files are licensed: the project ships none. Get one from the authors' site 
 import contextlib
 import hashlib
 import io
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from torch import Tensor
 from fitloop.body.model import Body
 from fitloop.body.params import JOINT_PARENTS, NUM_BETAS, NUM_JOINTS, BodyParams
 from fitloop.body.records import BodyMesh
-from fitloop.body.safe_pickle import load_arrays
+from fitloop.body.safe_pickle import load_arrays, load_npz
 
 SMPL_VERTICES = 6890
 VERTEX_LANDMARKS = {
@@ -106,16 +105,17 @@ def load_smpl(path: Path) -> SmplBody:
     """Read a SMPL file without running anything in it.
 
     Args:
-        path: ``.pkl`` as distributed (chumpy arrays are read without chumpy) or ``.npz``. SPIN's
-            ``J_regressor_extra.npy`` in the same folder adds LSP, MPII and Human3.6M landmarks.
+        path: ``.pkl`` as distributed (chumpy arrays are read without chumpy) or as cleaned by others (any protocol,
+            sparse matrices, tensors), or ``.npz``. SPIN's ``J_regressor_extra.npy`` in the same folder adds LSP, MPII
+            and Human3.6M landmarks.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is truncated, hostile, or not a SMPL body of 24 joints.
+        ValueError: If it is truncated, hostile, or not a SMPL body of 24 joints; says how to convert what is whole.
     """
     if not path.is_file():
         raise FileNotFoundError(f"No body file at {path}. Give the path of a SMPL .pkl or .npz file, or 'open'.")
-    arrays = load_arrays(path) if path.suffix.lower() != ".npz" else _load_npz(path)
+    arrays = load_npz(path) if path.suffix.lower() == ".npz" else load_arrays(path)
     fields = _check(path, arrays)
     names, weights = _landmarks(path, len(fields["v_template"]))
     digest = hashlib.sha1(fields["v_template"].tobytes() + fields["shapedirs"].tobytes(), usedforsecurity=False)
@@ -131,16 +131,6 @@ def load_smpl(path: Path) -> SmplBody:
         landmark_weights=weights,
     )
     return replace(body, layer=smplx_layer(body))
-
-
-def _load_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} cannot be read as a body: {error}. Expected an .npz of plain arrays; is the download whole?"
-        ) from error
 
 
 _SHAPES = {

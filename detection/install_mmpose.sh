@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs mmpose 1.3.2 into the active Python environment, beside the torch that is already there.
 #
-#   detection/install_mmpose.sh             top-down models (RTMPose, HRNet, ViTPose, ...): about a minute, no compiler
+#   detection/install_mmpose.sh             top-down models (RTMPose, HRNet, ...; not ViTPose): about a minute, no compiler
 #   detection/install_mmpose.sh --with-ops  builds mmcv's operators too (a quarter of an hour and more on two cores)
 #
 # Give it an environment of its own: mmpose needs setuptools<81. See docs/mmpose.md.

@@ -1,9 +1,10 @@
-"""Keypoints from the user's own mmpose model (top-down, any config and checkpoint). Imports mmpose when first used."""
+"""Keypoints from the user's own mmpose model (top-down, not ViTPose). Imports mmpose when first used."""
 
 import contextlib
 import importlib
 import importlib.util
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Float
 
 from fitloop.body.records import Image
+from fitloop.body.safe_pickle import numpy_globals
 from fitloop.detection.mediapipe import MediapipeConfig
 from fitloop.detection.topdown import KeypointColumns, TopDownDetector, columns_of
 
@@ -65,10 +67,16 @@ class MmposeDetector(TopDownDetector):
         self._operators: torch.library.Library | None = None
 
     def _read_network(self) -> KeypointColumns:
+        """Read config and weights.
+
+        Raises:
+            ImportError: If the config is built from parts that are not installed, as ViTPose's is; names the first.
+        """
         with _quiet(), _pose_checkpoints():
             self._operators = torchvision_operators()
             apis = importlib.import_module("mmpose.apis")
-            self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
+            with _missing_parts_told(self.config.config):
+                self._model = apis.init_model(self.config.config, self.config.checkpoint, device=self.config.device)
         meta = self._model.dataset_meta
         names = [meta["keypoint_id2name"][index] for index in range(meta["num_keypoints"])]
         columns = columns_of(names, str(meta.get("dataset_name", "")))
@@ -100,17 +108,30 @@ def _quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _missing_parts_told(config: str) -> Iterator[None]:
+    """Say in one sentence what mmengine's registry says in a page: a part of the config that no package declared."""
+    try:
+        yield
+    except KeyError as error:
+        part = re.search(r"'?([\w.]+)'? is not in the", str(error))
+        if part is None:
+            raise
+        package = part[1].split(".")[0] if "." in part[1] else "the package that declares it"
+        raise ImportError(
+            f"The model of {config} is built with {part[1]}, and {package} is not installed: {INSTALL} installs what "
+            "RTMPose and HRNet need; ViTPose and other models on mmpretrain do not work here."
+        ) from error
+
+
+@contextlib.contextmanager
 def _pose_checkpoints() -> Iterator[None]:
     """Let `torch.load` read what mmpose puts beside the weights (NumPy arrays, training history), and nothing else.
 
     Code in a checkpoint still does not run. A checkpoint with other contents fails with PyTorch's message; whoever
     trusts the file can set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1.
     """
-    multiarray = importlib.import_module("numpy.core.multiarray" if np.__version__ < "2" else "numpy._core.multiarray")
     history = importlib.import_module("mmengine.logging.history_buffer").HistoryBuffer
-    dtypes = [type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool", "uint8")]
-    allowed = [multiarray._reconstruct, multiarray.scalar, np.ndarray, np.dtype, history, *dtypes]
-    with torch.serialization.safe_globals(allowed):
+    with torch.serialization.safe_globals([*numpy_globals(), history]):
         yield
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from fitloop.body import Body
 from fitloop.body.capsules import Capsules, fit_capsules
+from fitloop.fitting.coordinates import BETAS
 from fitloop.fitting.landmark_tables import Moments, ancestry, make_tables
-from fitloop.fitting.landmarks import BETAS, LandmarkTables, place, pull
+from fitloop.fitting.landmarks import LandmarkTables, place, pull
 
 
 @dataclass(frozen=True)

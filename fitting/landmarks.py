@@ -1,67 +1,18 @@
 """The landmarks of many bodies and the Gauss-Newton rows they give, fast.
 
 `body.KeypointKinematics` says what is computed and is the oracle in the tests; this says it in few large operations.
-Body joints move in the chart of axis-angle vectors (``R(v + d)``), because pose priors are quadratic in them; the root
-moves in its tangent space (``R exp(d)``). Both are local coordinates of the same rotations.
 """
 
 from dataclasses import dataclass
-from math import pi
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fitloop.body import BodyParams
 from fitloop.body.params import NUM_JOINTS
-from fitloop.geometry.rotations import rotmat_to_rotvec, skew
-
-_TURNS = 3 * NUM_JOINTS
-POSE = slice(3, _TURNS)
-"""Where a packed body keeps the axis-angle pose of its 23 body joints."""
-ORIENT = slice(_TURNS, _TURNS + 9)
-TRANSL = slice(_TURNS + 9, _TURNS + 12)
-BETAS = slice(_TURNS + 12, None)
-
-
-def pack(params: BodyParams) -> Float[Tensor, "*batch numbers"]:
-    """One row of numbers per body: 24 axis-angle vectors (the root's is 0), root rotation, translation, betas."""
-    pose = rotmat_to_rotvec(params.body_pose).flatten(-2)
-    orient = params.global_orient.flatten(-2)
-    return torch.cat([torch.zeros_like(orient[..., :3]), pose, orient, params.transl, params.betas], dim=-1)
-
-
-def unpack(state: Float[Tensor, "*batch numbers"]) -> BodyParams:
-    """Inverse of `pack`."""
-    rotations, _ = exponential(state[..., POSE].unflatten(-1, (NUM_JOINTS - 1, 3)))
-    return BodyParams(state[..., ORIENT].unflatten(-1, (3, 3)), rotations, state[..., BETAS], state[..., TRANSL])
-
-
-def exponential(
-    rotvec: Float[Tensor, "*batch 3"],
-) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch 3 3"]]:
-    """Rotations of axis-angle vectors, and their right Jacobians: ``R(v + d) = R(v) exp(J d)`` to first order.
-
-    Without a series for small angles: the lost digits of ``1 - sin(a) / a`` are those that ``v v'`` makes vanish.
-    """
-    angle_sq = rotvec.square().sum(-1, keepdim=True).clamp_min(1e-12)
-    angle = angle_sq.sqrt()
-    sine = angle.sin() / angle
-    cosine = 2.0 * (0.5 * angle).sin().square() / angle_sq
-    cubic = (1.0 - sine) / angle_sq
-    eye = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
-    cross = rotvec @ skew(eye).flatten(1)
-    eye, outer = eye.flatten(), (rotvec[..., None] * rotvec[..., None, :]).flatten(-2)
-    rotation = torch.addcmul((1.0 - cosine * angle_sq) * eye, sine, cross).addcmul_(cosine, outer)
-    jacobian = torch.addcmul(sine * eye, cosine, cross, value=-1.0).addcmul_(cubic, outer)
-    return rotation.unflatten(-1, (3, 3)), jacobian.unflatten(-1, (3, 3))
-
-
-def wrap(rotvec: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """The axis-angle vector of the same rotation with an angle of at most pi."""
-    angle = rotvec.norm(dim=-1, keepdim=True).clamp_min(1e-12)
-    return torch.where(angle > pi, rotvec * (1.0 - 2.0 * pi * torch.round(angle / (2.0 * pi)) / angle), rotvec)
+from fitloop.fitting.coordinates import BETAS, ORIENT, TRANSL, TURNS, exponential, eye_and_crosses, wrap
+from fitloop.geometry.rotations import skew
 
 
 class Placed(NamedTuple):
@@ -138,10 +89,20 @@ class Correctives:
     """Whether the root is among the free joints."""
 
 
-def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Placed:
-    """Place the landmarks of packed bodies (see `pack`) and prepare their derivatives."""
+class _Posed(NamedTuple):
+    """Where everything that the tables combine lies, before any derivative."""
+
+    local: Float[Tensor, "batch joints 3 3"]
+    jacobians: Float[Tensor, "batch joints 3 3"]
+    world: Float[Tensor, "batch joints 3 3"]
+    carried: Float[Tensor, "batch parts 3 3"]
+    root: Float[Tensor, "batch 3"]
+    combined: Float[Tensor, "batch 3 combined"]
+
+
+def _pose(tables: LandmarkTables, state: Tensor) -> _Posed:
     batch = len(state)
-    local, jacobians = exponential(state[:, :_TURNS].view(batch, NUM_JOINTS, 3))
+    local, jacobians = exponential(state[:, :TURNS].view(batch, NUM_JOINTS, 3))
     local[:, 0] = state[:, ORIENT].view(batch, 3, 3)
     world = _chain(tables, local)
     offsets = torch.addmm(tables.base, state[:, BETAS], tables.dirs).view(batch, -1, 3)
@@ -151,8 +112,21 @@ def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Plac
         offsets = _corrected(tables.correctives, offsets, local)
     carried = world.index_select(1, tables.carrier)
     parts = (carried * offsets[:, :, None]).sum(-1)
-    landmarks, joints = tables.moved.shape[1], len(tables.free)
     combined = (parts.mT.reshape(batch * 3, -1) @ tables.combine).view(batch, 3, -1)
+    return _Posed(local, jacobians, world, carried, root, combined)
+
+
+def place_points(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch 3 landmarks"]:
+    """`place` without the derivatives: camera frame, metres."""
+    posed = _pose(tables, state)
+    return posed.combined[:, :, : tables.moved.shape[1]] + posed.root[:, :, None]
+
+
+def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Placed:
+    """Place the landmarks of packed bodies (see `pack`) and prepare their derivatives."""
+    batch = len(state)
+    local, jacobians, world, carried, root, combined = _pose(tables, state)
+    landmarks, joints = tables.moved.shape[1], len(tables.free)
     centred, positions, levers = combined.split((landmarks, joints, len(tables.split.joint)), dim=2)
     points = centred + root[:, :, None]
     turns = world.index_select(1, tables.free_index) @ jacobians.index_select(1, tables.free_index)
@@ -168,8 +142,8 @@ def place(tables: LandmarkTables, state: Float[Tensor, "batch numbers"]) -> Plac
 
 def _screws(turns: Tensor, positions: Tensor) -> Tensor:
     """Rotations about joints as rotations about the root with a velocity: (w, p x w) for each column w."""
-    eye = torch.eye(3, dtype=turns.dtype, device=turns.device)
-    crosses = (positions.mT @ -skew(eye).flatten(1)).unflatten(-1, (3, 3))
+    _, crosses = eye_and_crosses(turns.dtype, turns.device)
+    crosses = -(positions.mT @ crosses).unflatten(-1, (3, 3))
     return torch.cat([turns.mT, turns.mT @ crosses], dim=-1).flatten(1, 2)
 
 
@@ -256,16 +230,16 @@ def move(
     moved = state.clone()
     done = 3 * len(tables.free)
     if tables.free:
-        vectors = moved[:, :_TURNS].view(-1, NUM_JOINTS, 3)
+        vectors = moved[:, :TURNS].view(-1, NUM_JOINTS, 3)
         vectors.index_add_(1, tables.free_index, step[:, :done].view(-1, len(tables.free), 3))
         if tables.free[0] == 0:
             turn, _ = exponential(vectors[:, 0])
             moved[:, ORIENT] = (state[:, ORIENT].view(-1, 3, 3) @ turn).flatten(1)
             vectors[:, 0] = 0.0
-        moved[:, :_TURNS] = wrap(vectors).flatten(1)
+        moved[:, :TURNS] = wrap(vectors).flatten(1)
     if tables.transl:
-        moved[:, TRANSL] += step[:, done : done + 3]
+        moved[:, TRANSL].add_(step[:, done : done + 3])
         done += 3
     if tables.betas:
-        moved[:, BETAS] += step[:, done:]
+        moved[:, BETAS].add_(step[:, done:])
     return moved

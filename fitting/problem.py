@@ -9,19 +9,18 @@ from torch import Tensor
 
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.config import StageConfig
+from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, eye_and_crosses, logarithm
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
-from fitloop.fitting.landmarks import BETAS, ORIENT, POSE, TRANSL, LandmarkTables, Placed, move, place, pull
+from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
 from fitloop.fitting.prior import PosePrior
 from fitloop.fitting.solver import Quadratic
 from fitloop.fitting.terms import (
     ANGLE_COLUMNS,
     ANGLE_SIGNS,
     Centred,
-    landmark_derivatives,
-    landmark_residuals,
+    landmark_lines,
     reprojection_lines,
 )
-from fitloop.geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -88,6 +87,8 @@ class StageTables:
     """None where interpenetration does not count."""
     root: int
     """Unknowns of the root: 3 or 0."""
+    hold: Float[Tensor, "numbers"]
+    """Of each number of a packed body, how much its square counts from the anchor; the root's turn counts apart."""
     surface: LandmarkTables | None = None
     """Of the vertices that were seen, with the same joints free; None where there are none."""
 
@@ -145,7 +146,16 @@ def make_stage_tables(
         torch.tensor(unknowns, dtype=torch.long, device=device),
         capsules,
         root,
+        _hold(stage, betas).to(**place_it),
     )
+
+
+def _hold(stage: StageConfig, betas: int) -> Tensor:
+    hold = torch.zeros(TRANSL.stop + betas)
+    hold[POSE] = hold[BETAS] = stage.start_prior**2
+    hold[TRANSL] = stage.place_prior**2
+    hold[TRANSL.stop - 1] += stage.depth_prior**2
+    return hold
 
 
 @dataclass(frozen=True)
@@ -182,12 +192,21 @@ class BodyProblem:
         )
         behind = ((placed.points[:, 2] < MIN_DEPTH) & (evidence.confidence > 0)).any(-1)
         energy = torch.where(behind, torch.inf, seen.energy)
-        found = [(energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors))]
+        weight, centred = self.tables.stage.landmarks, evidence.centred
+        covectors, count = seen.covectors, seen.residuals.shape[1] * seen.residuals.shape[2]
+        if centred is not None and weight > 0:
+            # One pull for both: at batch 1 the number of operations decides.
+            axes, _ = eye_and_crosses(state.dtype, state.device)
+            covectors = torch.cat([covectors, axes[:, :, None] * centred.weights[:, None, None]], dim=2)
+        lines = pull(tables, placed, covectors)
+        found = [(energy, seen.residuals.flatten(1), lines[:, :, :count])]
         if evidence.surface is not None and self.tables.surface is not None and self.tables.stage.surface > 0:
             found.append(self._surface_lines(state, evidence.surface, self.tables.surface))
-        weight = self.tables.stage.landmarks
-        if evidence.centred is not None and weight > 0:
-            found.append(self._landmark_lines(placed, evidence.centred, weight))
+        if centred is not None and weight > 0:
+            residuals, by_landmarks = landmark_lines(lines[:, :, count:], placed.points, centred)
+            scale = 2.0**0.5 * weight
+            residuals = scale * residuals
+            found.append((0.5 * residuals.square().sum(-1), residuals, scale * by_landmarks))
         if self.tables.capsules is not None:
             scale = 2.0**0.5 * self.tables.stage.interpenetration
             depth, lines = interpenetration_lines(self.tables.capsules, state)
@@ -206,14 +225,6 @@ class BodyProblem:
         energy = torch.where(behind, torch.inf, seen.energy)
         return energy, seen.residuals.flatten(1), pull(tables, placed, seen.covectors)
 
-    def _landmark_lines(self, placed: Placed, centred: Centred, weight: float) -> tuple[Tensor, Tensor, Tensor]:
-        scale = 2.0**0.5 * weight
-        axes = torch.eye(3, dtype=centred.weights.dtype, device=centred.weights.device)[:, :, None]
-        lines = pull(self.tables.landmarks, placed, axes * centred.weights[:, None, None])
-        lines = scale * landmark_derivatives(lines, placed.points, centred)
-        residuals = scale * landmark_residuals(placed.points, centred).flatten(1)
-        return 0.5 * residuals.square().sum(-1), residuals, lines
-
     def _priors(self, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         tables, stage = self.tables, self.tables.stage
         pose, betas = state[:, POSE], state[:, BETAS]
@@ -229,16 +240,19 @@ class BodyProblem:
         chosen = component[:, None, None].expand(-1, 1, POSE_SIZE)
         by_pose = stage.pose_prior**2 * pulls.gather(1, chosen)[:, 0]
         by_betas = 2.0 * stage.shape_prior**2 * betas
+        hessian = tables.curvature.index_select(0, component)
+        by_root = by_transl = torch.zeros_like(state[:, :3])
         held = self._anchored(state)
-        energy = energy + held.energy
-        by_pose, by_betas, by_transl = by_pose + held.pose, by_betas + held.betas, held.transl
-        blocks = [held.root[:, : tables.root], by_pose.index_select(1, tables.pose_columns)]
+        if held is not None:
+            energy, by_pose, by_betas = energy + held.energy, by_pose + held.pose, by_betas + held.betas
+            by_root, by_transl = held.root, held.transl
+            if tables.root:
+                hessian[:, :3, :3].add_(held.root_curvature)
+        blocks = [by_root] if tables.root else []
+        blocks += [by_pose.index_select(1, tables.pose_columns)]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)
-        hessian = tables.curvature.index_select(0, component)
-        if tables.root:
-            hessian[:, :3, :3] += held.root_curvature
         if len(tables.angle_free):
             curve = (2.0 * stage.angle_prior**2) * bent.index_select(1, tables.angle_free)
             gradient.index_add_(1, tables.angle_unknowns, curve * tables.angle_signs.index_select(0, tables.angle_free))
@@ -246,36 +260,32 @@ class BodyProblem:
             hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian
 
-    def _anchored(self, state: Tensor) -> "Held":
-        """What holds a body to its anchor."""
+    def _anchored(self, state: Tensor) -> "Held | None":
+        """What holds a body to its anchor, if anything does."""
         stage = self.tables.stage
-        blank = torch.zeros_like(state[:, :3])
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
-            return Held(0.0, 0.0, 0.0, blank, blank, 0.0)
-        turn, place_weight = stage.start_prior**2, stage.place_prior**2
+            return None
         offset = state - self.anchor
-        pose, betas, shift = offset[:, POSE], offset[:, BETAS], offset[:, TRANSL]
+        weighted = self.tables.hold * offset
         anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
-        angle = rotmat_to_rotvec(anchor.mT @ orient)
-        by_root = right_jacobian_inverse(angle)
-        weights = state.new_tensor([place_weight, place_weight, place_weight + stage.depth_prior**2])
-        square = pose.square().sum(-1) + betas.square().sum(-1) + angle.square().sum(-1)
-        return Held(
-            turn * square + (weights * shift.square()).sum(-1),
-            2.0 * turn * pose,
-            2.0 * turn * betas,
-            2.0 * weights * shift,
-            2.0 * turn * (by_root.mT @ angle[..., None])[..., 0],
-            2.0 * turn * by_root.mT @ by_root,
-        )
+        turn, angle = stage.start_prior**2, logarithm(anchor.mT @ orient)
+        energy = (weighted * offset).sum(-1) + turn * angle.square().sum(-1)
+        slope = 2.0 * weighted
+        # For the inverse J of the right Jacobian at the vector a, J' a = a, and J' J stretches only across a.
+        half = (0.5 * angle.norm(dim=-1)).clamp_min(1e-6)[:, None, None]
+        axis = angle[..., None] / (2.0 * half)
+        across = (half / half.sin()).square()
+        eye, _ = eye_and_crosses(state.dtype, state.device)
+        curvature = (2.0 * turn) * (across * eye + (1.0 - across) * (axis @ axis.mT))
+        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], (2.0 * turn) * angle, curvature)
 
 
 class Held(NamedTuple):
-    """Energy, gradient and the root's curvature of what holds a body to its anchor; numbers 0 where nothing does."""
+    """Energy, gradient and the root's curvature of what holds a body to its anchor."""
 
-    energy: Tensor | float
-    pose: Tensor | float
-    betas: Tensor | float
+    energy: Tensor
+    pose: Tensor
+    betas: Tensor
     transl: Tensor
     root: Tensor
-    root_curvature: Tensor | float
+    root_curvature: Tensor

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyEstimate, Detections
 from fitloop.fitting.config import FitConfig
+from fitloop.fitting.coordinates import ORIENT, exponential, pack, unpack
 from fitloop.fitting.evidence import make_evidence
-from fitloop.fitting.landmarks import ORIENT, exponential, pack, unpack
 from fitloop.fitting.problem import BodyProblem
 from fitloop.fitting.smplify import Fit, fit, fitter_of
 from fitloop.fitting.solver import Status, minimize

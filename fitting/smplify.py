@@ -12,10 +12,11 @@ from fitloop.body.kinematics import Usable, usable_keypoints
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.camera import TORSO, least_squares_translation, torso_translation
 from fitloop.fitting.config import FitConfig, StageConfig
+from fitloop.fitting.coordinates import BETAS, TRANSL, pack, unpack
 from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence
 from fitloop.fitting.interpenetration import make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.landmarks import BETAS, TRANSL, pack, place, unpack
+from fitloop.fitting.landmarks import place_points
 from fitloop.fitting.prior import PosePrior, load_pose_prior
 from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitloop.fitting.solver import Minimum, Status, minimize
@@ -78,11 +79,12 @@ def fit(
     if surface is not None:
         check_surface(surface, init)
     batch = init.params.transl.shape[:-1]
-    with torch.no_grad():
+    fitter = fitter_of(body, detections.convention, config, () if surface is None else surface.vertices)
+    # One person costs what thousands of small operations cost to start: a fifth less without autograd's bookkeeping.
+    with torch.inference_mode():
         flat = init.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         seen = detections.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         dtype = body.template.dtype
-        fitter = fitter_of(body, detections.convention, config, () if surface is None else surface.vertices)
         seen, flat = seen.to(dtype), flat.to(dtype)
         if surface is not None:
             surface = surface.detach().to(dtype)
@@ -90,8 +92,10 @@ def fit(
         found = []
         for rows in fitter.shares(flat.params.transl):
             found.append(fitter.fit(seen[rows], flat[rows], None if surface is None else surface[rows]))
-        result = concatenate(found)
-        return result.map(lambda tensor: tensor.reshape(batch + tensor.shape[1:])).to(init.params.transl.dtype)
+        result = concatenate(found) if len(found) > 1 else found[0]
+        result = result.map(lambda tensor: tensor.reshape(batch + tensor.shape[1:])).to(init.params.transl.dtype)
+    # Copies are ordinary tensors again, which a loss may save for its gradient.
+    return result.map(torch.clone)
 
 
 class Fitter:
@@ -139,7 +143,8 @@ class Fitter:
         given = pack(init.params)
         # A start that is not a number is no start: the mean pose takes its place.
         sound = torch.isfinite(given).all(-1, keepdim=True)
-        given = torch.where(sound, given, make_starts(torch.zeros_like(given), ("mean",), self.mean_pose))
+        if not bool(sound.all()):
+            given = torch.where(sound, given, make_starts(torch.zeros_like(given), ("mean",), self.mean_pose))
         status = self._judge(evidence)
         fittable = (status < 0).nonzero()[:, 0]
         start, steps = torch.zeros_like(status), torch.zeros_like(status)
@@ -162,12 +167,13 @@ class Fitter:
         """Run every start side by side; the lowest energy of each row wins."""
         rows, starts = len(given), len(self.config.starts)
         every = torch.arange(rows, device=given.device)
-        states = self._place_camera(
-            make_starts(given, self.config.starts, self.mean_pose), evidence.take(every.repeat(starts))
-        )
-        found = self._run(self.stages, states, evidence.take(every.repeat(starts)))
-        best = found.energy.view(starts, rows).argmin(0)
-        found = Minimum(*(field[best * rows + every] for field in found))
+        seen = evidence if starts == 1 else evidence.take(every.repeat(starts))
+        states = self._place_camera(make_starts(given, self.config.starts, self.mean_pose), seen)
+        found = self._run(self.stages, states, seen)
+        best = torch.zeros_like(every)
+        if starts > 1:
+            best = found.energy.view(starts, rows).argmin(0)
+            found = Minimum(*(field[best * rows + every] for field in found))
         for limb in self.config.limb_flips:
             flipped = flip_limb(found.state, limb, self.body.rest_joints(found.state[:, BETAS]))
             other = self._run(self.stages[-1:], flipped, evidence)
@@ -210,7 +216,7 @@ class Fitter:
         states = states.clone()
         if self.config.camera_init != "none":
             states[:, TRANSL] = 0.0
-        points = place(self.stages[0].landmarks, states).points
+        points = place_points(self.stages[0].landmarks, states)
         if self.config.camera_init == "torso":
             confidence = self._torso_confidence(evidence)
             shift = torso_translation(points, evidence.observed, confidence, evidence.focal)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fitloop.body.model import forward_kinematics
 from fitloop.body.params import JOINT_NAMES, JOINT_PARENTS
 from fitloop.fitting.config import Limb, Start
-from fitloop.fitting.landmarks import ORIENT, POSE, exponential, pack, unpack
+from fitloop.fitting.coordinates import ORIENT, POSE, exponential, pack, unpack
 
 
 def make_starts(

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body.params import JOINT_NAMES
+from fitloop.fitting.coordinates import eye_and_crosses
 from fitloop.fitting.prior import PosePrior
 
 
@@ -77,9 +78,9 @@ def reprojection_lines(
         flat = (weight[:, :, None] * gain[:, None] * metric).transpose(1, 2)
         return Lines(energy, weight * error, torch.cat([flat, -(flat * slope[:, :, None]).sum(1, keepdim=True)], dim=1))
     pull = weight * gain
-    zero = torch.zeros_like(pull[:, 0])
-    covectors = torch.stack([pull[:, 0], zero, zero, pull[:, 1]], dim=1).unflatten(1, (2, 2))
-    covectors = torch.cat([covectors, (-pull * slope)[:, None]], dim=1)
+    # Row x pulls along x only, and row y along y.
+    eye, _ = eye_and_crosses(points.dtype, points.device)
+    covectors = torch.cat([pull[:, None] * eye[:2, :2, None], (-pull * slope)[:, None]], dim=1)
     return Lines(energy, weight * error, covectors)
 
 
@@ -124,32 +125,41 @@ def landmark_residuals(
     points: Float[Tensor, "batch 3 landmarks"], centred: Centred
 ) -> Float[Tensor, "batch 3 landmarks"]:
     """Residuals of `landmarks_3d`, metres."""
+    unit, _ = _unit_cloud(points, centred)
+    return _off_the_shape(unit, centred)
+
+
+def _unit_cloud(points: Tensor, centred: Centred) -> tuple[Tensor, Tensor]:
+    """The body's landmarks without place and size, and their size."""
     cloud = _without_mean(points * centred.weights[:, None], centred.mean_axis)
-    unit = cloud / cloud.flatten(1).norm(dim=-1).clamp_min(1e-9)[:, None, None]
+    length = cloud.flatten(1).norm(dim=-1).clamp_min(1e-9)
+    return cloud / length[:, None, None], length
+
+
+def _off_the_shape(unit: Tensor, centred: Centred) -> Tensor:
     along = (unit * centred.shape).sum((1, 2))
     return centred.size[:, None, None] * (unit - along[:, None, None] * centred.shape)
 
 
-def landmark_derivatives(
+def landmark_lines(
     lines: Float[Tensor, "batch unknowns axes_landmarks"],
     points: Float[Tensor, "batch 3 landmarks"],
     centred: Centred,
-) -> Float[Tensor, "batch unknowns axes_landmarks"]:
-    """Derivatives of `landmark_residuals` from those of the confidence-weighted landmarks.
+) -> tuple[Float[Tensor, "batch axes_landmarks"], Float[Tensor, "batch unknowns axes_landmarks"]]:
+    """`landmark_residuals` and their derivatives, from those of the confidence-weighted landmarks.
 
     The projections off the mean, off the body's own shape (its size is divided out) and off the observed shape are
     symmetric, so they act on the lines in turn, each in one rank-one update.
     """
-    count = points.shape[-1]
-    cloud = _without_mean(points * centred.weights[:, None], centred.mean_axis).flatten(1)
-    length = cloud.norm(dim=-1).clamp_min(1e-9)
-    unit, shape = (cloud / length[:, None])[:, None], centred.shape.flatten(1)[:, None]
-    lines = lines.unflatten(-1, (3, count))
+    unit, length = _unit_cloud(points, centred)
+    residuals = _off_the_shape(unit, centred).flatten(1)
+    unit, shape = unit.flatten(1)[:, None], centred.shape.flatten(1)[:, None]
+    lines = lines.unflatten(-1, (3, points.shape[-1]))
     axis = centred.mean_axis[:, None, None]
     lines = (lines - (lines * axis).sum(-1, keepdim=True) * axis).flatten(2)
     lines = lines - (lines * unit).sum(-1, keepdim=True) * unit
     lines = lines - (lines * shape).sum(-1, keepdim=True) * shape
-    return lines * (centred.size / length)[:, None, None]
+    return residuals, lines * (centred.size / length)[:, None, None]
 
 
 def angle_prior(pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch"]:

@@ -4,7 +4,7 @@ import json
 import pickle
 import warnings
 import zipfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from fitloop.body import Body
 from fitloop.body.files import whole_file
+from fitloop.body.safe_pickle import numpy_globals
 from fitloop.regressor.hmr import HMR, HeadConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
 from fitloop.regressor.models import HMRConfig, build_hmr
+from fitloop.regressor.recipes import RECIPES, Kind
+from fitloop.regressor.state_dicts import check_fit, load_strictly, some, with_counters
 
 FORMAT = "fitloop-regressor"
 VERSION = 1
@@ -34,6 +37,19 @@ class Weights:
     config: HMRConfig
     body: str
     """Name of the body it was trained for, or its family (``smpl`` for every SMPL file)."""
+
+    def to_train(self) -> "Weights":
+        """The weights as training goes on with them: fed and read as networks of this project are.
+
+        Raises:
+            ValueError: If their head takes numbers that training does not give.
+        """
+        if self.config.recipe.extra_inputs:
+            raise ValueError(
+                f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "
+                "others. Start from weights of SPIN or of this project."
+            )
+        return replace(self, config=replace(self.config, kind="fitloop", camera_point=None))
 
     def check_body(self, body: Body) -> None:
         """Raise a `ValueError` that names both sides unless the weights were trained for ``body``."""
@@ -123,45 +139,18 @@ def _config(tree: dict) -> HMRConfig:
     return HMRConfig(**{**tree, "head": HeadConfig(**tree["head"])})
 
 
-def load_strictly(model: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Load a state dict; names, shapes and number of tensors must agree.
-
-    Args:
-        model: Receives the weights.
-        tensors: By parameter name.
-        source: What to call them in the error.
-
-    Raises:
-        ValueError: Names what is missing, what is extra and what has another shape.
-    """
-    check_fit(model, tensors, source)
-    model.load_state_dict(tensors, strict=True)
-
-
-def check_fit(model: torch.nn.Module, tensors: dict[str, Tensor], source: str) -> None:
-    """Raise the `ValueError` of `load_strictly`, if any, and load nothing."""
-    wanted = model.state_dict()
-    problems = []
-    for words, names in (("misses", set(wanted) - set(tensors)), ("has the extra", set(tensors) - set(wanted))):
-        if names:
-            problems.append(f"{words} {', '.join(sorted(names))}")
-    for name in sorted(set(wanted) & set(tensors)):
-        if wanted[name].shape != tensors[name].shape:
-            problems.append(f"has {name} of shape {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}")
-        elif tensors[name].is_floating_point() and not bool(tensors[name].isfinite().all()):
-            problems.append(f"has values in {name} that are not finite")
-    if problems:
-        raise ValueError(f"{source} does not fit the network: it {'; it '.join(problems)}.")
-
-
 def read_torch_file(path: Path) -> dict:
-    """Read a PyTorch checkpoint that holds tensors, numbers and text only; nothing in it is run.
+    """Read a PyTorch checkpoint that holds tensors, NumPy arrays, numbers and text only; nothing in it is run.
 
     Raises:
+        FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, no checkpoint, or holds other objects.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}; give the path of a file of weights.")
     try:
-        with warnings.catch_warnings():
+        # SPIN keeps the order of its data beside the weights, as an array or as a list.
+        with warnings.catch_warnings(), torch.serialization.safe_globals(numpy_globals()):
             # PyTorch warns of other pickle protocols before it reads or refuses them, which is what counts here.
             warnings.simplefilter("ignore", UserWarning)
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -181,23 +170,35 @@ def read_torch_file(path: Path) -> dict:
 def import_spin(path: Path) -> Weights:
     """Import a checkpoint of SPIN or CLIFF (ResNet-50), of Kolotouros et al. 2019 or Li et al. 2022.
 
-    SPIN's keys are flat; CLIFF has its backbone under ``encoder.`` and three more inputs of the head. Mean parameters
-    come from the ``init_*`` buffers.
+    SPIN's keys are flat; CLIFF has its backbone under ``encoder.`` and three more inputs of the head, by which it is
+    known. Mean parameters come from the ``init_*`` buffers.
 
     Raises:
-        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names them.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names some of them.
     """
     loaded = read_torch_file(path)
     tensors = loaded.get("model", loaded)
     if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise ValueError(f"{path} has no 'model' made of tensors; SPIN's checkpoints have.")
+        held = some([str(key) for key in loaded])
+        raise ValueError(f"{path} has no 'model' made of tensors; SPIN's checkpoints have. It holds {held}.")
     renamed = {_our_name(str(name)): _widen(value) for name, value in tensors.items()}
-    wide = renamed.get("head.fc1.weight")
-    extra = 3 if wide is not None and wide.ndim == 2 and wide.shape[1] == 2208 else 0
-    config = HMRConfig("resnet50", width=64, head=HeadConfig(extra_inputs=extra), camera_point="origin")
+    config = _imported_config("cliff" if _takes_box_numbers(renamed) else "spin")
     model = build_hmr(config)
-    load_strictly(model, renamed, str(path))
+    load_strictly(model, with_counters(renamed, model), str(path))
     return Weights(model.eval(), config, "smpl")
+
+
+def _takes_box_numbers(tensors: dict[str, Tensor]) -> bool:
+    first = tensors.get("head.fc1.weight")
+    # 2048 features, 144 numbers of pose, 10 of shape, 3 of the camera, and the three about the box.
+    return first is not None and first.shape[1:] == (2048 + 144 + 10 + 3 + RECIPES["cliff"].extra_inputs,)
+
+
+def _imported_config(kind: Kind) -> HMRConfig:
+    recipe = RECIPES[kind]
+    head = HeadConfig(layout=recipe.layout, extra_inputs=recipe.extra_inputs)
+    return HMRConfig("resnet50", width=64, image_size=recipe.image_size, head=head, kind=kind)
 
 
 def _our_name(name: str) -> str:
@@ -213,11 +214,12 @@ def load_backbone(model: HMR, path: Path) -> None:
     The classifier (``fc.*``), which the encoder has no use for, is the only thing left out.
 
     Raises:
-        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names them.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names some of them.
     """
     loaded = read_torch_file(path)
     tensors = {name: value for name, value in loaded.items() if not str(name).startswith("fc.")}
-    load_strictly(model.encoder, tensors, str(path))
+    load_strictly(model.encoder, with_counters(tensors, model.encoder), str(path))
 
 
 def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter]:

@@ -5,13 +5,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body import Detections, Image
-from fitloop.geometry import Camera, Crop, crop_of_box
+from fitloop.geometry import Camera, Crop
 from fitloop.geometry.crops import sampling_grid, to_crop
 from fitloop.regressor.keypoint_encoder import keypoint_inputs
 from fitloop.regressor.models import HMRConfig
 from fitloop.regressor.proxy import ProxyInputs, make_proxy
+from fitloop.regressor.recipes import crop_of, view_of
 from fitloop.regressor.resnet import normalize_rgb
-from fitloop.regressor.views import View, view_of_boxes
+from fitloop.regressor.views import View
 
 
 def cut_crops(image: Image, crop: Crop, size: int) -> Float[Tensor, "people 3 size size"]:
@@ -57,19 +58,24 @@ def cut_silhouettes(detections: Detections, crop: Crop, size: int) -> Float[Tens
 
 def crop_inputs(
     image: Image, detections: Detections, camera: Camera, config: HMRConfig
-) -> tuple[Float[Tensor, "people 3 size size"] | ProxyInputs, View]:
-    """What an encoder of images reads: crops of 1.2 times the box, as SPIN cuts them.
+) -> tuple[Float[Tensor, "people 3 height width"] | ProxyInputs, View]:
+    """What an encoder of images reads, cut as its kind wants it, and the frame of its answer.
 
     Args:
         image: The photo.
         detections: Columns ordered as `fitloop.regressor.keypoint_encoder.KEYPOINT_NAMES`, full-image pixels.
         camera: One per person.
-        config: Says which encoder.
+        config: Says which encoder, and of which kind.
     """
-    crop = crop_of_box(detections.boxes)
+    recipe = config.recipe
+    crop = crop_of(recipe, detections.boxes)
     crops = cut_crops(image, crop, config.image_size)
     if config.encoder != "proxy":
-        return normalize_rgb(crops), view_of_boxes(detections.boxes, camera)
+        height, width = config.crop_size
+        # A crop that is narrower than high is the middle of the square: same pixels, one way of cutting.
+        edge = (height - width) // 2
+        crops = crops[..., edge : edge + width]
+        return normalize_rgb(crops, recipe.mean, recipe.spread), view_of(recipe, detections.boxes, camera)
     points = to_crop(detections.keypoints, crop)
     silhouettes = cut_silhouettes(detections, crop, config.image_size)
     maps = make_proxy(crops, points, detections.confidence, silhouettes)

@@ -1,6 +1,6 @@
 """Which networks there are, described by one record that travels with their weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from fitloop.regressor.hmr import HMR, HeadConfig
 from fitloop.regressor.keypoint_encoder import KeypointEncoder
 from fitloop.regressor.proxy import ProxyEncoder
+from fitloop.regressor.recipes import RECIPES, InputRecipe, Kind
 from fitloop.regressor.resnet import ResNet
 
 EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
@@ -15,7 +16,7 @@ EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
 
 @dataclass(frozen=True)
 class HMRConfig:
-    """A network: its encoder, its head and how its camera is read."""
+    """A network: its encoder, its head and how it is fed and read."""
 
     encoder: EncoderKind = "keypoints"
     """``keypoints``: 2D keypoints and 3D landmarks; ``resnet50``, ``resnet18``: RGB crops; ``proxy``: edges, joint heat
@@ -27,11 +28,24 @@ class HMRConfig:
     keypoints_width: int = 768
     """Of the keypoints encoder inside ``proxy``."""
     image_size: int = 224
-    """Side of the crop in pixels, for encoders of images."""
+    """Height of the crop in pixels, for encoders of images."""
     head: HeadConfig = field(default_factory=HeadConfig)
     """The iterative head."""
-    camera_point: Literal["pelvis", "origin"] = "pelvis"
-    """What the weak camera places: the pelvis, or as in SPIN the origin of the body's own frame."""
+    kind: Kind = "fitloop"
+    """Whose way of cutting crops and of reading the answer: ours, SPIN's or CLIFF's."""
+    camera_point: Literal["pelvis", "origin"] | None = None
+    """What the weak camera places, where that is not what `kind` says."""
+
+    @property
+    def recipe(self) -> InputRecipe:
+        """How the network is fed and read."""
+        recipe = RECIPES[self.kind]
+        return recipe if self.camera_point is None else replace(recipe, camera_point=self.camera_point)
+
+    @property
+    def crop_size(self) -> tuple[int, int]:
+        """Height and width of the crop in pixels."""
+        return self.image_size, round(self.image_size / self.recipe.aspect)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, or would fill the memory."""
@@ -44,8 +58,17 @@ class HMRConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"A network needs a whole number between {low} and {high} for {name}, got {value!r}.")
-        if self.camera_point not in ("pelvis", "origin"):
+        if self.camera_point not in (None, "pelvis", "origin"):
             raise ValueError(f"camera_point is 'pelvis' or 'origin', got {self.camera_point!r}.")
+        if self.kind not in RECIPES:
+            raise ValueError(f"There is no kind of network {self.kind!r}; known: {', '.join(RECIPES)}.")
+        if self.head.extra_inputs != self.recipe.extra_inputs:
+            raise ValueError(
+                f"A network of the kind {self.kind!r} takes {self.recipe.extra_inputs} numbers beside the features, "
+                f"the head is made for {self.head.extra_inputs}."
+            )
+        if self.kind != "fitloop" and not self.encoder.startswith("resnet"):
+            raise ValueError(f"A network of the kind {self.kind!r} reads RGB crops, the encoder is {self.encoder!r}.")
 
 
 def build_hmr(config: HMRConfig) -> HMR:

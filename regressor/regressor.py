@@ -20,6 +20,7 @@ from fitloop.regressor.crops import crop_inputs
 from fitloop.regressor.hmr import HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
+from fitloop.regressor.recipes import answered_place, box_numbers
 from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
@@ -120,19 +121,19 @@ class NetworkRegressor:
             if image is None:
                 raise ValueError(f"The regressor {self.name!r} reads pixels ({config.encoder}); give it the photo.")
             inputs, view = crop_inputs(image, detections, camera, config)
-        extra = cliff_extra(detections, camera) if config.head.extra_inputs else None
-        output = self.weights.model(inputs, extra)
-        params = self._placer(self._to_camera(output, view), detections, camera)
+        output = self.weights.model(inputs, box_numbers(config.recipe, detections.boxes, camera))
+        params = self._placer(self._to_camera(output, view, detections, camera), detections, camera)
         if config.encoder == "keypoints":
             # Of people without keypoints this encoder sees nothing: they get the mean body in their box.
             blind = (detections.confidence > 0).sum(-1) < MIN_KEYPOINTS
             params = where(blind, mean_in_boxes(self.body, self._mean, detections.boxes, camera), params)
         return BodyEstimate(params, camera, self.body.name)
 
-    def _to_camera(self, output: HMROutput, view: View) -> BodyParams:
+    def _to_camera(self, output: HMROutput, view: View, detections: Detections, camera: Camera) -> BodyParams:
+        recipe = self.weights.config.recipe
         pelvis = rest_pelvis(self.body, output.betas)
-        place = weak_to_place(output.weak, view)
-        transl = place - pelvis if self.weights.config.camera_point == "pelvis" else place
+        place = answered_place(recipe, output.weak, view, detections.boxes, camera)
+        transl = place - pelvis if recipe.camera_point == "pelvis" else place
         params = BodyParams(output.rotations[:, 0], output.rotations[:, 1:], output.betas, transl)
         return turn_params(params, view.rotation.mT, pelvis)
 
@@ -195,15 +196,6 @@ def mean_rotations() -> Float[Tensor, "joints 3 3"]:
     with safe_open(asset_path("keypoints.safetensors", ASSETS), framework="pt") as file:
         six = file.get_tensor("head.init_pose").float()
     return rot6d_to_rotmat(six[0].unflatten(-1, (-1, 6)), "interleaved")
-
-
-def cliff_extra(detections: Detections, camera: Camera) -> Float[Tensor, "people 3"]:
-    """CLIFF's three inputs: the box's offset from the principal point and its size, over the focal (Li et al. 2022)."""
-    center = (detections.boxes[:, :2] + detections.boxes[:, 2:]) / 2.0
-    side = 1.2 * (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1)
-    focal = camera.focal[:, None]
-    offset = 2.8 * (center - camera.principal_point) / focal
-    return torch.cat([offset, (side[:, None] - 0.24 * focal) / (0.06 * focal)], -1)
 
 
 def _prepare(detections: Detections, camera: Camera, device: torch.device) -> tuple[Detections, Camera]:

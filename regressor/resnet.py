@@ -101,8 +101,11 @@ class ResNet(nn.Module):
         return self.get_submodule("layer4")(self.get_submodule("layer3")(x)).mean((-2, -1))
 
 
-def normalize_rgb(crops: Float[Tensor, "people 3 height width"]) -> Float[Tensor, "people 3 height width"]:
-    """Subtract ImageNet's mean from RGB in [0, 1] and divide by its standard deviation."""
-    mean = torch.tensor(IMAGENET_MEAN, dtype=crops.dtype, device=crops.device)[:, None, None]
-    spread = torch.tensor(IMAGENET_SPREAD, dtype=crops.dtype, device=crops.device)[:, None, None]
-    return (crops - mean) / spread
+def normalize_rgb(
+    crops: Float[Tensor, "people 3 height width"],
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    spread: tuple[float, float, float] = IMAGENET_SPREAD,
+) -> Float[Tensor, "people 3 height width"]:
+    """Subtract a mean from RGB in [0, 1] and divide by a standard deviation, ImageNet's by default."""
+    place_it = {"dtype": crops.dtype, "device": crops.device}
+    return (crops - torch.tensor(mean, **place_it)[:, None, None]) / torch.tensor(spread, **place_it)[:, None, None]

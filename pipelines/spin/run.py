@@ -107,11 +107,11 @@ def load_start(source: str, body: Body) -> Weights:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged or belongs to another body.
+        ValueError: If it is damaged, belongs to another body, or is fed in a way that training does not know.
     """
     weights = load_weights(weights_path(source))
     weights.check_body(body)
-    return weights
+    return weights.to_train()
 
 
 def _people(config: SpinConfig, body: Body) -> tuple[Crowd, Crowd]:

@@ -1,13 +1,16 @@
 import copyreg
 import pickle
+import shlex
+import subprocess
 import sys
 import types
 
 import numpy as np
 import pytest
-from scipy.sparse import csc_matrix
+import scipy.sparse
+import torch
 
-from fitloop.body.safe_pickle import load_arrays
+from fitloop.body.safe_pickle import CONVERT, CONVERT_NPZ, load_arrays, load_npz
 
 
 def _write(tmp_path, content, protocol=2):
@@ -27,7 +30,7 @@ def chumpy(monkeypatch):
     return leaves.Ch, selections.Select
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "uint32", "int64", ">f8", "bool"])
 def test_arrays_come_back_as_they_were(tmp_path, protocol, dtype):
     array = np.arange(12).reshape(3, 4).astype(dtype)
@@ -55,10 +58,72 @@ def test_chumpy_objects_give_their_values(tmp_path, chumpy, protocol):
     np.testing.assert_array_equal(found["selection"], [[5.0], [0.0]])
 
 
-def test_sparse_matrices_come_back_dense(tmp_path):
-    dense = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]])
-    found = load_arrays(_write(tmp_path, {"J_regressor": csc_matrix(dense)}))
-    np.testing.assert_array_equal(found["J_regressor"], dense)
+DENSE = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 3.0]])
+SPARSE = [f"{layout}_{kind}" for layout in ("csc", "csr", "coo") for kind in ("matrix", "array")]
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("name", SPARSE)
+def test_sparse_matrices_come_back_dense(tmp_path, name, protocol):
+    found = load_arrays(_write(tmp_path, {"J_regressor": getattr(scipy.sparse, name)(DENSE)}, protocol))
+    np.testing.assert_array_equal(found["J_regressor"], DENSE)
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_a_sparse_matrix_that_numpy_pickled_into_an_archive_comes_back_dense(tmp_path, name):
+    np.savez(tmp_path / "a.npz", J=getattr(scipy.sparse, name)(DENSE), v=np.ones((2, 3)), style="lbs")
+    found = load_npz(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found["J"], DENSE)
+    assert found["v"].shape == (2, 3) and str(found["style"]) == "lbs"
+
+
+def test_entries_outside_of_a_sparse_matrix_are_refused(tmp_path):
+    matrix = scipy.sparse.coo_matrix(DENSE)
+    matrix.coords = (np.array([0, 1, -7]), matrix.coords[1])
+    with pytest.raises(ValueError, match="entries outside of it"):
+        load_arrays(_write(tmp_path, {"J": matrix}))
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_tensors_come_back_as_arrays(tmp_path, protocol, dtype):
+    whole = torch.arange(24).to(dtype).view(4, 6)
+    found = load_arrays(_write(tmp_path, {"whole": whole, "view": whole[1:, ::2], "turned": whole.T}, protocol))
+    np.testing.assert_array_equal(found["whole"], whole.numpy())
+    np.testing.assert_array_equal(found["view"], whole[1:, ::2].numpy())
+    np.testing.assert_array_equal(found["turned"], whole.T.numpy())
+
+
+def test_parameters_matrices_and_names_of_bytes_are_read(tmp_path):
+    content = {b"p": torch.nn.Parameter(torch.ones(2)), b"m": np.array([[1.0, 2.0]]).view(np.matrix), b"name": b"lbs"}
+    found = load_arrays(_write(tmp_path, content))
+    assert (found["p"].tolist(), found["m"].tolist(), set(found)) == ([1.0, 1.0], [[1.0, 2.0]], {"p", "m", "name"})
+
+
+def test_a_tensor_that_reaches_past_its_storage_is_refused(tmp_path):
+    class Long:
+        def __reduce__(self):
+            function, args = torch.ones(3).__reduce_ex__(2)
+            return function, (*args[:2], (1000,), *args[3:])
+
+    with pytest.raises(ValueError, match="no usable file of arrays"):
+        load_arrays(_write(tmp_path, {"a": Long()}))
+
+
+@pytest.mark.parametrize("suffix", ["pkl", "npz"])
+def test_what_is_refused_but_whole_can_be_converted_by_the_line_that_the_message_gives(tmp_path, monkeypatch, suffix):
+    content, old = {"J": scipy.sparse.lil_matrix(DENSE), "v": np.ones(3)}, tmp_path / f"old.{suffix}"
+    if suffix == "pkl":
+        old.write_bytes(pickle.dumps(content))
+    else:
+        np.savez(old, **content)
+    read, line = (load_arrays, CONVERT) if suffix == "pkl" else (load_npz, CONVERT_NPZ)
+    with pytest.raises(ValueError, match=r"asks for scipy.sparse._lil.lil_matrix.*If you trust the file") as error:
+        read(old)
+    assert str(error.value).endswith(line) and "again" not in str(error.value)
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True)
+    np.testing.assert_array_equal(load_npz(tmp_path / "new.npz")["J"], DENSE)
 
 
 class _Hostile:
@@ -76,9 +141,31 @@ def test_a_hostile_file_runs_nothing(tmp_path):
         _Hostile(type(tmp_path).touch, tmp_path / "ran"),
         _Hostile(getattr, "text", "encode"),
         _Hostile(copyreg._reconstructor, list, object, None),
+        _Hostile(torch.storage._load_from_bytes, pickle.dumps(_Hostile(open, str(trace), "w"))),
+        _Hostile(torch.load, str(trace)),
     ):
-        with pytest.raises(ValueError, match="no usable file of arrays"):
-            load_arrays(_write(tmp_path, {"a": np.ones(3), "b": payload}))
+        for protocol in (2, 5):
+            with pytest.raises(ValueError, match="no usable file of"):
+                load_arrays(_write(tmp_path, {"a": np.ones(3), "b": payload}, protocol))
+        np.savez(tmp_path / "hostile.npz", b=np.array(payload, dtype=object))
+        with pytest.raises(ValueError, match="no usable file of"):
+            load_npz(tmp_path / "hostile.npz")
+    assert not trace.exists()
+
+
+def test_hostile_bytes_inside_a_tensor_run_nothing(tmp_path):
+    trace = tmp_path / "ran"
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, (pickle.dumps(_Hostile(open, str(trace), "w")),)
+
+    class Tensor:
+        def __reduce__(self):
+            return torch._utils._rebuild_tensor_v2, (Storage(), 0, (3,), (1,), False, {})
+
+    with pytest.raises(ValueError, match="no usable file of arrays"):
+        load_arrays(_write(tmp_path, {"a": Tensor()}))
     assert not trace.exists()
 
 

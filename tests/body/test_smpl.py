@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from toy import random_params, stick_body
 
 from fitloop.body.kinematics import KeypointKinematics
@@ -70,6 +71,24 @@ def test_a_smpl_file_gives_the_body_it_holds(smpl_file, suffix):
     torch.testing.assert_close(body(params).vertices, expected.vertices, atol=2e-5, rtol=0)
     fast = KeypointKinematics(body, JOINT_NAMES)(params)
     torch.testing.assert_close(fast, expected.joints, atol=2e-5, rtol=0)
+
+
+def test_a_cleaned_file_gives_the_same_body_however_it_was_saved(smpl_file):
+    plain = load_smpl(smpl_file())
+    arrays = _file_arrays(stick_body(pose_correctives=True))
+    tensors = {
+        key: torch.from_numpy(value.astype(np.int64) if value.dtype.kind == "u" else value)
+        for key, value in arrays.items()
+    }
+    path = smpl_file(".pkl")
+    for saved in (
+        pickle.dumps(arrays, protocol=5),
+        pickle.dumps(tensors),
+        pickle.dumps({k.encode(): v for k, v in arrays.items()}),
+    ):
+        path.write_bytes(saved)
+        assert load_smpl(path).name == plain.name
+    assert load_smpl(smpl_file(J_regressor=csr_matrix(arrays["J_regressor"]))).name == plain.name
 
 
 def test_a_body_of_another_file_has_another_name(smpl_file):

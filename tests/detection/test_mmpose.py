@@ -116,6 +116,31 @@ def test_networks_for_other_things_are_refused():
         columns_of([f"thumb{i}" for i in range(21)])
 
 
+REGISTRY = (
+    "class `TopdownPoseEstimator` in mmpose/models/pose_estimators/topdown.py: 'mmpretrain.VisionTransformer is not in "
+    "the mmpose::model registry. Please check whether the value of `mmpretrain.VisionTransformer` is correct or it was "
+    "registered as expected. More details can be found at https://mmengine.readthedocs.io'"
+)
+
+
+def test_a_model_with_parts_of_a_package_that_is_missing_is_told_in_one_sentence(apis, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise KeyError(REGISTRY)
+
+    monkeypatch.setattr(apis, "init_model", refuse, raising=False)
+    with pytest.raises(ImportError, match="built with mmpretrain.VisionTransformer, and mmpretrain is not installed"):
+        MmposeDetector(config(tmp_path))(photo())
+
+
+def test_another_key_that_is_missing_stays_what_it_is(apis, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise KeyError("state_dict")
+
+    monkeypatch.setattr(apis, "init_model", refuse, raising=False)
+    with pytest.raises(KeyError, match="state_dict"):
+        MmposeDetector(config(tmp_path))(photo())
+
+
 def test_without_mmpose_the_install_script_is_named(monkeypatch, tmp_path):
     real = importlib.util.find_spec
     monkeypatch.setattr(

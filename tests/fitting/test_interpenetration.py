@@ -7,8 +7,8 @@ from toy import random_params, stick_body
 
 from fitloop.body.capsules import segment_distance
 from fitloop.fitting import FitConfig, StageConfig, fit
+from fitloop.fitting.coordinates import pack
 from fitloop.fitting.interpenetration import interpenetration, make_capsule_tables, overlap
-from fitloop.fitting.landmarks import pack
 
 
 def capsules_at(*ends):

@@ -3,8 +3,9 @@ import torch
 from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, convention_named
+from fitloop.fitting.coordinates import exponential, pack, unpack, wrap
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.landmarks import exponential, move, pack, place, pull, unpack, wrap
+from fitloop.fitting.landmarks import move, place, pull
 from fitloop.geometry.rotations import rotvec_to_rotmat
 
 NAMES = tuple(dict.fromkeys(str(name) for name in convention_named("body25").landmarks))

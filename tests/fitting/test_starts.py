@@ -3,7 +3,7 @@ from toy import random_params, rest_joints, stick_body
 
 from fitloop.body import KeypointKinematics
 from fitloop.body.params import JOINT_NAMES
-from fitloop.fitting.landmarks import pack, unpack
+from fitloop.fitting.coordinates import pack, unpack
 from fitloop.fitting.prior import load_pose_prior
 from fitloop.fitting.starts import LIMBS, flip_limb, make_starts
 

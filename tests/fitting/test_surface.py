@@ -9,8 +9,8 @@ from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, SurfaceEvidence
 from fitloop.fitting import FitConfig, StageConfig, fit, load_pose_prior
+from fitloop.fitting.coordinates import pack
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.landmarks import pack
 from fitloop.fitting.problem import BodyProblem, Evidence, SeenSurface, make_stage_tables
 from fitloop.fitting.terms import reprojection
 from fitloop.geometry import project

@@ -8,9 +8,9 @@ from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, convention_named
 from fitloop.fitting import StageConfig, load_pose_prior
+from fitloop.fitting.coordinates import POSE, pack
 from fitloop.fitting.interpenetration import interpenetration, make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.landmarks import POSE, pack
 from fitloop.fitting.problem import BodyProblem, Evidence, make_stage_tables
 from fitloop.fitting.terms import (
     angle_prior,

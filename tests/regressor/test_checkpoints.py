@@ -3,6 +3,7 @@ import pickle
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -121,6 +122,8 @@ def header(**changes) -> str:
         ({"config": header(width=10**12)}, "does not say what network.*whole number between 1 and 8192 for width"),
         ({"config": header(blocks=10**12)}, "does not say what network.*for blocks"),
         ({"config": header(width="wide")}, "(?s)does not say what network.*wide"),
+        ({"config": header(camera_point="knee")}, "does not say what network"),
+        ({"config": header(kind="vibe")}, "(?s)does not say what network.*vibe"),
         ({"config": header(width=8192)}, "does not fit the network: it has encoder"),
         ({"keypoints": json.dumps(["nose"])}, "other keypoints"),
     ],
@@ -162,7 +165,7 @@ def test_weights_of_another_body_are_refused_naming_both():
 def test_spins_checkpoint_loads_strictly(tmp_path):
     state = spin_state()
     weights = load_weights(save_spin(tmp_path / "2019_06_01.pt", state))
-    assert (weights.body, weights.config.encoder, weights.config.camera_point) == ("smpl", "resnet50", "origin")
+    assert (weights.body, weights.config.encoder, weights.config.kind) == ("smpl", "resnet50", "spin")
     loaded = weights.model.state_dict()
     assert len(loaded) == len(state)
     assert torch.equal(loaded["encoder.layer3.4.conv2.weight"], state["layer3.4.conv2.weight"])
@@ -178,9 +181,93 @@ def test_spins_checkpoint_loads_strictly(tmp_path):
 def test_cliffs_checkpoint_and_the_prefix_of_parallel_training_are_understood(tmp_path):
     state = {"module." + name: tensor for name, tensor in spin_state(3, "encoder.").items()}
     weights = load_weights(save_spin(tmp_path / "cliff.pt", state))
-    assert weights.config.head.extra_inputs == 3
+    assert (weights.config.kind, weights.config.crop_size, weights.config.head.extra_inputs) == ("cliff", (256, 192), 3)
     with torch.no_grad():
         assert weights.model(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3)).betas.shape == (1, 10)
+
+
+def test_a_file_from_before_the_kinds_were_named_is_read_as_it_was_meant(tmp_path):
+    torch.manual_seed(0)
+    config = HMRConfig("resnet18", width=8, head=HeadConfig(hidden=8), kind="spin")
+    path = tmp_path / "a.safetensors"
+    save_weights(path, Weights(build_hmr(config), config, "stick-1"))
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    tree = json.loads(metadata["config"])
+    older = {key: value for key, value in tree.items() if key != "kind"} | {"camera_point": "origin"}
+    save_file(load_file(path), path, {**metadata, "config": json.dumps(older)})
+    assert load_weights(path).config.recipe == config.recipe
+
+
+def test_training_goes_on_with_spins_weights_as_ours_and_refuses_cliffs():
+    spin = HMRConfig("resnet18", width=8, head=HeadConfig(hidden=8), kind="spin")
+    for config in (spin, replace(spin, kind="fitloop", camera_point="origin")):
+        trained = Weights(build_hmr(config), config, "smpl").to_train().config
+        assert (trained.kind, trained.recipe.camera_point) == ("fitloop", "pelvis")
+    cliff = replace(spin, kind="cliff", head=HeadConfig(hidden=8, extra_inputs=3))
+    with pytest.raises(ValueError, match="does not feed networks of the kind 'cliff'"):
+        Weights(build_hmr(cliff), cliff, "smpl").to_train()
+
+
+def without_counters(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_spins_checkpoint_without_batch_counters_loads(tmp_path, prefix):
+    state = {prefix + name: tensor for name, tensor in without_counters(spin_state()).items()}
+    loaded = load_weights(save_spin(tmp_path / "a.pt", state)).model.state_dict()
+    assert int(loaded["encoder.bn1.num_batches_tracked"]) == 0
+    assert torch.equal(loaded["encoder.bn1.running_mean"], state[prefix + "bn1.running_mean"])
+
+
+def test_a_batch_counter_stands_in_for_nothing_else(tmp_path):
+    state = without_counters(spin_state())
+    del state["bn1.running_mean"]
+    with pytest.raises(ValueError, match=r"misses encoder.bn1.num_batches_tracked, encoder.bn1.running_mean\."):
+        load_weights(save_spin(tmp_path / "a.pt", state))
+
+
+def test_the_order_of_spins_data_may_be_an_array_and_its_counts_numpys(tmp_path):
+    others = {"dataset_perm": np.arange(40)[::-1].copy(), "total_step_count": np.int64(9), "loss": np.float32(0.5)}
+    torch.save({"model": spin_state(), **others}, tmp_path / "a.pt")
+    assert load_weights(tmp_path / "a.pt").config.kind == "spin"
+
+
+def hrnet_state() -> dict[str, torch.Tensor]:
+    names = [
+        f"stage{stage}.{module}.branches.{branch}.{block}.{part}"
+        for stage in (2, 3, 4)
+        for module in range(4)
+        for branch in range(4)
+        for block in range(4)
+        for part in ("conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight")
+    ]
+    return {f"encoder.{name}": torch.zeros(1) for name in names}
+
+
+def deeper_state() -> dict[str, torch.Tensor]:
+    state = spin_state()
+    return state | {
+        name.replace("layer3.5.", f"layer3.{block}."): tensor
+        for block in range(6, 23)
+        for name, tensor in state.items()
+        if name.startswith("layer3.5.")
+    }
+
+
+def transformer_state() -> dict[str, torch.Tensor]:
+    return {f"backbone.blocks.{block}.attn.qkv.weight": torch.zeros(1) for block in range(32)}
+
+
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [(hrnet_state, "an HRNet"), (deeper_state, "a ResNet-101"), (transformer_state, "a vision transformer")],
+)
+def test_another_backbone_is_named_in_a_few_lines(tmp_path, state, name):
+    with pytest.raises(ValueError, match=f"holds {name}, only a ResNet-50 can be read here: it ") as error:
+        load_weights(save_spin(tmp_path / "a.pt", state()))
+    assert len(str(error.value)) < 1000 and " more" in str(error.value)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a checkpoint", b"PK\x03\x04broken"])
@@ -230,10 +317,18 @@ def test_torchvisions_backbone_loads_without_its_classifier(tmp_path):
     model = HMR(ResNet(18), HeadConfig(hidden=8))
     load_backbone(model, tmp_path / "resnet18.pth")
     assert torch.equal(model.encoder.state_dict()["conv1.weight"], state["conv1.weight"])
+    # torchvision's files of 2017 have no batch counters.
+    torch.save(without_counters(state), tmp_path / "resnet18.pth")
+    load_backbone(model, tmp_path / "resnet18.pth")
     del state["layer4.1.bn2.weight"]
     torch.save(state, tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match="misses layer4.1.bn2.weight"):
         load_backbone(model, tmp_path / "resnet18.pth")
+
+
+def test_a_missing_backbone_is_told_as_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no checkpoint .*resnet18.pth"):
+        load_backbone(HMR(ResNet(18), HeadConfig(hidden=8)), tmp_path / "resnet18.pth")
 
 
 def test_an_old_file_survives_a_failed_write(tmp_path, monkeypatch):

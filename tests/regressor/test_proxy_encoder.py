@@ -54,7 +54,7 @@ def test_only_the_half_for_maps_is_fresh():
 
 def test_a_network_of_another_size_is_refused():
     other = HMRConfig("keypoints", width=24, blocks=2, head=HeadConfig(2, 24, 0.0))
-    with pytest.raises(ValueError, match=r"encoder.keypoints.embed.weight of shape .*24.* instead of .*16"):
+    with pytest.raises(ValueError, match=r"encoder.keypoints.blocks.0.contract.weight of shape .*24.* instead of .*16"):
         start_from_keypoints(build_hmr(PROXY), Weights(build_hmr(other), other, "open-1"))
 
 

@@ -18,7 +18,7 @@ from fitloop.regressor import (
     mean_regressor,
     save_weights,
 )
-from fitloop.regressor.regressor import ASSETS, NetworkRegressor, cliff_extra, mean_rotations
+from fitloop.regressor.regressor import ASSETS, NetworkRegressor, mean_rotations
 
 FOCAL = 900.0
 
@@ -170,7 +170,7 @@ def test_encoders_of_images_regress_from_a_photo(tmp_path, encoder):
 
 def test_spins_camera_places_the_bodys_origin(body):
     """Without keypoints, SPIN's formula: t = (tx, ty, 2 f / (side s)) for a box in the middle of the photo."""
-    config = HMRConfig("resnet18", width=8, image_size=64, head=HeadConfig(hidden=8), camera_point="origin")
+    config = HMRConfig("resnet18", width=8, image_size=64, head=HeadConfig(hidden=8), kind="spin")
     model = build_hmr(config).eval()
     for layer in (model.head.decpose, model.head.decshape, model.head.deccam):
         torch.nn.init.zeros_(layer.weight)
@@ -182,12 +182,3 @@ def test_spins_camera_places_the_bodys_origin(body):
     estimate = regressor(Image(np.zeros((800, 1000, 3), np.uint8), camera, "a.png"), blind, camera)
     expected = torch.tensor([[0.0, 0.0, 2.0 * FOCAL / (1.2 * 200.0 * 0.9)]])
     torch.testing.assert_close(estimate.params.transl, expected, atol=1e-4, rtol=1e-4)
-
-
-def test_cliffs_inputs_follow_its_formula():
-    camera = Camera(torch.tensor([1000.0]), torch.tensor([[500.0, 400.0]]))
-    detections = Detections(
-        torch.zeros(1, 17, 2), torch.zeros(1, 17), torch.tensor([[600.0, 100.0, 700.0, 300.0]]), "coco17"
-    )
-    expected = torch.tensor([[2.8 * 150.0 / 1000.0, -2.8 * 200.0 / 1000.0, (240.0 - 240.0) / 60.0]])
-    torch.testing.assert_close(cliff_extra(detections, camera), expected, atol=1e-5, rtol=0)
