@@ -1,8 +1,9 @@
 """The rasterizer of PyTorch3D behind this project's protocol, for those who have it installed.
 
-Written against PyTorch3D 0.7.8: ``MeshRasterizer`` with ``PerspectiveCameras`` in screen space, whose principal point
-is measured from the top left corner of the top left pixel, as ours is. Its view axes are x left, y up, z forward. A
-pixel centre exactly on an edge belongs to no face there, so such pixels can differ from the embedded back ends.
+Written against PyTorch3D 0.7.8, run with 0.7.9: ``MeshRasterizer`` with ``PerspectiveCameras`` in screen space, whose
+principal point is measured from the top left corner of the top left pixel, as ours is. Its view axes are x left, y up,
+z forward. A pixel centre exactly on an edge belongs to no face there, so such pixels can differ from the embedded back
+ends.
 """
 
 from importlib import import_module
@@ -33,8 +34,8 @@ class PyTorch3DRasterizer:
             self._structures = import_module("pytorch3d.structures")
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "PyTorch3D is not installed (https://pytorch3d.org; without a wheel it is built from source). "
-                "Use the rasterizer 'auto', 'numba' or 'torch' instead."
+                "PyTorch3D is not installed: build it as docs/rendering.md says, or use the rasterizer auto, numba or "
+                "torch instead."
             ) from error
 
     def __call__(
