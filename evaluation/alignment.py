@@ -45,8 +45,10 @@ def align_scale(
         weights: Non-negative weight per point, all ones if not given.
     """
     weight = torch.ones_like(points[..., 0]) if weights is None else weights
-    both = (weight[..., None] * points * target).sum((-2, -1)).clamp_min(0.0)
-    own = (weight[..., None] * points.square()).sum((-2, -1)).clamp_min(1e-12)
+    # 0 times NaN is NaN: what does not count is taken out before it is weighed.
+    known, goal = (torch.where(weight[..., None] > 0, one, 0.0) for one in (points, target))
+    both = (weight[..., None] * known * goal).sum((-2, -1)).clamp_min(0.0)
+    own = (weight[..., None] * known.square()).sum((-2, -1)).clamp_min(torch.finfo(points.dtype).tiny)
     return (both / own)[..., None, None] * points
 
 

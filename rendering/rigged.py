@@ -21,6 +21,8 @@ from fitloop.rendering.interpolation import vertex_normals
 SECONDS_PER_POSE = 1.0
 _BONES = 4
 _UNSIGNED_BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5121, 5123, 5125, 5126
+_VERTICES, _INDICES = 34962, 34963
+"""What a view of the buffer is for: programs may send it to the GPU as it is."""
 _KINDS = {np.uint8: _UNSIGNED_BYTE, np.uint16: _UNSIGNED_SHORT, np.uint32: _UNSIGNED_INT, np.float32: _FLOAT}
 
 
@@ -92,10 +94,14 @@ class _Glb:
     views: list[dict[str, Any]] = field(default_factory=list)
     data: bytearray = field(default_factory=bytearray)
 
-    def add(self, values: np.ndarray, shape: str, normalized: bool = False, bounds: bool = False) -> int:
+    def add(
+        self, values: np.ndarray, shape: str, target: int | None = None, normalized: bool = False, bounds: bool = False
+    ) -> int:
         """Append an array of the glTF type ``shape``; return its accessor."""
         values = np.ascontiguousarray(values)
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes})
+        use = {} if target is None else {"target": target}
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes, **use})
+        # Arrays begin at multiples of four bytes, as glTF demands.
         self.data += values.tobytes() + b"\0" * (-values.nbytes % 4)
         accessor = {
             **{"bufferView": len(self.views) - 1, "type": shape, "count": len(values)},
@@ -123,17 +129,19 @@ class _Glb:
 
 def _primitive(file: _Glb, body: Body, vertices: Tensor, colors: Tensor) -> dict[str, Any]:
     weights, bones = body.lbs_weights.topk(_BONES, dim=1)
+    # Where fewer joints move a vertex, glTF wants the spare ones to name joint 0.
+    bones = torch.where(weights > 0, bones, 0)
     linear = torch.cat([srgb_to_linear(colors.float().clamp(0.0, 1.0)), torch.ones(len(colors), 1)], 1)
     return {
         "attributes": {
-            "POSITION": file.add(vertices.numpy(), "VEC3", bounds=True),
-            "NORMAL": file.add(vertex_normals(vertices, body.faces).numpy(), "VEC3"),
+            "POSITION": file.add(vertices.numpy(), "VEC3", _VERTICES, bounds=True),
+            "NORMAL": file.add(vertex_normals(vertices, body.faces).numpy(), "VEC3", _VERTICES),
             # 16 bits: in 8, linear light would leave next to no steps for dark clothes.
-            "COLOR_0": file.add((linear * 65535).round().numpy().astype(np.uint16), "VEC4", normalized=True),
-            "JOINTS_0": file.add(bones.numpy().astype(np.uint8), "VEC4"),
-            "WEIGHTS_0": file.add((weights / weights.sum(1, keepdim=True)).numpy(), "VEC4"),
+            "COLOR_0": file.add((linear * 65535).round().numpy().astype(np.uint16), "VEC4", _VERTICES, normalized=True),
+            "JOINTS_0": file.add(bones.numpy().astype(np.uint8), "VEC4", _VERTICES),
+            "WEIGHTS_0": file.add((weights / weights.sum(1, keepdim=True)).numpy(), "VEC4", _VERTICES),
         },
-        "indices": file.add(body.faces.flatten().numpy().astype(np.uint32), "SCALAR"),
+        "indices": file.add(body.faces.flatten().numpy().astype(np.uint32), "SCALAR", _INDICES),
         "material": 0,
     }
 

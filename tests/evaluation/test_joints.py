@@ -87,6 +87,22 @@ def test_pa_mpjpe_aligns_only_on_joints_that_count():
     assert pa_mpjpe(points, target, weights).item() == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_joint_without_truth_may_be_no_number(metric):
+    points, target = make_pair()
+    weights = torch.ones(14, dtype=torch.float64)
+    weights[[2, 5]] = 0.0
+    expected = metric(points, target, weights)
+    points[2], target[5] = torch.nan, torch.nan
+    torch.testing.assert_close(metric(points, target, weights), expected)
+
+
+@pytest.mark.parametrize("metric", [pa_mpjpe, n_mpjpe])
+def test_errors_of_a_set_below_a_micrometre_are_those_of_a_large_one(metric):
+    points, target = make_pair(noise=0.3)
+    torch.testing.assert_close(metric(1e-9 * points, 1e-9 * target), 1e-9 * metric(points, target))
+
+
 def test_scale_alignment_is_the_minimum_over_scales():
     points, target = make_pair(noise=0.4)
     best = scipy.optimize.minimize_scalar(lambda s: float((s * points - target).square().sum()))

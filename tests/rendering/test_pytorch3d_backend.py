@@ -83,5 +83,5 @@ def test_a_scene_wholly_behind_the_camera_never_reaches_pytorch3d(stand_in, make
 
 def test_a_missing_pytorch3d_is_said_with_what_to_use_instead(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch3d", None)
-    with pytest.raises(ModuleNotFoundError, match="Use the rasterizer 'auto', 'numba' or 'torch' instead"):
+    with pytest.raises(ModuleNotFoundError, match="docs/rendering.md says, or use the rasterizer auto, numba or torch"):
         load_rasterizer("pytorch3d")

@@ -96,6 +96,17 @@ def test_the_rest_pose_stands_on_the_ground_and_joints_have_names(tmp_path):
     np.testing.assert_array_equal(faces, BODY.faces)
 
 
+def test_a_joint_that_moves_nothing_of_a_vertex_is_joint_0(tmp_path):
+    export_rigged_glb(tmp_path / "a.glb", BODY, torch.zeros(10), torch.zeros(len(BODY.template), 3))
+    tree, arrays = read(tmp_path / "a.glb")
+    names = tree["meshes"][0]["primitives"][0]["attributes"]
+    joints, weights = arrays[names["JOINTS_0"]], arrays[names["WEIGHTS_0"]]
+    assert (weights == 0).sum() > 10000 and (joints[weights == 0] == 0).all()
+    np.testing.assert_allclose(weights.sum(1), 1.0, atol=1e-6)
+    targets = [tree["bufferViews"][tree["accessors"][number]["bufferView"]]["target"] for number in names.values()]
+    assert targets == [34962] * len(names), "each array of the mesh says that it holds vertices"
+
+
 def test_colours_are_linear_in_sixteen_bits(tmp_path):
     colors = torch.rand(len(BODY.template), 3, generator=torch.Generator().manual_seed(0))
     colors[0] = torch.tensor([0.5, 0.03, 1.0])
