@@ -1,40 +1,37 @@
 """Bodies to turn in the browser: parts of a page that need no network and work from a file on disk.
 
 A page holds `viewer_head` once, `viewer_body` once per body model, and `viewer_figure` once per photo or person. A
-figure holds parameters, not vertices: the script skins the one embedded body when a figure comes into sight.
+figure holds parameters, not vertices: the script skins the one embedded body when a figure comes into sight. Where
+scenes would make a page too large to open, `scene_script` puts each into a file of its own, loaded when looked at.
 """
 
 import base64
-import html
 import json
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from markupsafe import Markup
 from torch import Tensor
 
 from fitloop.body import Body, BodyEstimate
 from fitloop.body.params import JOINT_PARENTS
 from fitloop.geometry import rotmat_to_rotvec
+from fitloop.rendering.pages import fragment
 from fitloop.rendering.shading import PERSON_COLORS
 
 _BONES = 4
 """Joints that may move a vertex, as in SMPL and the open body."""
 
 
-def viewer_head() -> str:
+def viewer_head() -> Markup:
     """Style and script of all viewers, 22 KB: once per page, in its head."""
-    style, mesh, viewer = (
-        files("fitloop.rendering").joinpath(f"assets/{name}").read_text(encoding="utf-8")
-        for name in ("viewer.css", "viewer_mesh.js", "viewer.js")
-    )
-    return f"<style>{style}</style>\n<script>{mesh}\n{viewer}</script>\n"
+    return _part("head")
 
 
-def viewer_body(body: Body) -> str:
+def viewer_body(body: Body) -> Markup:
     """A body model for the viewers of a page, 1.7 MB for the open body: once per page and model.
 
     Coordinates and shape directions are rounded to 16 bits (under 0.1 mm). Pose correctives, which SMPL has and the
@@ -60,19 +57,31 @@ def viewer_body(body: Body) -> str:
         "weights": _encode((weights / weights.sum(1, keepdim=True) * 65535).round(), np.uint16),
         "faces": _encode(body.faces, np.uint16 if len(template) < 65536 else np.uint32),
     }
-    name = html.escape(body.name)
-    return f'<script type="application/json" class="fitloop-body" data-body="{name}">{_json(record)}</script>\n'
+    return _part("body", body.name, record)
 
 
-def viewer_figure(
+def viewer_figure(scene: Mapping[str, Any]) -> Markup:
+    """A figure that holds the scene it shows, as `viewer_scene` makes it."""
+    return _part("figure", scene)
+
+
+def scene_script(scene: Mapping[str, Any]) -> str:
+    """A scene as a script to write beside a page, for a figure that names the script's address in ``data-scene``.
+
+    Pages on disk may run scripts that lie beside them but not read other files, so this is a call and not plain JSON.
+    """
+    return f"fitloopViewer.arrive({json.dumps(scene, separators=(',', ':'), allow_nan=False)});\n"
+
+
+def viewer_scene(
     stages: Mapping[str, BodyEstimate],
     size: tuple[int, int],
     photo: str | None = None,
     view: tuple[float, float, float, float] | None = None,
     texture: UInt8[np.ndarray, "vertices 3"] | None = None,
     offsets: Mapping[str, Float[np.ndarray, "people vertices 3"]] | None = None,
-) -> str:
-    """A figure that shows the people of one photo in 3D, from the photo's camera at first.
+) -> dict[str, Any]:
+    """What a figure shows: the people of one photo in 3D, from the photo's camera at first.
 
     Args:
         stages: Bodies by the name of their stage, in order ("regressed", "fitted", ...); the last is shown first. Each
@@ -105,11 +114,7 @@ def viewer_figure(
         scene["texture"] = base64.b64encode(texture.tobytes()).decode("ascii")
         for person in (person for stage in scene["stages"] for person in stage["people"]):
             person["color"] = (1.0, 1.0, 1.0)
-    # The frame has its height before the script fills it, else all figures of a page would be in sight at once.
-    left, top, right, bottom = scene["view"]
-    frame = f'<div class="fitloop-frame" style="aspect-ratio:{right - left:g}/{bottom - top:g}"></div>'
-    data = f'<script type="application/json">{_json(scene)}</script>'
-    return f'<figure class="fitloop-viewer">{frame}<div class="fitloop-controls"></div>{data}</figure>\n'
+    return scene
 
 
 def _camera(estimate: BodyEstimate, size: tuple[int, int]) -> tuple[float, list[float]]:
@@ -144,6 +149,5 @@ def _encode(values: Tensor, kind: type[np.generic]) -> str:
     return base64.b64encode(array.tobytes()).decode("ascii")
 
 
-def _json(record: dict[str, Any]) -> str:
-    """JSON that may stand inside a script tag: no ``</script>`` or ``<!--`` can occur in it."""
-    return json.dumps(record, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+def _part(macro: str, *values: Any) -> Markup:
+    return fragment("fitloop.rendering", "viewer.html", macro, *values)

@@ -167,12 +167,10 @@
       holder.append(make("p", "No 3D view: this page holds pictures and bodies of the worst people only, or there is no result."));
       return holder;
     }
-    holder.innerHTML = scenes[row];
-    const figure = holder.firstElementChild, tag = figure.querySelector("script"), scene = JSON.parse(tag.textContent);
-    scene.photo = pictures[row]?.photo ?? null;
-    tag.textContent = JSON.stringify(scene);
-    const Viewer = by("viewer-pattern").fitloop.constructor;
-    viewer = figure.fitloop = new Viewer(figure);
+    const figure = by("figure").content.firstElementChild.cloneNode(true), [left, top, right, bottom] = scenes[row].view;
+    figure.querySelector(".fitloop-frame").style.aspectRatio = `${right - left} / ${bottom - top}`;
+    holder.append(figure);
+    viewer = new fitloopViewer.Viewer(figure, { ...scenes[row], photo: pictures[row]?.photo ?? null });
     return holder;
   };
 

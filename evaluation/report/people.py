@@ -7,14 +7,14 @@ import numpy as np
 
 from fitloop.body import BodyEstimate
 from fitloop.evaluation.protocols import METRICS
-from fitloop.evaluation.report.data import ReportData, photo_size, stage_estimates, verdict, view_box
+from fitloop.evaluation.report.data import WORST, ReportData, photo_size, stage_estimates, verdict, view_box
 from fitloop.evaluation.report.pictures import crop, data_address, overlay, small_photo
-from fitloop.evaluation.report.sections import text
 from fitloop.evaluation.scorecard import column_title, shown
-from fitloop.rendering.viewer import viewer_figure
+from fitloop.rendering.viewer import viewer_scene
 
 _TABLE_METRICS = ("mpjpe", "pa_mpjpe", "pve", "pixels_box", "pck_02", "mask_iou")
 _CHUNK = 64
+"""People whose results are read together: one photo's file holds many, and all of them at once are too many."""
 
 
 def people_data(data: ReportData) -> dict[str, Any]:
@@ -60,16 +60,16 @@ def _rounded_row(values: np.ndarray) -> list[float | None]:
     return [round(float(value), 1) if math.isfinite(value) else None for value in values]
 
 
-def pictures_and_scenes(data: ReportData) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Crops and 3D figures of the worst people, at most `ReportData.pictures` of them, by row.
+def pictures_and_scenes(data: ReportData) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, Any]]]:
+    """Crops and 3D scenes of the worst people, at most `ReportData.pictures` of them, by row.
 
     Returns:
-        Per row: ``photo`` (the whole, small), ``crop``, and one overlay per stage; and the figure of the 3D view.
+        Per row: ``photo`` (the whole, small), ``crop``, and one overlay per stage; and what the 3D view shows.
     """
     wanted = [row for row in data.worst_first() if data.main.table.found[row]]
     chosen = wanted[: data.pictures] + [row for _, row in data.samples() if row not in wanted[: data.pictures]]
     pictures: dict[str, dict[str, str]] = {}
-    scenes: dict[str, str] = {}
+    scenes: dict[str, dict[str, Any]] = {}
     for start in range(0, len(chosen), _CHUNK):
         rows = chosen[start : start + _CHUNK]
         for row, stages in zip(rows, stage_estimates(data, rows), strict=True):
@@ -94,37 +94,25 @@ def _pictures(data: ReportData, row: int, stages: dict[str, BodyEstimate]) -> di
     return found | overlays
 
 
-def _scene(data: ReportData, row: int, stages: dict[str, BodyEstimate]) -> str | None:
+def _scene(data: ReportData, row: int, stages: dict[str, BodyEstimate]) -> dict[str, Any] | None:
     names = {estimate.body for estimate in stages.values()}
     if len(names) != 1 or not names <= set(data.bodies.by_name):
         return None
     # The viewer begins with the last stage: the one that people are sorted by.
     order = sorted(stages, key=lambda name: name == data.main.label)
-    return viewer_figure({name: stages[name] for name in order}, photo_size(data, row), None, view_box(data, row))
+    return viewer_scene({name: stages[name] for name in order}, photo_size(data, row), None, view_box(data, row))
 
 
-def cards_section(data: ReportData, pictures: dict[str, dict[str, str]]) -> str:
-    """The ten worst people and the samples at percentiles of the error."""
-    worst = [row for row in data.worst_first() if np.isfinite(data.errors[row])][:10]
-    title = text(METRICS[data.metric].label)
-    cards = "".join(_card(data, row, pictures, f"worst {place}") for place, row in enumerate(worst, 1))
-    samples = "".join(_card(data, row, pictures, f"{percent}th percentile") for percent, row in data.samples())
+def cards(data: ReportData, pictures: dict[str, dict[str, str]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The ten worst people, and the samples at percentiles of the error."""
+    worst = [row for row in data.worst_first() if np.isfinite(data.errors[row])][:WORST]
     return (
-        f'<section id="worst"><h2>The ten worst, by {title}</h2><div class="cards">{cards}</div></section>'
-        f'<section id="samples"><h2>Samples at percentiles of {title}</h2><div class="cards">{samples}</div></section>'
+        [_card(data, row, pictures, f"worst {place}") for place, row in enumerate(worst, 1)],
+        [_card(data, row, pictures, f"{percent}th percentile") for percent, row in data.samples()],
     )
 
 
-def _card(data: ReportData, row: int, pictures: dict[str, dict[str, str]], place: str) -> str:
-    name = (data.truth.photos or ("",))[row]
-    found = pictures.get(str(row), {})
-    strip = "".join(
-        f'<figure><img src="{address}" alt="{text(stage)}: {text(name)}" width="256" height="256" decoding="async">'
-        f"<figcaption>{text('photo' if stage == 'crop' else stage)}</figcaption></figure>"
-        for stage, address in found.items()
-        if stage != "photo"
-    )
-    grade = data.truth.labels["grade"][row] if "grade" in data.truth.labels else ""
+def _card(data: ReportData, row: int, pictures: dict[str, dict[str, str]], place: str) -> dict[str, Any]:
     unit = METRICS[data.metric].unit.replace("share", "%")
     words = []
     for item in data.shown:
@@ -132,8 +120,13 @@ def _card(data: ReportData, row: int, pictures: dict[str, dict[str, str]], place
             accepted, reason = verdict(item, row)
             value = f"{shown(data.metric, float(item.table.columns[data.metric][row]))} {unit}"
             words.append(f"{item.label} {value}{'' if accepted else f', rejected: {reason}'}")
-    head = f"<h3>{text(place)}: {text(name)} <small>{text(grade)}</small></h3>"
-    button = f'<button type="button" class="open" data-row="{row}">Numbers and 3D view</button>'
-    return (
-        f'<article class="card">{head}<div class="strip">{strip}</div><p>{text("; ".join(words))}</p>{button}</article>'
-    )
+    return {
+        **{"row": row, "place": place, "photo": (data.truth.photos or ("",))[row], "told": "; ".join(words)},
+        "grade": data.truth.labels["grade"][row] if "grade" in data.truth.labels else "",
+        "pictures": [
+            ("photo" if name == "crop" else name, address)
+            for name, address in pictures.get(str(row), {}).items()
+            # The whole photo stands behind the 3D view only.
+            if name != "photo"
+        ],
+    }

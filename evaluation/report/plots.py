@@ -1,10 +1,12 @@
 """Plots as inline SVG: colours come from the page's style, so they follow light and dark."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
+
+from fitloop.rendering.pages import fragment
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 10, 40
 
@@ -41,13 +43,14 @@ class Axes:
 
 def ticks(limit: float, count: int = 5) -> list[float]:
     """Round values from 0 to ``limit``, about ``count`` of them."""
+    # Steps that people count in: 1, 2, 2.5 or 5 times a power of ten.
     raw = limit / count
     power = 10.0 ** np.floor(np.log10(raw))
     step = float(min((s for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= raw), default=10.0) * power)
     return [step * number for number in range(int(limit / step + 1e-9) + 1)]
 
 
-def cumulative(series: Sequence[Series], title: str, unit: str, scale: float = 1.0) -> str:
+def cumulative(series: Sequence[Series], title: str, unit: str, scale: float = 1.0) -> Markup:
     """Share of people whose error is at most x, one curve per series, up to the 98th percentile of all.
 
     Args:
@@ -59,89 +62,53 @@ def cumulative(series: Sequence[Series], title: str, unit: str, scale: float = 1
     kept = [(item, scale * np.sort(item.values[np.isfinite(item.values)])) for item in series]
     kept = [(item, values) for item, values in kept if len(values)]
     if not kept:
-        return ""
+        return Markup()
+    # A few people with absurd errors would squeeze everybody else against the left edge.
     axes = Axes(max(float(np.percentile(np.concatenate([v for _, v in kept]), 98.0)), 1e-6), 100.0)
     lines = []
     for item, values in kept:
         shares = 100.0 * np.arange(1, len(values) + 1) / len(values)
+        # More points than pixels would only make the page larger.
         picks = np.unique(np.linspace(0, len(values) - 1, 200).astype(int))
         points = [(0.0, 0.0), *zip(values[picks], shares[picks], strict=True)]
         path = " ".join(f"{axes.x(x):.1f},{axes.y(y):.1f}" for x, y in points if x <= axes.right)
-        median = float(np.median(values))
-        tip = f"{html.escape(item.label)}: median {median:.1f} {html.escape(unit)}"
-        lines.append(f'<polyline class="line stage-{item.color}" points="{path}"><title>{tip}</title></polyline>')
+        lines.append((item.color, path, f"{item.label}: median {np.median(values):.1f} {unit}"))
     told = "; ".join(f"{item.label} median {np.median(values):.1f} {unit}" for item, values in kept)
-    frame = _frame(axes, f"{title} ({unit})", "people (%)")
-    return _svg(axes, f"Share of people by {title}: {told}", frame + "".join(lines))
+    inside = _frame(axes, f"{title} ({unit})", "people (%)") + _part("curves", lines)
+    return _svg(axes, f"Share of people by {title}: {told}", inside)
 
 
-def before_after(before: Series, after: Series, title: str, unit: str, scale: float = 1.0) -> str:
+def before_after(before: Series, after: Series, title: str, unit: str, scale: float = 1.0) -> Markup:
     """One dot per person: error before (x) and after (y); dots below the diagonal got better."""
     both = np.isfinite(before.values) & np.isfinite(after.values)
     if not both.any():
-        return ""
+        return Markup()
     x, y = scale * before.values[both], scale * after.values[both]
     limit = max(float(np.percentile(np.concatenate([x, y]), 99.0)), 1e-6)
+    # Both axes alike, so that the diagonal means no change.
     axes = Axes(limit, limit, 360, 330)
     better = int((y < x).sum())
-    dots = "".join(
-        f'<circle class="dot stage-{after.color}" cx="{axes.x(a):.1f}" cy="{axes.y(b):.1f}" r="2.4"/>'
-        for a, b in zip(x, y, strict=True)
-    )
-    line = (
-        f'<line class="diagonal" x1="{axes.x(0.0):.1f}" y1="{axes.y(0.0):.1f}" x2="{axes.x(limit):.1f}" '
-        f'y2="{axes.y(limit):.1f}"/>'
-    )
-    frame = _frame(axes, f"{before.label}: {title} ({unit})", f"{after.label}")
+    dots = _part("dots", axes, after.color, list(zip(x.tolist(), y.tolist(), strict=True)))
     told = f"{better} of {len(x)} people have a lower {title} after {after.label} than after {before.label}"
-    return _svg(axes, told, frame + line + dots)
+    return _svg(axes, told, _frame(axes, f"{before.label}: {title} ({unit})", f"{after.label}") + dots)
 
 
-def bars(rows: Sequence[tuple[str, Sequence[tuple[int, float, str]]]], title: str) -> str:
+def bars(rows: Sequence[tuple[str, Sequence[tuple[int, float, str]]]], title: str) -> Markup:
     """Grouped horizontal bars: per row a name and (colour, value, text) for each entry."""
     if not rows:
-        return ""
-    limit = max((value for _, group in rows for _, value, _ in group), default=0.0) or 1.0
-    height, parts, y = 14, [], 4.0
-    for name, group in rows:
-        middle = y + height * len(group) / 2 + 4
-        parts.append(f'<text class="name" x="112" y="{middle:.0f}" text-anchor="end">{html.escape(name)}</text>')
-        for color, value, text in group:
-            width = 280.0 * value / limit
-            parts.append(
-                f'<rect class="bar stage-{color}" x="120" y="{y:.0f}" width="{width:.1f}" height="11" rx="2"/>'
-            )
-            parts.append(f'<text class="value" x="{126 + width:.1f}" y="{y + 9:.0f}">{html.escape(text)}</text>')
-            y += height
-        y += 6
-    return (
-        f'<svg class="plot bars" viewBox="0 0 480 {y:.0f}" role="img" aria-label="{html.escape(title)}">'
-        f"{''.join(parts)}</svg>"
-    )
+        return Markup()
+    longest = max((value for _, group in rows for _, value, _ in group), default=0.0) or 1.0
+    shares = [(name, [(color, value / longest, text) for color, value, text in group]) for name, group in rows]
+    return _part("bars", shares, title)
 
 
-def _frame(axes: Axes, below: str, beside: str) -> str:
-    floor, right = axes.y(0.0), axes.x(axes.right)
-    parts = [f'<line class="axis" x1="{_LEFT}" y1="{floor:.1f}" x2="{right:.1f}" y2="{floor:.1f}"/>']
-    for value in ticks(axes.right):
-        place = axes.x(value)
-        parts.append(f'<text class="tick" x="{place:.1f}" y="{floor + 15:.1f}" text-anchor="middle">{value:g}</text>')
-    for value in ticks(axes.top, 4):
-        place = axes.y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" y1="{place:.1f}" x2="{right:.1f}" y2="{place:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{place + 4:.1f}" text-anchor="end">{value:g}</text>')
-    middle = (_LEFT + right) / 2
-    parts.append(
-        f'<text class="label" x="{middle:.1f}" y="{axes.height - 6}" text-anchor="middle">{html.escape(below)}</text>'
-    )
-    height = (axes.height - _BOTTOM + _TOP) / 2
-    parts.append(
-        f'<text class="label" transform="translate(12 {height:.0f}) rotate(-90)" text-anchor="middle">'
-        f"{html.escape(beside)}</text>"
-    )
-    return "".join(parts)
+def _frame(axes: Axes, below: str, beside: str) -> Markup:
+    return _part("frame", axes, ticks(axes.right), ticks(axes.top, 4), below, beside)
 
 
-def _svg(axes: Axes, title: str, inside: str) -> str:
-    told = html.escape(title)
-    return f'<svg class="plot" viewBox="0 0 {axes.width} {axes.height}" role="img" aria-label="{told}">{inside}</svg>'
+def _svg(axes: Axes, title: str, inside: Markup) -> Markup:
+    return _part("plot", axes, title, inside)
+
+
+def _part(macro: str, *values: object) -> Markup:
+    return fragment("fitloop.evaluation", "plots.html", macro, *values)

@@ -1,8 +1,8 @@
 """``index.html`` of a run: photo, regressed and fitted bodies side by side, without network."""
 
-import html
 import os
-from importlib.resources import files
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,14 +13,63 @@ from fitloop.body import Body
 from fitloop.body.files import whole_file
 from fitloop.pipelines.chain.results_file import NOT_FITTED, STAGE_PREFIXES, estimate_of
 from fitloop.pipelines.folder.config import RunConfig
-from fitloop.pipelines.folder.pictures import page_picture
-from fitloop.rendering.viewer import viewer_body, viewer_figure, viewer_head
+from fitloop.pipelines.folder.pictures import page_picture, shrunk_size
+from fitloop.refinement.correction import CorrectionConfig
+from fitloop.rendering.pages import write_html
+from fitloop.rendering.viewer import scene_script, viewer_body, viewer_scene
 
 _CAPTIONS = {
-    **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted"},
-    **{"flow": "Displacements (colour: direction, strength: distance)", "refined": "Refined"},
-    "clothed": "With hair and clothes",
+    **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted", "flow": "Displacements"},
+    **{"refined": "Refined", "clothed": "With hair and clothes"},
 }
+_LEGEND = "(hue: direction, as on the wheel; strength: distance)"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One stage of a photo."""
+
+    stage: str
+    name: str
+    caption: str
+    """The name, and what a reader needs to know beside it."""
+    link: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """One row of a photo's table."""
+
+    status: str
+    energy: float
+    distance: float
+    """Metres from the camera."""
+    verdict: str
+    """What became of refinement and clothes; empty without refinement."""
+    mesh: str
+    """Link; empty where no mesh was wanted."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the page says of one photo."""
+
+    name: str
+    problem: str = ""
+    """Why it could not be read; nothing else is known then."""
+    width: int = 0
+    height: int = 0
+    """Of its pictures on the page, pixels."""
+    view: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """The part of the photo that its 3D view begins with: the whole, pixels."""
+    pictures: tuple[Picture, ...] = ()
+    before_after: tuple[str, ...] = ()
+    scene: str = ""
+    """Link to what its 3D view shows; empty where nobody was found."""
+    notices: tuple[str, ...] = ()
+    people: tuple[Person, ...] = ()
+    refined: bool = False
+    results: str = ""
 
 
 def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], body: Body) -> dict[str, Any]:
@@ -36,70 +85,84 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], bo
         Counts of people and photos, and notices per photo.
     """
     summary: dict[str, Any] = {"people": 0, "photos_done": 0, "photos_without_people": [], "notices": {}}
-    with whole_file(config.out / "index.html") as path, path.open("w", encoding="utf-8") as page:
-        page.write(_head(config, len(photos), body))
-        for photo in photos:
-            results = config.out / "results" / f"{photo}.npz"
-            if not results.is_file():
-                page.write(_article(photo, f'<p class="notice">{html.escape(skipped.get(photo, "Not read."))}</p>'))
-                continue
-            with np.load(results, allow_pickle=False) as found:
-                page.write(_photo(config.out, photo, found, summary))
-        page.write(_tail())
+    entries = _entries(config, photos, skipped, summary)
+    page = config.out / "index.html"
     if "page" not in config.outputs:
-        (config.out / "index.html").unlink()
+        for _ in entries:
+            pass
+        page.unlink(missing_ok=True)
+        return summary
+    about = {"name": config.images.name, "count": len(photos), "stages": _stages(config), "body": viewer_body(body)}
+    write_html(page, "fitloop.pipelines", "run.html", photos=entries, **about)
     return summary
 
 
-def _head(config: RunConfig, count: int, body: Body) -> str:
-    style = files("fitloop.pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
+def _stages(config: RunConfig) -> str:
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
     done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
     done += ", with offsets for hair and clothes" if config.offsets else ""
-    stages += f"regressor {config.regressor}, {done}, body {config.body}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>fitloop: {html.escape(config.images.name)}</title><style>{style}</style>{viewer_head()}</head>\n"
-        f"<body><header><h1>{html.escape(config.images.name)}</h1><p>{count} photos; {html.escape(stages)}</p>"
-        '<input type="search" placeholder="Filter by name" aria-label="Filter photos by name" id="filter">'
-        f"</header>\n{viewer_body(body)}<main>\n"
-    )
+    return f"{stages}regressor {config.regressor}, {done}, body {config.body}"
 
 
-def _tail() -> str:
-    script = (
-        "document.getElementById('filter').addEventListener('input', e => {"
-        "const wanted = e.target.value.toLowerCase();"
-        "for (const a of document.querySelectorAll('article'))"
-        " a.hidden = !a.dataset.name.toLowerCase().includes(wanted); });"
-    )
-    return f"</main><script>{script}</script></body></html>\n"
+def _entries(config: RunConfig, photos: list[str], skipped: dict[str, str], summary: dict[str, Any]) -> Iterator[Entry]:
+    """What the page says of each photo, read when its turn comes; counts into ``summary`` on the way."""
+    for photo in photos:
+        results = config.out / "results" / f"{photo}.npz"
+        if not results.is_file():
+            yield Entry(photo, skipped.get(photo, "Not read."))
+            continue
+        with np.load(results, allow_pickle=False) as found:
+            _count(photo, found, summary)
+            if "page" in config.outputs:
+                yield _entry(config.out, photo, found)
 
 
-def _article(photo: str, inside: str) -> str:
-    name = html.escape(photo)
-    return f'<article data-name="{name}"><h2>{name}</h2>{inside}</article>\n'
-
-
-def _photo(out: Path, photo: str, found: Any, summary: dict[str, Any]) -> str:
+def _count(photo: str, found: Mapping[str, Any], summary: dict[str, Any]) -> None:
     people = len(found["boxes"])
-    notices = [str(notice) for notice in found["notices"]]
     summary["people"] += people
     summary["photos_done"] += 1
     if people == 0:
         summary["photos_without_people"].append(photo)
-    if notices:
-        summary["notices"][photo] = notices
-    figures = "".join(_figure(out, photo, stage) for stage in _CAPTIONS if page_picture(out, photo, stage).is_file())
-    figures += _flicker(out, photo) if page_picture(out, photo, "refined").is_file() else ""
-    told = "".join(f'<p class="notice">{html.escape(notice)}</p>' for notice in notices)
-    table = _people_table(out, photo, found) if people else '<p class="empty">Nobody was found in this photo.</p>'
-    turn = _turntable(out, photo, found) if people else ""
-    return _article(photo, f'<div class="stages">{figures}</div>{turn}{told}{table}')
+    if len(found["notices"]):
+        summary["notices"][photo] = [str(notice) for notice in found["notices"]]
 
 
-def _turntable(out: Path, photo: str, found: Any) -> str:
+def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
+    height, width = (int(side) for side in found["image_size"])
+    small = shrunk_size(height, width)
+    drawn = {stage: page_picture(out, photo, stage) for stage in _CAPTIONS}
+    links = {stage: _link(path, out) for stage, path in drawn.items() if path.is_file()}
+    return Entry(
+        name=photo,
+        width=small[1],
+        height=small[0],
+        view=(0, 0, width, height),
+        pictures=tuple(
+            Picture(stage, _CAPTIONS[stage], _caption(stage, str(found["body"])), link) for stage, link in links.items()
+        ),
+        before_after=(links["fitted"], links["refined"]) if {"fitted", "refined"} <= set(links) else (),
+        scene=_write_scene(out, photo, found, links.get("photo")) if len(found["boxes"]) else "",
+        notices=tuple(str(notice) for notice in found["notices"]),
+        people=tuple(_person(out, photo, found, number) for number in range(len(found["boxes"]))),
+        refined="refined_reason" in found,
+        results=_link(out / "results" / f"{photo}.npz", out),
+    )
+
+
+def _caption(stage: str, body: str) -> str:
+    if stage != "flow":
+        return _CAPTIONS[stage]
+    # The network looks at what the correction made of the fitted body, which the picture before this one does not show.
+    corrected = body == CorrectionConfig().body
+    start = "the corrected body, not of the fitted one" if corrected else "the fitted body"
+    return f"{_CAPTIONS[stage]} of {start} {_LEGEND}"
+
+
+def _write_scene(out: Path, photo: str, found: Mapping[str, Any], picture: str | None) -> str:
+    """Put what the 3D view shows beside the page and link to it.
+
+    Clothes are 100 KB a person, so a page that held the scenes of thousands of photos could not be opened.
+    """
     prefixes = {stage: prefix for stage, prefix in STAGE_PREFIXES.items() if f"{prefix}betas" in found}
     stages = {stage: estimate_of(found, prefix) for stage, prefix in prefixes.items()}
     if str(found["status"][0]) == NOT_FITTED:
@@ -107,61 +170,36 @@ def _turntable(out: Path, photo: str, found: Any) -> str:
     offsets = {}
     if "refined_offsets" in found:
         stages["clothed"], offsets["clothed"] = stages["refined"], found["refined_offsets"].astype(np.float32)
-    backdrop = page_picture(out, photo, "photo")
-    link = _link(backdrop, out) if backdrop.is_file() else None
     size = (int(found["image_size"][0]), int(found["image_size"][1]))
-    figure = viewer_figure(stages, size, link, offsets=offsets)
-    return f"<details><summary>Turn in 3D</summary>{figure}</details>"
-
-
-def _figure(out: Path, photo: str, stage: str) -> str:
-    link = _link(page_picture(out, photo, stage), out)
-    caption = _CAPTIONS[stage]
-    alt = html.escape(f"{caption}: {photo}")
-    return f'<figure><img loading="lazy" src="{link}" alt="{alt}"><figcaption>{caption}</figcaption></figure>'
-
-
-def _flicker(out: Path, photo: str) -> str:
-    """Fitted and refined bodies in one place, in turn."""
-    pictures = [_link(page_picture(out, photo, stage), out) for stage in ("fitted", "refined")]
-    shown = "".join(f'<img loading="lazy" src="{link}" alt="">' for link in pictures)
-    return f'<figure class="flicker"><div>{shown}</div><figcaption>Before and after, in turn</figcaption></figure>'
+    path = out / "page" / f"{photo}.scene.js"
+    with whole_file(path) as file:
+        file.write_text(scene_script(viewer_scene(stages, size, picture, offsets=offsets)), encoding="utf-8")
+    return _link(path, out)
 
 
 def _link(path: Path, out: Path) -> str:
     return quote(os.fsencode(path.relative_to(out).as_posix()))
 
 
-def _people_table(out: Path, photo: str, found: Any) -> str:
-    rows = ""
-    for number in range(len(found["boxes"])):
-        mesh = out / "meshes" / photo / f"{number}.glb"
-        verdict = _verdict(found, number)
-        files_told = f'<a href="{_link(mesh, out)}">mesh</a>' if mesh.is_file() else ""
-        depth = float(found["transl"][number, 2])
-        status = html.escape(str(found["status"][number]).replace("_", " "))
-        rows += (
-            f'<tr><td class="number">{number}</td><td>{status}</td>'
-            f'<td class="number">{float(found["energy"][number]):.1f}</td>'
-            f'<td class="number">{depth:.2f}</td>{verdict}<td>{files_told}</td></tr>'
-        )
-    results = _link(out / "results" / f"{photo}.npz", out)
-    refined = "<th>refinement</th>" if "refined_reason" in found else ""
-    return (
-        '<div class="table"><table><thead><tr><th>person</th><th>fit</th><th>energy</th><th>distance (m)</th>'
-        f"{refined}<th></th></tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p><a href="{results}">results as arrays</a></p>'
+def _person(out: Path, photo: str, found: Mapping[str, Any], number: int) -> Person:
+    mesh = out / "meshes" / photo / f"{number}.glb"
+    return Person(
+        status=_words(found["status"][number]),
+        energy=float(found["energy"][number]),
+        distance=float(found["transl"][number, 2]),
+        verdict=_verdict(found, number),
+        mesh=_link(mesh, out) if mesh.is_file() else "",
     )
 
 
-def _verdict(found: Any, number: int) -> str:
-    if "refined_reason" not in found:
-        return ""
-    told = [_told("", found["refined_reason"][number])]
-    if "refined_offsets_reason" in found:
-        told.append(_told("clothes ", found["refined_offsets_reason"][number]))
-    return f"<td>{'; '.join(told)}</td>"
+def _verdict(found: Mapping[str, Any], number: int) -> str:
+    kinds = {"": "refined_reason", "clothes ": "refined_offsets_reason"}
+    return "; ".join(what + _taken(found[name][number]) for what, name in kinds.items() if name in found)
 
 
-def _told(what: str, reason: Any) -> str:
-    return what + ("taken" if str(reason) == "better" else f"not taken: {html.escape(str(reason).replace('_', ' '))}")
+def _taken(reason: Any) -> str:
+    return "taken" if str(reason) == "better" else f"not taken: {_words(reason)}"
+
+
+def _words(name: Any) -> str:
+    return str(name).replace("_", " ")

@@ -82,10 +82,16 @@ def shrink(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     scale = min(1.0, side / max(height, width))
     if scale == 1.0:
         return pixels, scale
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(
-        PillowImage.fromarray(pixels).resize(size, PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
-    ), scale
+    small = shrunk_size(height, width, side)
+    # The gap lets Pillow shrink by whole steps first: faster on large photos, and nobody sees a difference.
+    resized = PillowImage.fromarray(pixels).resize(small[::-1], PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
+    return np.asarray(resized), scale
+
+
+def shrunk_size(height: int, width: int, side: int = PAGE_SIDE) -> tuple[int, int]:
+    """Height and width of a photo after `shrink`."""
+    scale = min(1.0, side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _save(pixels: np.ndarray, path: Path) -> None:

@@ -1,11 +1,9 @@
 """What `fitloop texture` writes: arrays, a rigged GLB, a picture from four sides, and a page with the body to turn."""
 
-import html
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,8 +16,9 @@ from fitloop.body.files import whole_file
 from fitloop.geometry import Camera, rotvec_to_rotmat
 from fitloop.refinement.person_texture import PersonTexture
 from fitloop.rendering.overlays import draw_side_view
+from fitloop.rendering.pages import write_html
 from fitloop.rendering.rigged import export_rigged_glb
-from fitloop.rendering.viewer import viewer_body, viewer_figure, viewer_head
+from fitloop.rendering.viewer import viewer_body, viewer_scene
 
 if TYPE_CHECKING:
     from fitloop.refinement.person_texture import Contribution
@@ -52,8 +51,9 @@ def write_outputs(out: Path, body: Body, texture: PersonTexture, given: "Sequenc
     )
     with whole_file(out / "contact.png") as file:
         PillowImage.fromarray(contact_sheet(body, texture)).save(file, format="PNG")
-    with whole_file(out / "index.html") as file:
-        file.write_text(_page(body, texture, poses, given), encoding="utf-8")
+    values = {"body_name": body.name, "body": viewer_body(body), "scene": _scene(body, texture, poses), "given": given}
+    seen = 100.0 * float((texture.known == 1).mean())
+    write_html(out / "index.html", "fitloop.pipelines", "texture.html", seen=seen, **values)
 
 
 def contact_sheet(body: Body, texture: PersonTexture) -> np.ndarray:
@@ -91,9 +91,8 @@ def _centered(body: Body, params: BodyParams) -> BodyParams:
     return replace(params, transl=torch.tensor([0.0, 0.0, _DISTANCE]) - middle)
 
 
-def _page(
-    body: Body, texture: PersonTexture, poses: list[tuple[str, BodyParams]], given: "Sequence[Contribution]"
-) -> str:
+def _scene(body: Body, texture: PersonTexture, poses: list[tuple[str, BodyParams]]) -> dict[str, Any]:
+    """The coloured body in the poses of the photos, the T-pose first."""
     betas = torch.from_numpy(texture.betas)
     stages = {name: _centered(body, replace(params[0].to(torch.float32), betas=betas)) for name, params in poses}
     stages["T-pose"] = _standing(body, betas)
@@ -101,29 +100,4 @@ def _page(
     bodies = {
         name: BodyEstimate(params.map(lambda value: value[None]), camera, body.name) for name, params in stages.items()
     }
-    style = files("fitloop.pipelines").joinpath("assets/page.css").read_text(encoding="utf-8")
-    seen = 100.0 * float((texture.known == 1).mean())
-    rows = "".join(_table_row(one) for one in given)
-    figure = viewer_figure(bodies, _VIEWER, texture=texture.colors)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>fitloop: a person's texture</title><style>{style}</style>{viewer_head()}</head>\n"
-        f"<body><header><h1>A person's texture</h1><p>{seen:.0f} % of the surface was seen in {len(given)} "
-        f"{'photo' if len(given) == 1 else 'photos'}, the rest is guessed; body {html.escape(body.name)}</p></header>\n"
-        f'{viewer_body(body)}<main><article style="max-width:46rem">{figure}</article>'
-        '<article><img src="contact.png" alt="The body from four sides" style="width:100%">'
-        '<p><a href="body.glb">body.glb</a> (rigged, T-pose) &middot; '
-        '<a href="texture.npz">texture.npz</a></p></article>'
-        '<article class="table"><table><thead><tr><th>photo</th><th>surface seen (%)</th>'
-        "<th>usual difference from the others (RGB, %)</th><th>silhouette</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></article></main></body></html>\n"
-    )
-
-
-def _table_row(one: "Contribution") -> str:
-    distance = "" if np.isnan(one.distance) else f"{100.0 * one.distance:.0f}"
-    return (
-        f'<tr><td>{html.escape(one.chosen.name)}</td><td class="number">{100.0 * one.share:.0f}</td>'
-        f'<td class="number">{distance}</td><td>{"used" if one.masked else "none"}</td></tr>'
-    )
+    return viewer_scene(bodies, _VIEWER, texture=texture.colors)

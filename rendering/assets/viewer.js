@@ -1,5 +1,6 @@
 "use strict";
-// The viewers of a page: each figure.fitloop-viewer holds its scene as JSON and becomes a picture to turn by mouse, touch and keys.
+// The viewers of a page: each figure.fitloop-viewer holds its scene as JSON, or names the script beside the page that
+// brings it, and becomes a picture to turn by mouse, touch and keys.
 const fitloopViewer = (() => {
   const { bodyNamed, decode, upload, release, draw, rotation, times, apply, start } = fitloopMesh;
   const START = { yaw: 0, pitch: 0, zoom: 1, x: 0, y: 0 };
@@ -7,15 +8,29 @@ const fitloopViewer = (() => {
   const viewers = [];
 
   class Viewer {
-    constructor(figure) {
+    constructor(figure, scene) {
       this.figure = figure;
+      this.given = scene;
       this.state = { ...START };
       this.pointers = new Map();
     }
 
-    // Reads the scene and builds the controls, once, when the figure first comes near the screen.
-    build() {
-      this.scene = JSON.parse(this.figure.querySelector("script").textContent);
+    // Finds the scene, once, when the figure first comes near the screen.
+    find() {
+      if (this.given) return this.build(this.given);
+      const inside = this.figure.querySelector("script");
+      if (inside) return this.build(JSON.parse(inside.textContent));
+      if (this.asked) return;
+      this.asked = document.head.appendChild(document.createElement("script"));
+      this.asked.addEventListener("load", () => this.build(this.asked.scene));
+      this.asked.addEventListener("error", () => {
+        this.figure.dataset.failed = `${this.figure.dataset.scene} is missing: keep it beside this page.`;
+      });
+      this.asked.src = this.figure.dataset.scene;
+    }
+
+    build(scene) {
+      this.scene = scene;
       this.stage = this.scene.stages.length - 1;
       const [frame, controls] = ["frame", "controls"].map((part) => this.figure.querySelector(`.fitloop-${part}`));
       if (this.scene.photo) {
@@ -204,7 +219,7 @@ const fitloopViewer = (() => {
     come(visible) {
       this.visible = visible;
       if (!visible) return this.forget();
-      if (!this.scene) this.build(); else this.render();
+      if (this.scene) this.render(); else this.find();
     }
   }
 
@@ -218,5 +233,6 @@ const fitloopViewer = (() => {
       watch.observe(figure);
     }
   });
-  return { viewers };
+  // What a scene's script calls: the tag that loaded it hands the scene over.
+  return { viewers, Viewer, arrive: (scene) => { document.currentScript.scene = scene; } };
 })();

@@ -1,3 +1,4 @@
+import html
 import json
 import shutil
 import subprocess
@@ -6,6 +7,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from html_elements import elements
 from PIL import Image
 from toy_bench import make_truth, write_results
 
@@ -138,7 +140,7 @@ def test_the_page_holds_everything_and_fetches_nothing(page):
         "made-with",
     ):
         assert f'id="{section}"' in page
-    assert "not enough evidence" in page and "detector&#x27;s own 3D landmarks" in page
+    assert "not enough evidence" in page and "detector's own 3D landmarks" in html.unescape(page)
     assert page.count('class="card"') == 6 + 5
 
 
@@ -188,6 +190,14 @@ def test_pictures_can_be_limited_to_the_worst(folder, page):
     # The samples at percentiles keep theirs.
     assert 1 <= len(json.loads(one)) <= 6 and len(json.loads(all_of_them)) == 6
     assert len(few) <= page.stat().st_size
+
+
+def test_words_of_users_are_shown_and_not_run(folder):
+    title, label = "<script>alert(1)</script> & 'more'", '"théirs" <b>'
+    page = report(folder, "--title", title, "--others", f"{label}={folder / 'out'}", *NO_PICTURES).read_text()
+    found = elements(page)
+    assert found.texts["h1"] == found.texts["title"][:1] == [title] and "b" not in found.texts
+    assert f"{label}, fitted (SMPLify)" in found.texts["th"]
 
 
 def test_wrong_options_are_told_in_a_sentence(folder, capsys):

@@ -15,7 +15,8 @@ from fitloop.body import BodyEstimate, load_body, upright
 from fitloop.geometry import Camera, rotvec_to_rotmat
 from fitloop.refinement.offsets import pose_offsets
 from fitloop.rendering import load_rasterizer
-from fitloop.rendering.viewer import viewer_body, viewer_figure, viewer_head
+from fitloop.rendering.pages import fragment
+from fitloop.rendering.viewer import scene_script, viewer_body, viewer_figure, viewer_head, viewer_scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SIZE = (150, 200)
@@ -70,7 +71,7 @@ function probe() {
 }
 // A loaded machine may take its time to draw the first picture.
 const waiting = setInterval(() => {
-  if (!document.querySelector("figure[data-drawn]")) return;
+  if (document.querySelectorAll("figure[data-drawn]").length < 2) return;
   clearInterval(waiting);
   try { probe(); } catch (error) { trouble.push(error.stack); }
   const output = document.createElement("pre");
@@ -89,6 +90,10 @@ def _estimate(people: int = 2, seed: int = 0) -> BodyEstimate:
     return BodyEstimate(params, camera)
 
 
+def _figure(*values, **more) -> str:
+    return viewer_figure(viewer_scene(*values, **more))
+
+
 def _scene(figure: str) -> dict:
     found = re.search(r'<script type="application/json">(.*)</script></figure>\n$', figure)
     assert found
@@ -97,7 +102,7 @@ def _scene(figure: str) -> dict:
 
 def test_a_figure_holds_parameters_and_not_vertices():
     estimate = _estimate()
-    figure = viewer_figure({"regressed": _estimate(seed=1), "fitted": estimate}, SIZE, "photos/a b.jpg")
+    figure = _figure({"regressed": _estimate(seed=1), "fitted": estimate}, SIZE, "photos/a b.jpg")
     assert len(figure) < 5000 and 'style="aspect-ratio:200/150"' in figure
     scene = _scene(figure)
     assert scene["size"] == [200, 150] and scene["view"] == [0, 0, 200, 150]
@@ -110,7 +115,7 @@ def test_a_figure_holds_parameters_and_not_vertices():
 
 
 def test_nothing_in_a_figure_can_end_its_script_tag():
-    figure = viewer_figure({"</script><b>": _estimate()}, SIZE, "<!--</script>.jpg")
+    figure = _figure({"</script><b>": _estimate()}, SIZE, "<!--</script>.jpg")
     assert figure.count("</script>") == 1 and "<!--" not in figure
     assert _scene(figure)["photo"] == "<!--</script>.jpg"
 
@@ -120,23 +125,23 @@ def test_people_that_are_not_finite_are_left_out():
     transl = estimate.params.transl.clone()
     transl[1, 2] = torch.nan
     broken = replace(estimate, params=replace(estimate.params, transl=transl))
-    people = _scene(viewer_figure({"fitted": broken}, SIZE))["stages"][0]["people"]
+    people = _scene(_figure({"fitted": broken}, SIZE))["stages"][0]["people"]
     assert len(people) == 2
-    whole = _scene(viewer_figure({"fitted": estimate}, SIZE))["stages"][0]["people"]
+    whole = _scene(_figure({"fitted": estimate}, SIZE))["stages"][0]["people"]
     assert people[1]["color"] == whole[2]["color"], "the others keep their colours"
 
 
 def test_a_textured_figure_holds_its_colours_once():
-    scene = _scene(viewer_figure({"regressed": _estimate(), "fitted": _estimate()}, SIZE, texture=GREEN))
+    scene = _scene(_figure({"regressed": _estimate(), "fitted": _estimate()}, SIZE, texture=GREEN))
     stored = np.frombuffer(base64.b64decode(scene["texture"]), np.uint8).reshape(-1, 3)
     np.testing.assert_array_equal(stored, GREEN)
     assert all(person["color"] == [1.0, 1.0, 1.0] for stage in scene["stages"] for person in stage["people"])
-    assert "texture" not in _scene(viewer_figure({"fitted": _estimate()}, SIZE))
+    assert "texture" not in _scene(_figure({"fitted": _estimate()}, SIZE))
 
 
 def test_only_people_who_have_offsets_carry_them():
     offsets = np.stack([COAT, np.zeros_like(COAT)])
-    people = _scene(viewer_figure({"fitted": _estimate()}, SIZE, offsets={"fitted": offsets}))["stages"][0]["people"]
+    people = _scene(_figure({"fitted": _estimate()}, SIZE, offsets={"fitted": offsets}))["stages"][0]["people"]
     stored = np.frombuffer(base64.b64decode(people[0]["offsets"]), "<i2").reshape(-1, 3)
     np.testing.assert_allclose(people[0]["offset_unit"] * stored, COAT, atol=2e-6)
     assert "offsets" not in people[1]
@@ -144,15 +149,15 @@ def test_only_people_who_have_offsets_carry_them():
 
 def test_nobody_gives_an_empty_scene():
     empty = _estimate()[:0]
-    scene = _scene(viewer_figure({"fitted": empty}, SIZE))
+    scene = _scene(_figure({"fitted": empty}, SIZE))
     assert scene["stages"] == [{"name": "fitted", "people": []}] and scene["principal"] == [100.0, 75.0]
 
 
 def test_stages_of_different_bodies_are_refused():
     with pytest.raises(ValueError, match=r"one body model, got \['open-1', 'smpl'\]"):
-        viewer_figure({"regressed": _estimate(), "fitted": replace(_estimate(), body="smpl")}, SIZE)
+        _figure({"regressed": _estimate(), "fitted": replace(_estimate(), body="smpl")}, SIZE)
     with pytest.raises(ValueError, match="got no stage"):
-        viewer_figure({}, SIZE)
+        _figure({}, SIZE)
 
 
 def test_head_and_body_reach_for_nothing_outside_the_page():
@@ -172,9 +177,12 @@ def seen(tmp_path_factory):
         pytest.skip("Chromium is not installed.")
     folder = tmp_path_factory.mktemp("page")
     stages = {"regressed": _estimate(seed=1), "fitted": _estimate()}
-    figures = viewer_figure(stages, SIZE, "photo.svg") + viewer_figure(
-        {"fitted": _estimate(1)}, SIZE, None, (50.0, 0.0, 150.0, 150.0), GREEN, {"fitted": COAT[None]}
-    )
+    figures = _figure(stages, SIZE, "photo.svg")
+    # The scene of the second figure lies beside the page.
+    view = (50.0, 0.0, 150.0, 150.0)
+    scene = viewer_scene({"fitted": _estimate(1)}, SIZE, None, view, GREEN, {"fitted": COAT[None]})
+    figures += fragment("fitloop.rendering", "viewer.html", "figure_of_file", view, "beside%20it.scene.js")
+    (folder / "beside it.scene.js").write_text(scene_script(scene))
     (folder / "photo.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="200" height="150"/>')
     (folder / "page.html").write_text(
         f'<!doctype html><html><head><meta charset="utf-8">{PROBE}{viewer_head()}</head>'

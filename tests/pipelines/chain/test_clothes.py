@@ -99,7 +99,9 @@ def test_pictures_and_page_show_the_clothed_body(people, tmp_path):
     write_page(config, ["a.jpg"], {}, BODY)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "With hair and clothes" in page and "clothes not taken: no silhouette" in page
-    assert page.count('"offsets":"') == 1 and '"name":"clothed"' in page
+    scene = (tmp_path / "page" / "a.jpg.scene.js").read_text(encoding="utf-8")
+    assert 'data-scene="page/a.jpg.scene.js"' in page and "corrected body, not of the fitted one" in page
+    assert scene.count('"offsets":"') == 1 and '"name":"clothed"' in scene
 
 
 def test_stages_clothe_only_when_asked(monkeypatch):

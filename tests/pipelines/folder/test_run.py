@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from html_elements import elements
 from PIL import Image as PillowImage
 from toy import random_params, stick_body, toy_camera
 
@@ -107,6 +108,22 @@ def test_the_page_names_every_photo_and_links_to_files_that_exist(photos, tmp_pa
     assert len(links) >= 4 and "http" not in "".join(links)
     assert all((config.out / unquote(link)).is_file() for link in links)
     assert page.count("<article") == 4
+
+
+def test_names_that_look_like_html_are_shown_and_not_run(tmp_path):
+    names = ["<script>alert(1)<b>.png", "a \"b\" 'c' & d.png", "日本 ünï.png"]
+    folder = tmp_path / "<i>photos"
+    folder.mkdir()
+    for name in names:
+        PillowImage.fromarray(np.full((30, 20, 3), 1, np.uint8)).save(folder / name)
+    config = _config(folder, tmp_path)
+    assert run_folder(config, StickStages) == 0
+    found = elements((config.out / "index.html").read_text(encoding="utf-8"))
+    assert [photo["data-name"] for photo in found.attributes["article"]] == sorted(names)
+    assert found.texts["h1"] == ["<i>photos"] and sorted(found.texts["h2"]) == sorted(names)
+    assert {"script", "b", "i"} & set(found.texts) == {"script"} and found.attributes["script"][-1] == {}
+    assert all(image["width"] == "20" and image["height"] == "30" for image in found.attributes["img"])
+    assert {image["alt"] for image in found.attributes["img"]} >= {f"Photo: {name}" for name in names}
 
 
 def test_an_interrupted_run_continues_to_the_outputs_of_an_undisturbed_one(photos, tmp_path):
