@@ -1,5 +1,6 @@
 """Reading a photo with the camera that the options ask for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from fitloop.body import Image
@@ -19,4 +20,4 @@ def open_photo(folder: Path, photo: str, config: StagesConfig) -> Image:
     focal = config.focal_length
     if config.field_of_view is not None:
         focal = field_of_view_to_focal(config.field_of_view, width)
-    return image if focal is None else Image(image.pixels, camera_of(width, height, focal), photo)
+    return image if focal is None else replace(image, camera=camera_of(width, height, focal))
