@@ -25,6 +25,8 @@ class Image:
     """No batch axes: one camera for the photo."""
     name: str
     """Path below the folder it came from, with forward slashes."""
+    orientation: int = 1
+    """EXIF's number for how the stored pixels were turned to get these, 1 to 8; 1 is not at all."""
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,22 @@
-"""Photos from disk: which files of a folder are photos, and one `Image` from each."""
+"""Photos from disk: one `Image` from each file."""
 
 import logging
-import os
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 from jaxtyping import UInt8
-from PIL import ExifTags, ImageOps
+from PIL import ExifTags
 
 from fitloop.body.records import Image
+from fitloop.data.photo_files import SUFFIXES as SUFFIXES
+from fitloop.data.photo_files import find_images as find_images
+from fitloop.data.photo_files import find_unread_pictures as find_unread_pictures
+from fitloop.data.pixel_values import range_in_file, to_rgb
 from fitloop.geometry.cameras import camera_of
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
-"""Files with these endings, in either case, are photos."""
 
 MAX_MEGAPIXELS = 120.0
 """Larger photos are refused: a photo takes 3 bytes a pixel, and 7 while it is read."""
@@ -38,55 +37,22 @@ _DECODING_ERRORS = (
 )
 """What Pillow's decoders raise on damaged files."""
 
+_TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+"""What EXIF's orientation asks for; 1 is upright."""
+
 _logger = logging.getLogger(__name__)
 
 
 class UnreadableImage(ValueError):
     """A file that cannot be read as a photo; the message is a sentence for the user."""
-
-
-def _log_unreadable(message: str) -> None:
-    _logger.warning(message)
-
-
-def find_images(folder: str | Path, on_unreadable: Callable[[str], None] = _log_unreadable) -> list[str]:
-    """List the photos in a folder and below it.
-
-    Links are followed, each folder is visited once. Hidden files and folders (".name") are left out.
-
-    Args:
-        folder: Where to look.
-        on_unreadable: Told one sentence for each folder below ``folder`` that cannot be read; logs it by default.
-
-    Returns:
-        Paths below ``folder`` with forward slashes, sorted; empty if there is no photo.
-
-    Raises:
-        ValueError: If ``folder`` is missing, is not a folder, or may not be read.
-    """
-    root = Path(folder)
-    if not root.exists():
-        raise ValueError(f"There is no folder {str(root)!r}; give the folder that holds the photos.")
-    if not root.is_dir():
-        raise ValueError(f"{str(root)!r} is a file; give the folder that holds the photos.")
-
-    def unreadable(error: OSError) -> None:
-        if error.filename == str(root):
-            raise ValueError(f"The folder {str(root)!r} cannot be read: {error.strerror}.") from error
-        on_unreadable(f"The folder {error.filename!r} cannot be read and was left out: {error.strerror}.")
-
-    found: list[str] = []
-    visited: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(root, onerror=unreadable, followlinks=True):
-        status = Path(place).stat()
-        if (status.st_dev, status.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        photos = [name for name in files if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
-        found += [(Path(place) / name).relative_to(root).as_posix() for name in photos]
-    return sorted(found)
 
 
 def load_image(
@@ -95,7 +61,8 @@ def load_image(
     """Read a photo: upright, 8 bits, RGB.
 
     EXIF orientation is applied. Transparent pixels are laid over white, of an animation the first frame is taken,
-    16-bit values are scaled to 8 bits, other colour spaces are converted to RGB.
+    16-bit values are scaled to 8 bits by their real range (`fitloop.data.pixel_values`), other colour spaces are
+    converted to RGB.
 
     Args:
         path: File.
@@ -113,14 +80,14 @@ def load_image(
         with warnings.catch_warnings():
             # Pillow warns of large photos and of odd EXIF; our own limit decides, and odd EXIF is ignored.
             warnings.simplefilter("ignore")
-            pixels, known = _decode(Path(path), max_megapixels)
+            pixels, known, orientation = _decode(Path(path), max_megapixels)
     except UnreadableImage:
         raise
     except (*_DECODING_ERRORS, PIL.Image.DecompressionBombError, MemoryError) as error:
         raise UnreadableImage(f"{str(path)!r} {_reason(error, Path(path))}.") from error
     height, width = pixels.shape[:2]
     camera = camera_of(width, height, focal if focal is not None else known)
-    return Image(pixels, camera, Path(path).name if name is None else name)
+    return Image(pixels, camera, Path(path).name if name is None else name, orientation)
 
 
 def _reason(error: BaseException, path: Path) -> str:
@@ -134,7 +101,7 @@ def _reason(error: BaseException, path: Path) -> str:
     return f"is damaged or incomplete and cannot be decoded: {str(error).rstrip('.') or type(error).__name__}"
 
 
-def _decode(path: Path, max_megapixels: float) -> tuple[UInt8[np.ndarray, "height width 3"], float | None]:
+def _decode(path: Path, max_megapixels: float) -> tuple[UInt8[np.ndarray, "height width 3"], float | None, int]:
     with PIL.Image.open(path) as photo:
         width, height = photo.size
         if width * height > max_megapixels * 1e6:
@@ -142,38 +109,22 @@ def _decode(path: Path, max_megapixels: float) -> tuple[UInt8[np.ndarray, "heigh
                 f"{str(path)!r} has {width * height / 1e6:.0f} megapixels, more than the {max_megapixels:g} accepted; "
                 "shrink it."
             )
-        focal = exif_focal(photo)
+        focal, orientation = exif_focal(photo), _orientation(photo)
+        known = range_in_file(photo, path)
         photo.load()
-        upright = _upright(photo)
-    return np.array(_to_rgb(upright)), focal
+        # Pillow turns some kinds (TIFF) while it loads them, and then no longer says so.
+        turn = _TURNS.get(_orientation(photo))
+        pixels = to_rgb(photo, path, known)
+    return np.array(pixels if turn is None else pixels.transpose(turn)), focal, orientation
 
 
-def _upright(photo: PIL.Image.Image) -> PIL.Image.Image:
+def _orientation(photo: PIL.Image.Image) -> int:
     try:
-        return ImageOps.exif_transpose(photo)
+        found = photo.getexif().get(ExifTags.Base.Orientation, 1)
     except _DECODING_ERRORS:
         _logger.warning("The EXIF orientation of a photo is damaged and was ignored.")
-        return photo
-
-
-def _to_rgb(photo: PIL.Image.Image) -> PIL.Image.Image:
-    if photo.mode == "F" or photo.mode.startswith("I"):
-        values = np.nan_to_num(np.asarray(photo).astype(np.float32))
-        eight_bit = (values / _white(photo.mode, float(values.max())) * 255.0).round().clip(0, 255).astype(np.uint8)
-        return PIL.Image.fromarray(eight_bit).convert("RGB")
-    if photo.mode == "RGB" and "transparency" not in photo.info:
-        return photo
-    if photo.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in photo.info:
-        colour = photo.convert("RGBA")
-        white = PIL.Image.new("RGBA", colour.size, (255, 255, 255, 255))
-        return PIL.Image.alpha_composite(white, colour).convert("RGB")
-    return photo.convert("RGB")
-
-
-def _white(mode: str, peak: float) -> float:
-    """Value that stands for white: 65535 in 16 bits, else the smallest usual one that holds the brightest pixel."""
-    usual = (65535.0,) if mode.startswith("I;16") else (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
-    return next((white for white in usual if peak <= white), peak)
+        return 1
+    return found if found in _TURNS else 1
 
 
 def exif_focal(photo: PIL.Image.Image) -> float | None:

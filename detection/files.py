@@ -1,36 +1,21 @@
 """Keypoints or boxes from files instead of a detector."""
 
-import json
-import re
-import zipfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fitloop.body.keypoints import CONVENTIONS
 from fitloop.body.records import Detections, Image
-from fitloop.detection.coco import is_annotations, is_results, read_annotations, read_results
+from fitloop.detection.checks import boxes_of, detections_of
 from fitloop.detection.detector import DetectionReport
-from fitloop.detection.listed import (
-    BadKeypoints,
-    ListedPerson,
-    ListedPhoto,
-    boxes_of,
-    corner_box,
-    detections_of,
-    nobody,
-    numbers,
-)
+from fitloop.detection.documents import SUFFIXES, is_document
+from fitloop.detection.layouts import read_file
+from fitloop.detection.listed import BOXES_ONLY, BadKeypoints, ListedPhoto, Listing, nobody, told
 from fitloop.detection.mediapipe import MediapipeConfig, MediapipeDetector
-from fitloop.detection.openpose import is_openpose, read_openpose
-
-_ENDINGS = ("", "_keypoints", "_openpose", "_bbox")
-"""What tools add to the photo's name for their file of one photo."""
+from fitloop.detection.photo_names import FileNames, PhotoNames
 
 
 class KeypointFile:
@@ -58,18 +43,28 @@ class KeypointFile:
         self._boxed = MediapipeDetector(boxed)
         if not self.path.exists():
             raise BadKeypoints(f"There is no keypoint file or folder {str(path)!r}.")
-        self._photos = None if self.path.is_dir() else read_file(self.path)
-        if self.path.is_dir():
-            files = sorted(f for f in self.path.rglob("*") if f.suffix.lower() in (".json", ".npz"))
-            if not files:
-                raise BadKeypoints(f"The folder {str(path)!r} holds no .json or .npz file with keypoints.")
-            self._photos_of_folder = {f.relative_to(self.path).as_posix(): f for f in files}
-        self._convention = self._first_convention()
+        self._source = _Folder(self.path) if self.path.is_dir() else _File(self.path)
 
     @property
     def convention(self) -> str:
         """Convention of the first people listed; each photo's detections name their own."""
-        return self._convention
+        return self._source.convention
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the file as a whole; the first photo's report tells it too."""
+        return self._source.notices
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Look at the names of all photos of a run, before the first is asked for, so that no entry serves two.
+
+        Args:
+            names: Of the photos, as `Image.name` has them.
+
+        Raises:
+            BadKeypoints: If nothing is listed for any of them, a number fits several, or numbers fit only when shifted.
+        """
+        self._source.names.expect(names)
 
     def __call__(self, image: Image) -> Detections:
         """People that are listed for the photo, none if it is not listed.
@@ -81,12 +76,11 @@ class KeypointFile:
 
     def detect_with_notices(self, image: Image) -> DetectionReport:
         """People that are listed for the photo, and what was wrong with them."""
-        photo, source = self._listed(image.name)
+        photo, source, notices = self._source.listed(image.name)
         if photo is None:
-            notice = f"{source} lists nothing for {image.name!r}."
-            return DetectionReport(nobody(self._convention), (notice,))
-        detections, notices = detections_of(photo, image, self._boxed, source)
-        return DetectionReport(detections, tuple(notices))
+            return DetectionReport(nobody(self.convention), tuple(notices))
+        detections, more = detections_of(photo, image, self._boxed, source)
+        return DetectionReport(detections, (*notices, *more))
 
     def boxes_with_notices(self, image: Image) -> tuple[Float[Tensor, "people 4"], tuple[str, ...]]:
         """Boxes of the people that are listed, x y x y in full-image pixels; no network runs.
@@ -94,122 +88,83 @@ class KeypointFile:
         Raises:
             BadKeypoints: As for the call.
         """
-        photo, source = self._listed(image.name)
+        photo, source, notices = self._source.listed(image.name)
         if photo is None:
-            return torch.zeros(0, 4), (f"{source} lists nothing for {image.name!r}.",)
-        boxes, notices = boxes_of(photo, image, source)
-        return boxes, tuple(notices)
+            return torch.zeros(0, 4), tuple(notices)
+        boxes, more = boxes_of(photo, image, source)
+        return boxes, (*notices, *more)
 
-    def _listed(self, name: str) -> tuple[ListedPhoto | None, str]:
-        if self._photos is not None:
-            return _entry(self._photos, name), str(self.path)
-        stem = PurePosixPath(name).with_suffix("").as_posix()
-        wanted = [f"{name}.npz", f"{stem}.npz", f"{name}.json"] + [f"{stem}{ending}.json" for ending in _ENDINGS]
-        for candidate in wanted:
-            file = self._photos_of_folder.get(candidate)
-            if file is not None:
-                return next(iter(read_file(file).values())), str(file)
-        return None, str(self.path)
+
+class _File:
+    """One file, read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._listing = read_file(path)
+        self.names = PhotoNames(self._listing.photos, str(path))
+        self.convention = self._listing.convention
+        self.notices = _of_the_whole(self._listing)
+        self._first: str | None = None
+
+    def listed(self, name: str) -> tuple[ListedPhoto | None, str, list[str]]:
+        self._first = self._first or name
+        notices = list(self.notices) if name == self._first else []
+        match = self.names.find(name)
+        if match is None:
+            return None, str(self._path), [*notices, f"{self._path} lists nothing for {name!r}."]
+        notices += [match.notice] if match.notice else []
+        return self._listing.photos[match.key](), str(self._path), notices
+
+
+def _of_the_whole(listing: Listing) -> tuple[str, ...]:
+    faults = (told(listing.faults, "; left out"),) if listing.faults else ()
+    return (*listing.notices, *faults)
+
+
+class _Folder:
+    """A folder of files of one photo each; a broken one stops only its own photo."""
+
+    notices: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() == ".npz" or is_document(f))
+        if not files:
+            raise BadKeypoints(
+                f"The folder {str(path)!r} holds no {', '.join(SUFFIXES)} or .npz file with keypoints; "
+                "give a folder with one such file per photo, or one file for all photos."
+            )
+        self._files = {file.relative_to(path).as_posix(): file for file in files}
+        self.names = FileNames(self._files, str(path))
+        self._read = lru_cache(maxsize=2)(read_file)
+
+    @property
+    def convention(self) -> str:
+        if not hasattr(self, "_convention"):
+            self._convention = self._first_convention()
+        return self._convention
 
     def _first_convention(self) -> str:
-        if self._photos is not None:
-            listed = [photo for photo in self._photos.values() if photo.people] or list(self._photos.values())
-            return listed[0].convention if listed else "mediapipe33"
-        for file in self._photos_of_folder.values():
+        for file in self._files.values():
             try:
-                photos = read_file(file)
+                photos = [read() for read in self._read(file).photos.values()]
             except BadKeypoints:
                 continue
-            for photo in photos.values():
+            for photo in photos:
                 if photo.people:
                     return photo.convention
-        return "mediapipe33"
+        return BOXES_ONLY
 
-
-def _entry(photos: dict[str, ListedPhoto], name: str) -> ListedPhoto | None:
-    """Find a photo by its path, its file name, its name without ending, or the number it ends in (COCO's id)."""
-    if name in photos:
-        return photos[name]
-    path = PurePosixPath(name)
-    number = re.search(r"(\d+)$", path.stem)
-    keys: list[Callable[[str], bool]] = [
-        lambda key: PurePosixPath(key).name == path.name,
-        lambda key: PurePosixPath(key).stem == path.stem,
-        lambda key: number is not None and key.isdecimal() and int(key) == int(number[1]),
-    ]
-    for same in keys:
-        found = [key for key in photos if same(key)]
-        if len(found) == 1:
-            return photos[found[0]]
-    return None
-
-
-def read_file(path: Path) -> dict[str, ListedPhoto]:
-    """Read one file: photos by name, path or COCO id; a file of one photo lists it under the photo's name.
-
-    Raises:
-        BadKeypoints: If it is broken or in no known format.
-    """
-    if path.suffix.lower() == ".npz":
-        return {path.stem: _read_results(path)}
-    return _photos_in(_read_json(path), path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadKeypoints(f"{path} cannot be opened: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise BadKeypoints(f"{path} is not valid JSON: {error}.") from error
-
-
-def _photos_in(content: Any, path: Path) -> dict[str, ListedPhoto]:
-    source = str(path)
-    if is_openpose(content):
-        return {_photo_name(path): read_openpose(content, source)}
-    if is_annotations(content):
-        return read_annotations(content, source)
-    if is_results(content):
-        return read_results(content, source)
-    if isinstance(content, dict) and set(content) >= {"bbox"}:
-        person = ListedPerson(None, corner_box(content["bbox"], f"{source}: bbox"))
-        return {_photo_name(path): ListedPhoto((person,), "mediapipe33")}
-    if isinstance(content, dict) and all(isinstance(boxes, list) for boxes in content.values()):
-        return {name: _boxes(boxes, f"{source}: {name!r}") for name, boxes in content.items()}
-    raise BadKeypoints(
-        f"{source} is in no known format: give OpenPose JSON, COCO annotations or results, "
-        'boxes as {"photo.jpg": [[x, y, width, height], ...]}, or results of this program (.npz).'
-    )
-
-
-def _photo_name(path: Path) -> str:
-    for ending in _ENDINGS[1:]:
-        if path.stem.endswith(ending):
-            return path.stem[: -len(ending)]
-    return path.stem
-
-
-def _boxes(boxes: list[Any], what: str) -> ListedPhoto:
-    people = [ListedPerson(None, corner_box(box, f"{what}, box {i}")) for i, box in enumerate(boxes)]
-    return ListedPhoto(tuple(people), "mediapipe33")
-
-
-def _read_results(path: Path) -> ListedPhoto:
-    """Read the keypoints of this program's own results."""
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            keypoints, convention = stored["keypoints"], str(stored["convention"])
-            boxes = stored["boxes"] if "boxes" in stored else [None] * len(keypoints)
-    except KeyError as error:
-        raise BadKeypoints(f"{path} is no result of this program: it has no {error}.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BadKeypoints(f"{path} is damaged, incomplete or no .npz file: {error}.") from error
-    if convention not in CONVENTIONS:
-        raise BadKeypoints(f"{path} speaks the unknown convention {convention!r}; known: {', '.join(CONVENTIONS)}.")
-    count = len(CONVENTIONS[convention])
-    if keypoints.ndim != 3 or keypoints.shape[1:] != (count, 3):
-        raise BadKeypoints(f"{path}: keypoints must be (people, {count}, 3) for {convention}; got {keypoints.shape}.")
-    rows = [numbers(row, f"{path}: keypoints") for row in keypoints]
-    people = [ListedPerson(row, box) for row, box in zip(rows, boxes, strict=True)]
-    return ListedPhoto(tuple(people), convention)
+    def listed(self, name: str) -> tuple[ListedPhoto | None, str, list[str]]:
+        match = self.names.find(name)
+        if match is None:
+            return None, str(self._path), [f"{self._path} lists nothing for {name!r}."]
+        file = self._files[match.key]
+        listing = self._read(file)
+        notices = [*_of_the_whole(listing), *([match.notice] if match.notice else [])]
+        photos = listing.photos
+        inside = PhotoNames(photos, str(file)).find(name) if len(photos) > 1 else None
+        if len(photos) > 1 and inside is None:
+            return None, str(file), [*notices, f"{file} lists {len(photos)} photos, but not {name!r}."]
+        key = inside.key if inside is not None else next(iter(photos), None)
+        return (photos[key]() if key is not None else None), str(file), notices

@@ -1,21 +1,20 @@
-"""People that a file lists for a photo, checked and turned into detections."""
+"""What files say about people in photos: the records every reader gives, and the numbers in them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from fitloop.body.keypoints import MEDIAPIPE_33, convention_named
-from fitloop.body.records import Detections, Image
-from fitloop.detection.mediapipe import MediapipeDetector
-from fitloop.geometry.records import concatenate
+from fitloop.body.keypoints import convention_named
+from fitloop.body.records import Detections
 
-_BOX_MARGIN = 0.1
-"""A person without a box gets one around the keypoints, larger by this share on each side."""
-_FAR = 10.0
-"""Keypoints further than this many photo sides from the photo are taken as not observed."""
+BOXES_ONLY = "mediapipe33"
+"""Convention of people with a box only: the landmark network's."""
+_TOLD = 3
+"""So many faults of one kind are told in full, the others are counted."""
 
 
 class BadKeypoints(ValueError):
@@ -38,9 +37,58 @@ class ListedPhoto:
 
     people: tuple[ListedPerson, ...]
     convention: str
-    """Of the keypoints; `mediapipe33`, the landmark network's, where the file has boxes only."""
+    """Of the keypoints; `BOXES_ONLY` where the file has boxes only."""
     size: tuple[int, int] | None = None
     """Width and height the file was made for, if it says so."""
+    faults: tuple[str, ...] = ()
+    """Entries that could not be used, one sentence each without its full stop."""
+    notices: tuple[str, ...] = ()
+    """What else the user should know, in sentences."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All that a file says, photo by photo; a photo's entries are read when they are asked for."""
+
+    photos: Mapping[str, Callable[[], ListedPhoto]]
+    """By name, path or number of the photo."""
+    convention: str
+    faults: tuple[str, ...] = ()
+    """Entries that belong to no photo and could not be used."""
+    notices: tuple[str, ...] = ()
+    """What the user should know of the file as a whole."""
+
+    def checked(self) -> "Listing":
+        """Give the listing back if somebody in it can be used, or nobody is listed at all.
+
+        Raises:
+            BadKeypoints: If every entry is at fault; tells the first ones.
+        """
+        faults = list(self.faults)
+        for read in self.photos.values():
+            try:
+                photo = read()
+            except BadKeypoints as error:
+                faults.append(str(error).removesuffix("."))
+                continue
+            if photo.people:
+                return self
+            faults += photo.faults
+        if faults:
+            raise BadKeypoints(told(faults))
+        return self
+
+
+def nobody(convention: str) -> Detections:
+    """Detections of no one."""
+    count = len(convention_named(convention))
+    return Detections(torch.zeros(0, count, 2), torch.zeros(0, count), torch.zeros(0, 4), convention)
+
+
+def told(faults: list[str] | tuple[str, ...], ending: str = "") -> str:
+    """Tell the first faults in full and count the others."""
+    more = len(faults) - _TOLD
+    return "; ".join(faults[:_TOLD]) + (f"; and {more} more like these" if more > 0 else "") + f"{ending}."
 
 
 def numbers(values: Any, what: str) -> Float[np.ndarray, "..."]:
@@ -51,167 +99,70 @@ def numbers(values: Any, what: str) -> Float[np.ndarray, "..."]:
     """
     try:
         return np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise BadKeypoints(f"{what} must be a list of numbers: {error}.") from error
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BadKeypoints(f"{what} must be a list of numbers: {error}") from error
 
 
-def triplets(values: Any, what: str) -> Float[np.ndarray, "keypoints 3"]:
-    """Turn a flat list x, y, confidence, x, y, confidence ... into rows.
+def triplets(values: Any, what: str, scores: Any = None) -> Float[np.ndarray, "keypoints 3"]:
+    """Turn x, y, confidence of keypoints into rows; from a flat list, or from one list per keypoint.
+
+    Args:
+        values: x, y and confidence, or x and y where ``scores`` has the confidences.
+        what: Says in messages where this was found.
+        scores: Confidences, one per keypoint.
 
     Raises:
         BadKeypoints: If it is not such a list.
     """
-    flat = numbers(values, what)
-    if flat.ndim != 1 or flat.size % 3:
-        raise BadKeypoints(f"{what} must be a flat list of x, y, confidence per keypoint; got {flat.size} numbers.")
-    return flat.reshape(-1, 3)
+    found = numbers(values, what)
+    while found.ndim > 2 and len(found) == 1:
+        found = found[0]
+    if scores is None:
+        if found.ndim == 2 and found.shape[1] == 3:
+            return found
+        if found.ndim != 1 or found.size % 3:
+            raise BadKeypoints(f"{what} must be a flat list of x, y, confidence per keypoint; got {_layout(found)}")
+        return found.reshape(-1, 3)
+    sure = numbers(scores, f"{what}, scores").reshape(-1)
+    if found.size != 2 * sure.size and found.size != 3 * sure.size:
+        raise BadKeypoints(f"{what} has {_layout(found)} for {sure.size} scores; give x and y for each score")
+    return np.concatenate([found.reshape(sure.size, -1)[:, :2], sure[:, None]], -1)
 
 
-def corner_box(values: Any, what: str) -> Float[np.ndarray, "4"]:
+def _layout(found: np.ndarray) -> str:
+    return f"{found.size} numbers" if found.ndim < 2 else " x ".join(map(str, found.shape)) + " numbers"
+
+
+def corner_box(values: Any, what: str, corners: bool = False) -> Float[np.ndarray, "4"]:
     """Turn x, y, width, height into x y x y.
+
+    Args:
+        values: Four numbers.
+        what: Says in messages where this was found.
+        corners: Whether they are x y x y already.
 
     Raises:
         BadKeypoints: If it is not a box of finite numbers with a positive size.
     """
     box = numbers(values, what)
-    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0.0).any():
-        raise BadKeypoints(f"{what} must be x, y, width, height with a positive size; got {values}.")
-    return np.concatenate([box[:2], box[:2] + box[2:]])
+    box = box.reshape(4) if corners and box.size == 4 else box
+    sized = np.concatenate([box[:2], box[2:] - box[:2]]) if corners and box.shape == (4,) else box
+    if sized.shape != (4,) or not np.isfinite(sized).all() or (sized[2:] <= 0.0).any():
+        expected = "x, y, x, y of two corners" if corners else "x, y, width, height"
+        raise BadKeypoints(f"{what} must be {expected} with a positive size; got {_short(values)}")
+    return np.concatenate([sized[:2], sized[:2] + sized[2:]])
 
 
-def detections_of(
-    photo: ListedPhoto, image: Image, boxed: MediapipeDetector, source: str
-) -> tuple[Detections, list[str]]:
-    """Check what the file says against the photo, and fill in people who are listed with a box only.
-
-    They are seen by the landmark network; its keypoints are translated by name into the file's convention.
-    Values that are not finite, or far outside, become "not observed"; a person without any keypoint left is seen in
-    the box, if there is one, and dropped otherwise. All this is told.
-
-    Args:
-        photo: What the file says.
-        image: The photo itself.
-        boxed: Sees people in boxes.
-        source: Name of the file for messages.
-
-    Raises:
-        BadKeypoints: If the file was made for a photo of another size.
-    """
-    people, notices = _checked_people(photo, image, source)
-    rows: list[Detections] = []
-    for person in people:
-        if person.keypoints is not None:
-            rows.append(_as_listed(person.keypoints, _box_of(person, image), photo.convention))
-        else:
-            rows.append(_in_box(_box_of(person, image), image, boxed, photo.convention))
-    return _joined(rows, photo.convention), notices
+def _short(values: Any) -> str:
+    text = str(values)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def boxes_of(photo: ListedPhoto, image: Image, source: str) -> tuple[Float[torch.Tensor, "people 4"], list[str]]:
-    """Boxes of the people alone, with the same checks; around the keypoints where the file gives no box."""
-    people, notices = _checked_people(photo, image, source)
-    boxes = np.array([_box_of(person, image) for person in people], dtype=np.float32).reshape(-1, 4)
-    return torch.from_numpy(boxes), notices
-
-
-def _checked_people(photo: ListedPhoto, image: Image, source: str) -> tuple[list[ListedPerson], list[str]]:
-    height, width = image.pixels.shape[:2]
-    if photo.size is not None and photo.size != (width, height):
-        raise BadKeypoints(
-            f"{source} was made for a photo of {photo.size[0]} x {photo.size[1]} pixels, but {image.name!r} has "
-            f"{width} x {height}: give the photo that the file was made on, or scale the file."
-        )
-    notices: list[str] = []
-    people = [_checked(person, image, notices, source) for person in photo.people]
-    people = [person for person in people if person.keypoints is not None or person.box is not None]
-    _check_inside(people, image, notices, source)
-    return people, notices
-
-
-def _box_of(person: ListedPerson, image: Image) -> Float[np.ndarray, "4"]:
-    if person.box is not None:
-        return person.box
-    assert person.keypoints is not None
-    height, width = image.pixels.shape[:2]
-    seen = person.keypoints[person.keypoints[:, 2] > 0.0, :2]
-    margin = _BOX_MARGIN * max(float((seen.max(0) - seen.min(0)).max()), 1.0)
-    return np.concatenate([seen.min(0) - margin, seen.max(0) + margin]).clip(0.0, (width, height) * 2)
-
-
-def _joined(rows: list[Detections], convention: str) -> Detections:
-    if not rows:
-        return nobody(convention)
-    if any(row.silhouettes is None for row in rows):
-        rows = [replace(row, silhouettes=None, silhouette_boxes=None) for row in rows]
-    together = concatenate(rows)
-    seen = together.landmark_confidence is not None and bool(together.landmark_confidence.any())
-    return together if seen else replace(together, landmarks=None, landmark_confidence=None)
-
-
-def nobody(convention: str) -> Detections:
-    """Detections of no one."""
-    count = len(convention_named(convention))
-    return Detections(torch.zeros(0, count, 2), torch.zeros(0, count), torch.zeros(0, 4), convention)
-
-
-def _checked(person: ListedPerson, image: Image, notices: list[str], source: str) -> ListedPerson:
-    if person.keypoints is None:
-        return person
-    height, width = image.pixels.shape[:2]
-    values = person.keypoints
-    reach = _FAR * max(width, height)
-    usable = np.isfinite(values).all(-1) & (np.abs(values[:, :2]) <= reach).all(-1)
-    confidence = np.where(usable, np.nan_to_num(values[:, 2]).clip(0.0, 1.0), 0.0)
-    if not usable.all():
-        notices.append(f"{source}: {(~usable).sum()} keypoints in {image.name!r} are NaN or huge and were left out.")
-    if not (confidence > 0.0).any():
-        if person.box is None:
-            notices.append(f"{source}: a person in {image.name!r} has no observed keypoint and was left out.")
-        return ListedPerson(None, person.box)
-    pixels = np.where(confidence[:, None] > 0.0, np.nan_to_num(values[:, :2]), 0.0)
-    return ListedPerson(np.concatenate([pixels, confidence[:, None]], -1), person.box)
-
-
-def _check_inside(people: list[ListedPerson], image: Image, notices: list[str], source: str) -> None:
-    height, width = image.pixels.shape[:2]
-    listed = [p.keypoints[p.keypoints[:, 2] > 0.0, :2] for p in people if p.keypoints is not None]
-    listed += [(p.box[:2] + p.box[2:])[None] / 2.0 for p in people if p.keypoints is None and p.box is not None]
-    if not listed:
-        return
-    points = np.concatenate(listed)
-    outside = int(((points < 0.0) | (points > (width, height))).any(-1).sum())
-    if 2 * outside > len(points):
-        raise BadKeypoints(
-            f"{source}: {outside} of {len(points)} points lie outside {image.name!r} ({width} x {height}); "
-            "the file was probably made for a photo of another size."
-        )
-    if len(points) > 4 and points.max() <= 1.0 and min(width, height) > 2:
-        raise BadKeypoints(f"{source}: all points lie in [0, 1]; give pixels, not shares of the photo's sides.")
-    if outside:
-        notices.append(f"{source}: {outside} of {len(points)} points lie outside {image.name!r} ({width} x {height}).")
-
-
-def _as_listed(keypoints: Float[np.ndarray, "keypoints 3"], box: Float[np.ndarray, "4"], convention: str) -> Detections:
-    values = torch.from_numpy(keypoints.astype(np.float32))[None]
-    boxes = torch.from_numpy(box.astype(np.float32))[None]
-    blank = torch.zeros(1, len(keypoints))
-    return Detections(values[..., :2], values[..., 2], boxes, convention, torch.zeros(1, len(keypoints), 3), blank)
-
-
-def _in_box(box: Float[np.ndarray, "4"], image: Image, boxed: MediapipeDetector, convention: str) -> Detections:
-    given = torch.from_numpy(box.astype(np.float32))[None]
-    seen = replace(boxed.in_boxes(image, given), boxes=given)
-    if convention == seen.convention:
-        return seen
-    names = convention_named(convention).keypoints
-    known = [MEDIAPIPE_33.keypoints.index(name) if name in MEDIAPIPE_33.keypoints else 0 for name in names]
-    there = torch.tensor([float(name in MEDIAPIPE_33.keypoints) for name in names])
-    assert seen.landmarks is not None and seen.landmark_confidence is not None
-    return Detections(
-        seen.keypoints[:, known],
-        seen.confidence[:, known] * there,
-        seen.boxes,
-        convention,
-        seen.landmarks[:, known],
-        seen.landmark_confidence[:, known] * there,
-    )
+def plain_id(value: Any) -> str | None:
+    """Write an id in one way: 2, 2.0, "2" and "2.0" are "2"; None for what is no id."""
+    if isinstance(value, str):
+        digits = value.strip().removesuffix(".0")
+        return str(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 19 else value.strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18:
+        return str(int(value)) if value == int(value) else str(value)
+    return None

@@ -8,11 +8,12 @@ With --refine, a second network compares the body with the photo's pixels, and t
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from fitloop.body import Body, Image, load_body
-from fitloop.detection import DetectionReport, Detector
+from fitloop.detection import DetectionReport, Detector, KeypointFile
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.crowd import fit_together
 from fitloop.pipelines.chain.people import People
@@ -53,6 +54,11 @@ class Stages:
     def refinement(self) -> RefinementStage:
         """Fitted bodies -> bodies that agree with the photo's pixels."""
         return RefinementStage(self.body, self.config)
+
+    def expect(self, photos: Sequence[str]) -> None:
+        """Open the keypoints, if a file has them, and see which photos they belong to, before the first photo."""
+        if self.config.keypoints is not None and isinstance(self.detector, KeypointFile):
+            self.detector.expect(photos)
 
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""

@@ -1,5 +1,6 @@
 """Photos with the camera that the options ask for, from files or from pixels at hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,4 +55,4 @@ def with_camera(image: Image, config: StagesConfig) -> Image:
     focal = config.focal_length
     if config.field_of_view is not None:
         focal = field_of_view_to_focal(config.field_of_view, width)
-    return image if focal is None else Image(image.pixels, camera_of(width, height, focal), image.name)
+    return image if focal is None else replace(image, camera=camera_of(width, height, focal))

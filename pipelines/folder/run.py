@@ -99,6 +99,8 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
     chunks = [photos[start : start + config.batch_size] for start in range(0, len(photos), config.batch_size)]
     waiting = [chunk for chunk in chunks if not all(results_path(config, photo).is_file() for photo in chunk)]
     done = len(photos) - sum(map(len, waiting))
+    if waiting:
+        stages.expect(photos)
     with Progress(len(photos), "photo", done=done) as progress:
         for chunk in waiting:
             crowd = list(_regressed(config, chunk, stages, journal))

@@ -29,6 +29,9 @@ class StickStages:
     def __init__(self, config: RunConfig, fail_after: int = 10**9) -> None:
         self.config, self.fail_after, self.detected = config, fail_after, 0
 
+    def expect(self, photos):
+        self.expected = list(photos)
+
     def detect(self, image):
         self.detected += 1
         if self.detected > self.fail_after:

@@ -1,0 +1,62 @@
+"""COCO's results, the list that evaluation servers take; AlphaPose and Detectron2 write the same."""
+
+from pathlib import Path
+from typing import Any
+
+from fitloop.detection.categories import Categories, usual_category
+from fitloop.detection.coco_people import Reader, has_keypoints
+from fitloop.detection.listed import BadKeypoints, ListedPhoto, Listing, plain_id
+
+_Entry = tuple[dict[str, Any], str | None, str]
+
+
+def is_results(content: Any) -> bool:
+    """Whether a JSON file's content is a list of COCO results; an empty list is one of nobody."""
+    if not isinstance(content, list):
+        return False
+    named = [row for row in content if isinstance(row, dict) and "image_id" in row and "people" not in row]
+    return 2 * len(named) > len(content) or not content
+
+
+def read_results(content: list[Any], path: Path, name: str) -> Listing:
+    """Read results by the ``image_id`` they name: a file name, or COCO's number, which file names end in.
+
+    Whoever has keypoints is a person; of things with a box only those of category 1, or 0 if there is no 1.
+
+    Raises:
+        BadKeypoints: If nothing in it can be used.
+    """
+    del name
+    source = str(path)
+    faults = [f"{source}: entry {n} is no result" for n, row in enumerate(content) if not isinstance(row, dict)]
+    rows = [row for row in content if isinstance(row, dict)]
+    category = usual_category([row for row in rows if not has_keypoints(row)])
+    people = [row for row in rows if has_keypoints(row) or plain_id(row.get("category_id", 1)) == category]
+    categories = Categories(None, people, source)
+    notices = list(categories.reader.notices)
+    if len(people) < len(rows):
+        notices.append(f"{source}: {len(rows) - len(people)} boxes of other categories were left out.")
+    photos: dict[str, list[_Entry]] = {}
+    for row in people:
+        photo = plain_id(row.get("image_id"))
+        what = f"{source}: annotation {row.get('id', 'of ' + str(row.get('image_id')))}"
+        if photo is None:
+            faults.append(f"{what} names no photo")
+        else:
+            photos.setdefault(photo, []).append((row, plain_id(row.get("category_id")), what))
+    reader = categories.reader
+    listed = {photo: lambda found=found: _photo(found, reader) for photo, found in photos.items()}
+    return Listing(listed, reader.convention, (*faults, *categories.faults), tuple(notices))
+
+
+def _photo(entries: list[_Entry], reader: Reader) -> ListedPhoto:
+    people, faults, notices = [], [], []
+    for row, category, what in entries:
+        try:
+            person, notice = reader.person(row, category, what)
+        except BadKeypoints as fault:
+            faults.append(str(fault))
+            continue
+        people.append(person)
+        notices += [notice] if notice else []
+    return ListedPhoto(tuple(people), reader.convention, None, tuple(faults), tuple(notices))
