@@ -111,6 +111,31 @@ BODY_25 = _convention(
     neck="neck_lsp",
 )
 
+HALPE_26 = _convention(
+    "halpe26",
+    [*COCO_17.keypoints, "head_top", "neck", "mid_hip", *_sides("big_toe", "small_toe", "heel")],
+    neck="neck_lsp",
+)
+"""Halpe's body and feet, as AlphaPose and RTMPose have them: COCO, then head, neck, pelvis, feet."""
+
+_FACE_AND_HANDS = [
+    *(f"face_{_index}" for _index in range(68)),
+    *(f"{_side}_hand_{_index}" for _side in ("left", "right") for _index in range(21)),
+]
+"""Carried along in their order; a body has no such points."""
+
+HALPE_136 = _convention("halpe136", [*HALPE_26.keypoints, *_FACE_AND_HANDS], neck="neck_lsp")
+
+WHOLEBODY_133 = _convention(
+    "wholebody133",
+    [
+        *COCO_17.keypoints,
+        *(f"{_side}_{_part}" for _side in ("left", "right") for _part in ("big_toe", "small_toe", "heel")),
+        *_FACE_AND_HANDS,
+    ],
+)
+"""COCO-WholeBody: COCO, feet, 68 points of the face, 21 of each hand."""
+
 _LSP_NAMES = [*_RIGHT_LEG[::-1], *_LEFT_LEG, *_RIGHT_ARM[::-1], *_LEFT_ARM, "neck", "head_top"]
 LSP_14 = _convention("lsp14", _LSP_NAMES, neck="neck_lsp", **_ANNOTATED_HIPS)
 
@@ -193,6 +218,7 @@ CONVENTIONS = {
     for convention in (
         *(SMPL_24, COCO_17, COCO_18, BODY_25, LSP_14, MPII_16),
         *(H36M_17, THREE_DHP_17, MEDIAPIPE_33, SPIN_24, SPIN_49),
+        *(HALPE_26, HALPE_136, WHOLEBODY_133),
     )
 }
 
