@@ -229,6 +229,8 @@ class _Reader:
             self.strange.append(f"{which} {columns}")
             self.left.add("people have keypoints that cannot be named", self.strange[-1])
             return None
+        if list(columns) != list(range(len(COCO_17))):
+            self.left.add("people have keypoints in another order than COCO's, which are read by their names", which)
         found = np.zeros((len(COCO_17), 3))
         for row_number, column in enumerate(columns):
             if column is not None:
