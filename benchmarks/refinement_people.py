@@ -15,8 +15,9 @@ from fitloop.data.detector_noise import NoiseConfig
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling
 from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
 from fitloop.detection import MediapipeDetector
+from fitloop.evaluation.joints import mpjpe, pa_mpjpe
 from fitloop.fitting import AFTER_REGRESSION, fit
-from fitloop.geometry import Camera, align_procrustes, project
+from fitloop.geometry import Camera, project
 from fitloop.geometry.cameras import camera_of
 from fitloop.refinement import Photo
 from fitloop.regressor import load_regressor
@@ -113,7 +114,6 @@ class Scorer:
         """MPJPE, PA-MPJPE and PVE in mm with pelvises laid together, silhouette IoU and 2D error of the vertices."""
         ours, true = self.body(estimate.params), self.body(case.truth.params)
         joints, truth = ours.joints - ours.joints[:, :1], true.joints - true.joints[:, :1]
-        aligned = align_procrustes(joints, truth)
         vertices = (ours.vertices - ours.joints[:, :1]) - (true.vertices - true.joints[:, :1])
         apart = project(ours.vertices, estimate.camera) - project(true.vertices, case.truth.camera)
         size = case.mask.shape
@@ -121,8 +121,8 @@ class Scorer:
         shared = (covered & case.mask).sum() / (covered | case.mask).sum().clamp_min(1)
         height = project(true.vertices, case.truth.camera)[0, :, 1]
         return {
-            "mpjpe": 1000.0 * float((joints - truth).norm(dim=-1).mean()),
-            "pa_mpjpe": 1000.0 * float((aligned - truth).norm(dim=-1).mean()),
+            "mpjpe": float(mpjpe(joints, truth).mean()),
+            "pa_mpjpe": float(pa_mpjpe(joints, truth).mean()),
             "pve": 1000.0 * float(vertices.norm(dim=-1).mean()),
             "iou": 100.0 * float(shared),
             "vertices_2d": 100.0 * float(apart.norm(dim=-1).mean() / (height.amax() - height.amin())),

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, KeypointKinematics, convention_named
-from fitloop.geometry import align_procrustes, project
+from fitloop.evaluation.joints import mpjpe, pa_mpjpe, pve
+from fitloop.geometry import project
 
 NUM_TRUE_JOINTS = 22
 """Hands are not captured."""
@@ -37,17 +38,14 @@ def score(body: Body, estimate: BodyEstimate, truth: BodyEstimate, convention: s
     pixels = project(landmarks(estimate.params), estimate.camera)
     distance = (pixels - exact).norm(dim=-1).mean(-1) / side
 
-    def millimetres(first: Tensor, second: Tensor) -> float:
-        return 1000.0 * float((first - second).norm(dim=-1).mean())
-
     vertices = [
-        1000.0 * float((_surface(body, estimate[rows]) - _surface(body, truth[rows])).norm(dim=-1).mean())
+        float(pve(_surface(body, estimate[rows]), _surface(body, truth[rows])).mean())
         for rows in torch.arange(len(side)).split(64)
     ]
     return Scores(
         100.0 * float(distance.mean()),
-        millimetres(centred, goal),
-        millimetres(align_procrustes(centred, goal), goal),
+        float(mpjpe(centred, goal).mean()),
+        float(pa_mpjpe(centred, goal).mean()),
         sum(vertices) / len(vertices),
     )
 

@@ -8,7 +8,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fitloop.body.keypoints import CONVENTIONS, mirrored
+from fitloop.data.human_ranges import doubt_betas, doubt_focal
 from fitloop.evaluation.joints import pa_mpjpe
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.placing import Placed
 
 _ENOUGH = 8
@@ -26,7 +28,7 @@ class Suspicion:
     """Something that makes scores meaningless."""
 
     kind: str
-    """``unit``, ``order``, ``sides`` or ``axes``."""
+    """``unit``, ``order``, ``sides``, ``axes`` or ``body``."""
     sentence: str
 
 
@@ -208,3 +210,19 @@ def suspect(placed: Placed, goal: Placed, names: tuple[str, ...]) -> list[Suspic
         if found == [None]:
             found = [suspect_places(placed.pixels, goal.pixels, known, names)]
     return [suspicion for suspicion in found if suspicion is not None]
+
+
+def suspect_bodies(estimate: ScoredPeople) -> list[Suspicion]:
+    """Shapes and focal lengths that nobody has: told, never refused, for a result is scored as it is.
+
+    Args:
+        estimate: People with parameters, maybe cameras.
+    """
+    doubts = []
+    if estimate.params is not None:
+        doubts.append(doubt_betas(estimate.params.betas.numpy()))
+    if estimate.camera is not None:
+        # The principal point is the photo's middle, or near it, and the only size that a camera knows.
+        longest = 2.0 * estimate.camera.principal_point.numpy().max(-1, initial=0.0)
+        doubts.append(doubt_focal(estimate.camera.focal.numpy(), longest))
+    return [Suspicion("body", doubt.sentence) for doubt in doubts if doubt is not None and doubt.grave]

@@ -54,6 +54,10 @@ def pa_mpjpe(
 
     Scale, rotation and translation are those of least squares (Umeyama 1991), found on the joints that count.
     """
+    if weights is not None:
+        # What has no weight may be NaN, and 0 times NaN would spoil the alignment of all the rest.
+        known = weights[..., None] > 0
+        points, target = torch.where(known, points, 0.0), torch.where(known, target, 0.0)
     return mpjpe(align_similarity(points, target, weights), target, weights)
 
 

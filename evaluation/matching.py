@@ -1,13 +1,16 @@
 """Which row of the results belongs to which person of the truth."""
 
+import unicodedata
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.truth import boxes_of
 
 MIN_OVERLAP = 0.2
@@ -15,7 +18,10 @@ MIN_OVERLAP = 0.2
 
 
 def resolve_photos(wanted: tuple[str, ...], offered: tuple[str, ...]) -> dict[str, str]:
-    """Name of each photo of the truth in the results: the same path, else the same file name where that is unique.
+    """Name of each photo of the truth in the results, from the exact path to the more lenient.
+
+    The same path; the same but for slashes, Unicode form, URL quotes and case; the same file name; the same without
+    its ending. Two that fit equally well are none.
 
     Args:
         wanted: Photos of the truth.
@@ -26,7 +32,7 @@ def resolve_photos(wanted: tuple[str, ...], offered: tuple[str, ...]) -> dict[st
     """
     exact = set(offered)
     found = {photo: photo for photo in wanted if photo in exact}
-    for shorten in (lambda path: path.rsplit("/", 1)[-1], lambda path: path.rsplit("/", 1)[-1].rsplit(".", 1)[0]):
+    for shorten in _SHORTENED:
         theirs = Counter(shorten(photo) for photo in wanted)
         ours: dict[str, list[str]] = {}
         for photo in offered:
@@ -36,6 +42,39 @@ def resolve_photos(wanted: tuple[str, ...], offered: tuple[str, ...]) -> dict[st
             if photo not in found and len(candidates) == 1 and theirs[shorten(photo)] == 1:
                 found[photo] = candidates[0]
     return found
+
+
+def _spelled(path: str) -> str:
+    """A path as the systems it may come from would all write it."""
+    return unicodedata.normalize("NFC", unquote(path)).replace("\\", "/").removeprefix("./")
+
+
+def _file(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
+def _stem(path: str) -> str:
+    return _file(path).rsplit(".", 1)[0]
+
+
+_SHORTENED: tuple[Callable[[str], str], ...] = (
+    _spelled,
+    lambda path: _spelled(path).casefold(),
+    _file,
+    _stem,
+    lambda path: _file(_spelled(path)).casefold(),
+    lambda path: _stem(_spelled(path)).casefold(),
+)
+"""What may differ, a little more with each step."""
+
+
+def told_of_spelling(found: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence on photos that were found by another spelling, not by path or file name; none if there are none."""
+    other = [(photo, ours) for photo, ours in found.items() if _stem(photo) != _stem(ours)]
+    if not other:
+        return ()
+    photo, ours = other[0]
+    return (f"{len(other)} photos were found by another spelling of their names, first {photo!r} as {ours!r}",)
 
 
 @dataclass(frozen=True)
@@ -48,7 +87,7 @@ class Match:
     """Rows of the results that belong to nobody."""
 
 
-def match_people(truth: People, estimate: People) -> Match:
+def match_people(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
     """Find each person of the truth in the results.
 
     Rows without photo names must follow the truth's order. Where both sides name their persons and the results have no
@@ -76,7 +115,7 @@ def match_people(truth: People, estimate: People) -> Match:
     return _match_boxes(truth, estimate)
 
 
-def _match_names(truth: People, estimate: People) -> Match:
+def _match_names(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
     keys = list(zip(estimate.photos or (), estimate.persons or (), strict=True))
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
@@ -88,7 +127,7 @@ def _match_names(truth: People, estimate: People) -> Match:
     return Match(rows, len(keys) - int((rows >= 0).sum()))
 
 
-def _match_boxes(truth: People, estimate: People) -> Match:
+def _match_boxes(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
     rows = np.full(len(truth), -1, np.int64)
     theirs, ours = _by_photo(truth), _by_photo(estimate)
     first, second = _boxes(truth), _boxes(estimate)
@@ -112,14 +151,14 @@ def _assign(rows: np.ndarray, people: list[int], found: list[int], overlaps: np.
             rows[people[person]] = found[result]
 
 
-def _by_photo(people: People) -> dict[str, list[int]]:
+def _by_photo(people: ScoredPeople) -> dict[str, list[int]]:
     groups: dict[str, list[int]] = {}
     for row, photo in enumerate(people.photos or ()):
         groups.setdefault(photo, []).append(row)
     return groups
 
 
-def _boxes(people: People) -> np.ndarray | None:
+def _boxes(people: ScoredPeople) -> np.ndarray | None:
     if people.boxes is not None:
         return people.boxes.numpy()
     return None if people.keypoints is None else boxes_of(people.keypoints).numpy()

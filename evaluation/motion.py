@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from fitloop.evaluation.joints import acceleration_error
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 
 
-def tracks(truth: People) -> Iterator[np.ndarray]:
+def tracks(truth: ScoredPeople) -> Iterator[np.ndarray]:
     """Rows of each run of consecutive frames of one person.
 
     Where the truth has ``sequence`` and ``frame``, they say it. Else neighbouring rows belong together while their
@@ -30,7 +30,7 @@ def tracks(truth: People) -> Iterator[np.ndarray]:
         yield np.array(run)
 
 
-def _place(truth: People, row: int) -> tuple[str, int | None]:
+def _place(truth: ScoredPeople, row: int) -> tuple[str, int | None]:
     if "sequence" in truth.values and "frame" in truth.values:
         return str(truth.values["sequence"][row]), int(truth.values["frame"][row])
     photo = truth.photos[row] if truth.photos is not None else ""
@@ -39,7 +39,7 @@ def _place(truth: People, row: int) -> tuple[str, int | None]:
     return folder, int(number.group(1)) if number else None
 
 
-def acceleration_column(truth: People, points: Tensor, target: Tensor, weights: Tensor) -> Tensor:
+def acceleration_column(truth: ScoredPeople, points: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     """Acceleration error of each row, millimetres per frame squared; NaN at the ends of a track and in short ones.
 
     Args:

@@ -1,6 +1,5 @@
 """This project's results: a folder with one .npz per photo, every stage inside (docs/results_file.md)."""
 
-import json
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +8,21 @@ import numpy as np
 import torch
 
 from fitloop.body import BodyParams
-from fitloop.evaluation.archives import check_rows, read_arrays, words
-from fitloop.evaluation.people import Joints3D, Keypoints2D, People, clean_points
+from fitloop.data.archives import check_rows, read_arrays, words
+from fitloop.data.json_files import read_json
+from fitloop.evaluation.body_arrays import (
+    CAMERA_KEYS,
+    NOT_FITTED,
+    PARAM_KEYS,
+    STAGE_PREFIXES,
+    bodies_of,
+    check_bodies,
+)
+from fitloop.evaluation.people import Joints3D, Keypoints2D, ScoredPeople, clean_points
 from fitloop.geometry import Camera
 
-PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
-"""How the arrays of each stage begin."""
 LANDMARKS = "landmarks"
 """The detector's own 3D landmarks, and its 2D keypoints: what users would pick instead."""
-NOT_FITTED = "not_fitted"
 _UNUSED = ("joints_3d", "joints_2d", "silhouettes", "silhouette_boxes", "notices")
 """Arrays that scores do not need: the joints follow from the parameters."""
 Files = list[tuple[str, dict[str, np.ndarray]]]
@@ -45,7 +50,7 @@ class OwnResults:
         if first is None:
             raise ValueError(f"{path} holds nobody: expected one .npz per photo with at least one person in all.")
         fitted = "status" not in first or str(first["status"][0]) != NOT_FITTED
-        found = [stage for stage, prefix in PREFIXES.items() if f"{prefix}global_orient" in first]
+        found = [stage for stage, prefix in STAGE_PREFIXES.items() if f"{prefix}global_orient" in first]
         if not fitted and "regressed" in found:
             found.remove("fitted")
         self.stages = (*found, *((LANDMARKS,) if LANDMARKS in first else ()))
@@ -57,6 +62,9 @@ class OwnResults:
             return {str(name): self.path}
         files = sorted(self.path.rglob("*.npz"))
         return {file.relative_to(self.path).as_posix().removesuffix(".npz"): file for file in files}
+
+    notices: tuple[str, ...] = ()
+    """This project's own files are read whole."""
 
     @property
     def photos(self) -> tuple[str, ...]:
@@ -70,17 +78,17 @@ class OwnResults:
                 check_rows(self._index[photo], arrays, ("boxes",))
                 yield photo, arrays
 
-    def read(self, photos: Collection[str] | None) -> dict[str, People]:
+    def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
         """Rows of the people in ``photos``, per stage; all of them if None."""
         files = [(p, a) for p, a in self._files(self.photos if photos is None else photos) if len(a["boxes"])]
         return {stage: _join(files, stage) for stage in self.stages}
 
 
-def _join(files: Files, stage: str) -> People:
+def _join(files: Files, stage: str) -> ScoredPeople:
     photos = tuple(photo for photo, arrays in files for _ in range(len(arrays["boxes"])))
     count = len(photos)
     if count == 0:
-        return People((), (), 0)
+        return ScoredPeople((), (), 0)
     persons = tuple(str(row) for _, arrays in files for row in range(len(arrays["boxes"])))
     boxes = torch.from_numpy(np.asarray(_stack(files, "boxes"), np.float32))
     sizes = [np.tile(a.get("image_size", np.zeros(2)), (len(a["boxes"]), 1)) for _, a in files]
@@ -89,10 +97,10 @@ def _join(files: Files, stage: str) -> People:
     if stage == LANDMARKS:
         joints = _landmarks(files)
     else:
-        params, camera = _bodies(files, PREFIXES[stage])
-        values |= _numbers(files, PREFIXES[stage])
-    labels = {} if stage == LANDMARKS else {"status": _statuses(files, f"{PREFIXES[stage]}status")}
-    return People(
+        params, camera = _bodies(files, STAGE_PREFIXES[stage])
+        values |= _numbers(files, STAGE_PREFIXES[stage])
+    labels = {} if stage == LANDMARKS else {"status": _statuses(files, f"{STAGE_PREFIXES[stage]}status")}
+    return ScoredPeople(
         photos,
         persons,
         count,
@@ -120,9 +128,9 @@ def _only(files: Files, key: str) -> str:
 
 
 def _bodies(files: Files, prefix: str) -> tuple[BodyParams, Camera]:
-    keys = ("global_orient", "body_pose", "betas", "transl", "focal", "principal_point")
-    tensors = [torch.from_numpy(np.asarray(_stack(files, prefix + key), np.float32)) for key in keys]
-    return BodyParams(*tensors[:4]), Camera(*tensors[4:])
+    arrays = {prefix + key: _stack(files, prefix + key) for key in (*PARAM_KEYS, *CAMERA_KEYS)}
+    check_bodies("The results", arrays, prefix)
+    return bodies_of({key: value.astype(np.float32) for key, value in arrays.items()}, prefix)
 
 
 def _landmarks(files: Files) -> Joints3D:
@@ -157,12 +165,17 @@ def _stack(files: Files, key: str) -> np.ndarray:
 
 
 def weights_of(results: Path) -> str:
-    """Which weights made some results, as the run's own file tells."""
+    """Which weights made some results, as the run's own file tells.
+
+    Raises:
+        ValueError: If that file is broken.
+    """
     told = (results.parent if results.name == "results" else results) / "run.json"
-    if not told.is_file():
+    content = read_json(told) if told.is_file() else None
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict):
         return "not stated"
-    config = json.loads(told.read_text(encoding="utf-8")).get("config", {})
     given = config.get("keypoints")
-    parts = [f"keypoints of {Path(given).name}"] if given else [f"detector {config.get('detector')}"]
+    parts = [f"keypoints of {Path(str(given)).name}"] if given else [f"detector {config.get('detector')}"]
     parts += [f"regressor {config['regressor']}"] if config.get("regressor") else []
     return ", ".join(parts)

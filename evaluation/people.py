@@ -35,7 +35,7 @@ class Keypoints2D:
 
 
 @dataclass(frozen=True)
-class People:
+class ScoredPeople:
     """People of one or more photos, one row each; None where a file does not say."""
 
     photos: tuple[str, ...] | None
@@ -54,14 +54,16 @@ class People:
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Words per row, such as ``grade``, ``gender``, ``status``, ``mask``."""
     values: dict[str, np.ndarray] = field(default_factory=dict)
-    """Numbers per row, such as ``energy``, ``image_size`` (height, width), ``frame``."""
+    """Numbers per row, such as ``energy``, ``image_size`` (height, width; 0 where unknown), ``frame``."""
     outlines: tuple[tuple[tuple[float, ...], ...], ...] | None = None
     """Polygons of each person's mask, x y x y ... in full-image pixels; empty where there is no mask."""
+    notices: tuple[str, ...] = ()
+    """What the reader left out of the file, or took for something else."""
 
     def __len__(self) -> int:
         return self.count
 
-    def take(self, rows: np.ndarray) -> "People":
+    def take(self, rows: np.ndarray) -> "ScoredPeople":
         """Choose rows, in the order given."""
         index = torch.from_numpy(np.asarray(rows, np.int64))
         words = {key: tuple(value[row] for row in rows) for key, value in self.labels.items()}
@@ -99,15 +101,19 @@ def clean_points(array: np.ndarray, dimensions: int) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: If the last axis is neither.
     """
-    if array.shape[-1] not in (dimensions, dimensions + 1):
+    if array.ndim < 2 or array.shape[-1] not in (dimensions, dimensions + 1):
         raise ValueError(
             f"Points of shape {array.shape} are not {dimensions}D: the last axis must be {dimensions}, "
             f"or {dimensions + 1} with a confidence."
         )
-    points = np.asarray(array[..., :dimensions], np.float32)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"Points must be numbers, got {array.dtype}.")
+    with np.errstate(over="ignore", invalid="ignore"):  # What overflows is infinite, and so not observed.
+        array = array.astype(np.float32)
+    points = array[..., :dimensions]
     confidence = np.ones(points.shape[:-1], np.float32)
     if array.shape[-1] == dimensions + 1:
-        confidence = np.asarray(array[..., dimensions], np.float32)
+        confidence = array[..., dimensions]
     known = np.isfinite(points).all(-1) & np.isfinite(confidence) & (confidence > 0)
     return (
         torch.from_numpy(np.where(known[..., None], points, 0.0).astype(np.float32)),
@@ -115,7 +121,7 @@ def clean_points(array: np.ndarray, dimensions: int) -> tuple[Tensor, Tensor]:
     )
 
 
-def usable(people: People) -> np.ndarray:
+def usable(people: ScoredPeople) -> np.ndarray:
     """Whether each row holds finite numbers and something to score."""
     if people.params is not None:
         params = people.params

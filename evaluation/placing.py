@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyParams, KeypointKinematics, convention_named
 from fitloop.body.keypoints import CONVENTIONS, DERIVED_LANDMARKS
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import Protocol
 from fitloop.evaluation.surfaces import Surface, surface_of
 from fitloop.geometry import project
@@ -96,7 +96,7 @@ def landmarks_of(protocol: Protocol, body: Body) -> tuple[str | None, ...]:
     return tuple(landmark if landmark in known else None for landmark in wanted)
 
 
-def place(people: People, protocol: Protocol, bodies: Bodies) -> Placed:
+def place(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Placed:
     """Find a protocol's joints of some people, in metres and in pixels; what a file does not say has weight 0.
 
     Args:
@@ -140,7 +140,7 @@ def _pick(points: Tensor, confidence: Tensor, names: tuple[str, ...], wanted: tu
     return points[:, index], weights.to(points.dtype)
 
 
-def _from_joints(people: People, protocol: Protocol) -> tuple[Tensor, Tensor, Tensor]:
+def _from_joints(people: ScoredPeople, protocol: Protocol) -> tuple[Tensor, Tensor, Tensor]:
     assert people.joints is not None
     names = names_of(people.joints.convention, protocol)
     points, weights = _pick(people.joints.points, people.joints.confidence, names, protocol.joints)
@@ -161,7 +161,7 @@ def _from_joints(people: People, protocol: Protocol) -> tuple[Tensor, Tensor, Te
     return points - root[:, None], weights * known[:, None].to(weights.dtype), root
 
 
-def _from_params(people: People, protocol: Protocol, bodies: Bodies) -> tuple[Tensor, Tensor, Tensor]:
+def _from_params(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> tuple[Tensor, Tensor, Tensor]:
     assert people.params is not None
     count = len(people)
     points, weights = torch.zeros(count, len(protocol.joints), 3), torch.zeros(count, len(protocol.joints))
@@ -184,12 +184,14 @@ def _from_params(people: People, protocol: Protocol, bodies: Bodies) -> tuple[Te
     return points, weights, root
 
 
-def body_rows(people: People) -> list[tuple[str, Tensor]]:
+def body_rows(people: ScoredPeople) -> list[tuple[str, Tensor]]:
     """Rows of each body: gendered where the file names a gender, else the one the parameters belong to."""
     if "gender" not in people.labels:
         return [(people.body or "", torch.arange(len(people)))]
     genders = people.labels["gender"]
     groups = [(name, [row for row, gender in enumerate(genders) if gender == name]) for name in GENDERS]
+    # Whoever has no gender in the file is posed with the neutral body, or would drop out of every score.
+    groups.append((people.body or "", [row for row, gender in enumerate(genders) if gender not in GENDERS]))
     return [(name, torch.tensor(rows)) for name, rows in groups if rows]
 
 

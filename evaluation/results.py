@@ -1,4 +1,4 @@
-"""Readers of results: this project's folder, SPIN's npz, COCO keypoint results, a plain npz of joints."""
+"""Readers of results: find out what a file is, read SPIN's npz and a plain npz of joints, choose stages."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 
 from fitloop.body.keypoints import CONVENTIONS, THREE_DHP_17
-from fitloop.evaluation.archives import check_rows, params_from_rotvecs, read_arrays, words
+from fitloop.data.archives import check_rows, read_arrays, words
+from fitloop.data.json_files import is_json
+from fitloop.data.spin_fields import photo_names
+from fitloop.evaluation.body_arrays import params_of_smpl
+from fitloop.evaluation.coco_results import read_coco_results
 from fitloop.evaluation.own_results import OwnResults
-from fitloop.evaluation.people import Joints3D, Keypoints2D, People, clean_points
+from fitloop.evaluation.people import Joints3D, Keypoints2D, ScoredPeople, clean_points
 from fitloop.evaluation.protocols import Protocol as ScoringProtocol
-from fitloop.evaluation.truth import read_json
 
 
 @runtime_checkable
@@ -30,7 +32,12 @@ class Results(Protocol):
         """Photos with results; None where rows follow the order of the truth."""
         ...
 
-    def read(self, photos: Collection[str] | None) -> dict[str, People]:
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was left out of the file, or taken for something else."""
+        ...
+
+    def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
         """Rows of the people in ``photos``, per stage; all of them if None."""
         ...
 
@@ -39,7 +46,7 @@ class Results(Protocol):
 class ArrayResults:
     """The results of one file, all rows in memory."""
 
-    people: People
+    people: ScoredPeople
     stages: tuple[str, ...] = ("result",)
 
     @property
@@ -47,7 +54,12 @@ class ArrayResults:
         """See `Results.photos`."""
         return None if self.people.photos is None else tuple(dict.fromkeys(self.people.photos))
 
-    def read(self, photos: Collection[str] | None) -> dict[str, People]:
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `Results.notices`."""
+        return self.people.notices
+
+    def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
         """See `Results.read`; a file without photo names gives all its rows, in the order of the truth."""
         if photos is None or self.people.photos is None:
             return {self.stages[0]: self.people}
@@ -56,7 +68,7 @@ class ArrayResults:
         return {self.stages[0]: self.people.take(np.array(rows, np.int64))}
 
 
-def read_results(path: Path, protocol: ScoringProtocol, truth: People, convention: str | None = None) -> Results:
+def read_results(path: Path, protocol: ScoringProtocol, truth: ScoredPeople, convention: str | None = None) -> Results:
     """Find out what ``path`` is and read it.
 
     Args:
@@ -73,10 +85,10 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: People, conventio
         return OwnResults(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no results at {path}: give a folder of results, an .npz or a .json file.")
-    if path.suffix.lower() == ".json":
-        people = read_coco_results(path, truth)
+    if is_json(path):
+        people = read_coco_results(path, truth, convention)
     elif path.suffix.lower() == ".npz":
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, known=KEYS)
         if "global_orient" in arrays:
             return OwnResults(path)
         people = (
@@ -89,26 +101,48 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: People, conventio
     return ArrayResults(people)
 
 
-def _read_spin(path: Path, arrays: dict[str, np.ndarray]) -> People:
+KEYS = {
+    *(
+        "global_orient",
+        "pred_joints",
+        "pose",
+        "betas",
+        "imgname",
+        "joints",
+        "joints_3d",
+        "keypoints",
+        "photo",
+        "person",
+    ),
+    *("convention", "unit", "centred"),
+}
+"""What a results file may hold that is read here."""
+
+
+def _read_spin(path: Path, arrays: dict[str, np.ndarray]) -> ScoredPeople:
     """``eval.py --result_file`` of SPIN: pred_joints (N, 14 or 17, 3) about the pelvis, pose (N, 72), betas (N, 10)."""
-    rows = check_rows(path, arrays, ("pred_joints",))
+    rows = check_rows(path, arrays, ("pred_joints", *(key for key in ("imgname",) if key in arrays)))
     points, confidence = clean_points(arrays["pred_joints"], 3)
-    if points.shape[1] not in (14, 17):
-        raise ValueError(f"{path}: pred_joints has {points.shape[1]} joints; SPIN writes 14, or 17 for MPI-INF-3DHP.")
-    params = None
+    if points.ndim != 3 or points.shape[1] not in (14, 17):
+        shape = tuple(points.shape)
+        raise ValueError(f"{path}: pred_joints has shape {shape}; SPIN writes (rows, 14, 3), or 17 for MPI-INF-3DHP.")
+    params, notices = None, ()
     if "pose" in arrays and "betas" in arrays:
         check_rows(path, arrays, ("pred_joints", "pose", "betas"))
-        params = params_from_rotvecs(arrays["pose"], arrays["betas"])
-    return People(
-        photos=words(arrays["imgname"]) if "imgname" in arrays else None,
+        params, notices = params_of_smpl(path, arrays["pose"], arrays["betas"])
+    return ScoredPeople(
+        photos=photo_names(arrays["imgname"]) if "imgname" in arrays else None,
         count=rows,
         body=None if params is None else "smpl",
         params=params,
         joints=Joints3D(points, confidence, f"{THREE_DHP_17.name}[:{points.shape[1]}]", centred=True),
+        notices=notices,
     )
 
 
-def _read_plain(path: Path, arrays: dict[str, np.ndarray], protocol: ScoringProtocol, convention: str | None) -> People:
+def _read_plain(
+    path: Path, arrays: dict[str, np.ndarray], protocol: ScoringProtocol, convention: str | None
+) -> ScoredPeople:
     """Joints (N, J, 3 or 4) and/or keypoints (N, K, 2 or 3), with photo, person, convention, unit where given."""
     key = next((name for name in ("joints", "joints_3d", "keypoints") if name in arrays), None)
     if key is None:
@@ -117,19 +151,28 @@ def _read_plain(path: Path, arrays: dict[str, np.ndarray], protocol: ScoringProt
             f"{path} is no known results file: it has {found}; expected joints (people, joints, 3), "
             "keypoints (people, keypoints, 3), SPIN's pred_joints, or this project's global_orient."
         )
-    named = convention or (str(arrays["convention"]) if "convention" in arrays else None)
-    names = {name: words(arrays[name]) for name in ("photo", "imgname", "person") if name in arrays}
+    named = convention or (_word(path, arrays, "convention") if "convention" in arrays else None)
+    if arrays[key].ndim != 3:
+        raise ValueError(f"{path}: {key} has shape {arrays[key].shape}, expected (people, points, numbers).")
+    names = {name: photo_names(arrays[name]) for name in ("photo", "imgname", "person") if name in arrays}
     rows = check_rows(path, arrays, (key, *names))
     kind = _convention_of(path, arrays[key].shape[1], named, protocol)
     joints = keypoints = None
     if key == "keypoints":
         keypoints = Keypoints2D(*clean_points(arrays[key], 2), kind)
     else:
-        joints = Joints3D(*clean_points(arrays[key], 3), kind, centred=bool(arrays.get("centred", False)))
+        joints = Joints3D(*clean_points(arrays[key], 3), kind, centred=bool(np.any(arrays.get("centred", False))))
         if "unit" in arrays:
-            joints = convert_unit(joints, str(arrays["unit"]))
+            joints = convert_unit(joints, _word(path, arrays, "unit"))
     photos = names.get("photo", names.get("imgname"))
-    return People(photos, names.get("person"), rows, joints=joints, keypoints=keypoints)
+    return ScoredPeople(photos, names.get("person"), rows, joints=joints, keypoints=keypoints)
+
+
+def _word(path: Path, arrays: dict[str, np.ndarray], key: str) -> str:
+    found = set(words(arrays[key]))
+    if len(found) != 1:
+        raise ValueError(f"{path}: {key} must be one word, got {arrays[key].size} values.")
+    return found.pop()
 
 
 def _convention_of(path: Path, count: int, named: str | None, protocol: ScoringProtocol) -> str:
@@ -167,33 +210,6 @@ def convert_unit(joints: Joints3D, unit: str) -> Joints3D:
     return replace(joints, points=joints.points * scales[unit])
 
 
-def read_coco_results(path: Path, truth: People) -> People:
-    """A COCO keypoint results file: a list of image_id, keypoints (17 times x, y, score), score, maybe bbox.
-
-    Raises:
-        ValueError: If it is another layout, or an image id belongs to no photo of the truth.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list) or any(not isinstance(row, dict) or "keypoints" not in row for row in rows):
-        raise ValueError(f"{path} is not a COCO keypoint results file: expected a list with image_id and keypoints.")
-    if not rows:
-        raise ValueError(f"{path} holds nobody; there is nothing to score.")
-    lengths = {len(row["keypoints"]) for row in rows}
-    if lengths != {51}:
-        raise ValueError(f"{path}: expected 51 numbers per person (17 keypoints), found {sorted(lengths)}.")
-    points = np.array([row["keypoints"] for row in rows], np.float32).reshape(len(rows), 17, 3)
-    keypoints = Keypoints2D(*clean_points(points, 2), "coco17")
-    known = dict(zip(truth.labels.get("image_id", ()), truth.photos or (), strict=False))
-    photos = tuple(known.get(str(row["image_id"]), str(row["image_id"])) for row in rows)
-    if not set(photos) & set(truth.photos or ()):
-        raise ValueError(f"{path}: no image_id belongs to a photo of the truth; the first is {photos[0]!r}.")
-    boxes = None
-    if all("bbox" in row for row in rows):
-        corner = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32)
-        boxes = torch.cat([corner[:, :2], corner[:, :2] + corner[:, 2:]], -1)
-    return People(photos, count=len(rows), keypoints=keypoints, boxes=boxes)
-
-
 def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
     """Take LABEL=PATH apart.
 
@@ -207,21 +223,35 @@ def labelled_paths(words: tuple[str, ...]) -> list[tuple[str, Path]]:
     return [(label, Path(path)) for label, _, path in pairs]
 
 
-class _OneStage:
+class OneStage:
+    """One stage of some results, with everything else as it is."""
+
     def __init__(self, results: Results, stage: str) -> None:
         self.results, self.stages = results, (stage,)
 
     @property
     def photos(self) -> tuple[str, ...] | None:
+        """See `Results.photos`."""
         return self.results.photos
 
-    def read(self, photos):
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `Results.notices`."""
+        return self.results.notices
+
+    def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
+        """See `Results.read`."""
         return {self.stages[0]: self.results.read(photos)[self.stages[0]]}
 
 
-def _choose(results: Results, stage: str) -> Results:
+def only_stage(results: Results, stage: str) -> Results:
+    """Choose one stage of some results; ``all`` keeps them as they are.
+
+    Raises:
+        ValueError: If they have no such stage; names those they have.
+    """
     if stage == "all":
         return results
     if stage not in results.stages:
         raise ValueError(f"The results have no stage {stage!r}; they have {', '.join(results.stages)}.")
-    return _OneStage(results, stage)
+    return OneStage(results, stage)

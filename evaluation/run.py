@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from fitloop.evaluation.checks import suspect
-from fitloop.evaluation.matching import match_people, resolve_photos
-from fitloop.evaluation.people import People, usable
+from fitloop.evaluation.checks import suspect, suspect_bodies
+from fitloop.evaluation.matching import match_people, resolve_photos, told_of_spelling
+from fitloop.evaluation.people import ScoredPeople, usable
 from fitloop.evaluation.placing import Bodies
 from fitloop.evaluation.protocols import Protocol
 from fitloop.evaluation.results import Results, convert_unit
@@ -35,7 +35,7 @@ class ScoreOptions:
 
 def score(
     protocol: Protocol,
-    truth: People,
+    truth: ScoredPeople,
     results: Results,
     bodies: Bodies,
     options: ScoreOptions = ScoreOptions(),
@@ -59,9 +59,10 @@ def score(
             another unit or order.
     """
     gathered = {stage: Gathered(len(truth), len(protocol.joints)) for stage in results.stages}
-    aliases = None
+    aliases, told = None, results.notices
     if results.photos is not None:
         aliases = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), results.photos)
+        told = (*told, *told_of_spelling(aliases))
     judge = _Judge(protocol, bodies, options, masks)
     with torch.inference_mode():
         for rows in blocks(truth):
@@ -72,10 +73,10 @@ def score(
     tables = [found.finish(stage, truth, protocol) for stage, found in gathered.items()]
     for table in tables:
         _check_missing(table, truth, options)
-    return tables
+    return [replace(table, notes=(*table.notes, *told)) for table in tables]
 
 
-def blocks(truth: People) -> Iterator[np.ndarray]:
+def blocks(truth: ScoredPeople) -> Iterator[np.ndarray]:
     """Rows of the truth in blocks of about `BLOCK`, all people of one photo in the same block."""
     groups: dict[str, list[int]] = {}
     for row, photo in enumerate(truth.photos or map(str, range(len(truth)))):
@@ -91,8 +92,8 @@ def blocks(truth: People) -> Iterator[np.ndarray]:
 
 
 def _read(
-    results: Results, part: People, rows: np.ndarray, total: int, aliases: dict[str, str] | None
-) -> dict[str, People]:
+    results: Results, part: ScoredPeople, rows: np.ndarray, total: int, aliases: dict[str, str] | None
+) -> dict[str, ScoredPeople]:
     if aliases is None:
         found = results.read(None)
         for people in found.values():
@@ -116,7 +117,7 @@ class _Judge:
     options: ScoreOptions
     masks: MaskSource | None
 
-    def score_block(self, gathered: Gathered, rows: np.ndarray, goal: Goal, people: People) -> None:
+    def score_block(self, gathered: Gathered, rows: np.ndarray, goal: Goal, people: ScoredPeople) -> None:
         if people.joints is not None:
             people = replace(people, joints=convert_unit(people.joints, self.options.unit))
         match = match_people(goal.people, people)
@@ -130,10 +131,11 @@ class _Judge:
         gathered.found[rows[inside]] = True
         self._score(gathered, rows[inside], goal.take(inside), people.take(match.rows[inside]))
 
-    def _score(self, gathered: Gathered, rows: np.ndarray, goal: Goal, estimate: People) -> None:
+    def _score(self, gathered: Gathered, rows: np.ndarray, goal: Goal, estimate: ScoredPeople) -> None:
         scores, placed = score_people(goal, estimate, self.protocol, self.bodies)
         if gathered.suspicions is None:
-            gathered.suspicions = suspect(placed, goal.placed, self.protocol.joints)
+            # The first block decides: what is in another unit or order is so throughout, and stops before long scoring.
+            gathered.suspicions = suspect(placed, goal.placed, self.protocol.joints) + suspect_bodies(estimate)
             grave = [s.sentence for s in gathered.suspicions if s.kind in ("unit", "order")]
             if grave and not self.options.trust:
                 raise ValueError(
@@ -152,7 +154,7 @@ class _Judge:
             gathered.masks += totals
 
 
-def _check_missing(table: Table, truth: People, options: ScoreOptions) -> None:
+def _check_missing(table: Table, truth: ScoredPeople, options: ScoreOptions) -> None:
     if table.missing == table.people:
         raise ValueError(
             f"Not one of the {table.people} people has a usable result ({table.stage}): do the photo names agree? The "

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fitloop.body.files import whole_file
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import METRICS, Protocol
 from fitloop.evaluation.statistics import summarize_columns
 from fitloop.evaluation.tables import Table
@@ -52,7 +52,7 @@ class Entry:
 
 
 def scorecard(
-    protocol: Protocol, truth: People, entries: Sequence[Entry], made_with: Provenance, seed: int = 0
+    protocol: Protocol, truth: ScoredPeople, entries: Sequence[Entry], made_with: Provenance, seed: int = 0
 ) -> dict[str, Any]:
     """Summarise entries as plain values for JSON.
 
@@ -67,12 +67,13 @@ def scorecard(
         "format": FORMAT,
         "protocol": asdict(protocol),
         "people": len(truth),
+        "notices": list(truth.notices),
         "entries": [_entry(entry, protocol, truth, seed) for entry in entries],
         "made_with": asdict(made_with),
     }
 
 
-def _entry(entry: Entry, protocol: Protocol, truth: People, seed: int) -> dict[str, Any]:
+def _entry(entry: Entry, protocol: Protocol, truth: ScoredPeople, seed: int) -> dict[str, Any]:
     table = entry.table
     grades = np.array(truth.labels.get("grade", ("",) * len(truth)))
     known = [grade for grade in protocol.grades if (grades == grade).any()]
@@ -117,7 +118,8 @@ def write_json(card: dict[str, Any], path: Path) -> None:
     """Write a scorecard whole; a number that is not finite becomes null."""
     with whole_file(path) as file:
         text = json.dumps(_plain(card), indent=1, ensure_ascii=False, allow_nan=False)
-        file.write_text(text + "\n", encoding="utf-8")
+        # Half a surrogate pair, which JSON allows in a file name, is written as JSON's own escape.
+        file.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _plain(value: Any) -> Any:
@@ -130,11 +132,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_csv(truth: People, entries: Sequence[Entry], path: Path) -> None:
+def write_csv(truth: ScoredPeople, entries: Sequence[Entry], path: Path) -> None:
     """Write one line per person and entry: photo, person, grade, found or not, every metric; empty where unknown."""
     metrics = [name for name in METRICS if any(name in entry.table.columns for entry in entries)]
     units = {name: f"{name} [{METRICS[name].unit}]" if METRICS[name].unit else name for name in metrics}
-    with whole_file(path) as whole, whole.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as whole, whole.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["entry", "photo", "person", "grade", "found", "status", *units.values()])
         for entry in entries:
@@ -142,7 +144,7 @@ def write_csv(truth: People, entries: Sequence[Entry], path: Path) -> None:
                 writer.writerow(_line(truth, entry, row, metrics))
 
 
-def _line(truth: People, entry: Entry, row: int, metrics: list[str]) -> list[str]:
+def _line(truth: ScoredPeople, entry: Entry, row: int, metrics: list[str]) -> list[str]:
     table = entry.table
     words = [entry.label, (truth.photos or ())[row], "" if truth.persons is None else truth.persons[row]]
     words.append(truth.labels["grade"][row] if "grade" in truth.labels else "")

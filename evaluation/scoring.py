@@ -12,7 +12,7 @@ from fitloop.body.keypoints import CONVENTIONS
 from fitloop.body.model import forward_kinematics
 from fitloop.evaluation.joints import mpjpe, n_mpjpe, pa_mpjpe, pck, pck_auc, point_errors
 from fitloop.evaluation.keypoints import box_side, head_length, keypoint_distances, pck_2d, torso_diameter
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.placing import Bodies, Placed, body_rows, place, root_of
 from fitloop.evaluation.protocols import Protocol
 from fitloop.evaluation.rotations import quaternion_errors, rotation_errors
@@ -36,7 +36,7 @@ class Scores:
 class Goal:
     """People of the truth, and where their joints are."""
 
-    people: People
+    people: ScoredPeople
     placed: Placed
 
     def take(self, rows: np.ndarray) -> "Goal":
@@ -44,12 +44,12 @@ class Goal:
         return Goal(self.people.take(rows), self.placed.take(rows))
 
 
-def goal_of(people: People, protocol: Protocol, bodies: Bodies) -> Goal:
+def goal_of(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Goal:
     """Prepare people of the truth, once for all stages."""
     return Goal(people, place(people, protocol, bodies))
 
 
-def score_people(goal: Goal, estimate: People, protocol: Protocol, bodies: Bodies) -> tuple[Scores, Placed]:
+def score_people(goal: Goal, estimate: ScoredPeople, protocol: Protocol, bodies: Bodies) -> tuple[Scores, Placed]:
     """Score rows that belong together.
 
     Args:
@@ -92,7 +92,7 @@ def _joint_metrics(points: Tensor, target: Tensor, errors: Tensor, weights: Tens
 
 
 def _pixel_metrics(
-    truth: People, placed: Placed, protocol: Protocol, distances: Tensor, weights: Tensor
+    truth: ScoredPeople, placed: Placed, protocol: Protocol, distances: Tensor, weights: Tensor
 ) -> dict[str, Tensor]:
     count = weights.sum(-1)
     mean = torch.where(count > 0, (distances * weights).sum(-1) / count.clamp_min(1.0), torch.nan)
@@ -119,7 +119,7 @@ def _in_convention(placed: Placed, protocol: Protocol) -> tuple[Tensor, Tensor]:
     return target, observed
 
 
-def _body_metrics(truth: People, estimate: People, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
+def _body_metrics(truth: ScoredPeople, estimate: ScoredPeople, protocol: Protocol, bodies: Bodies) -> dict[str, Tensor]:
     wanted = BODY_METRICS & set(protocol.metrics)
     if not wanted or truth.params is None or estimate.params is None or not _comparable(truth, estimate, bodies):
         return {}
@@ -131,7 +131,7 @@ def _body_metrics(truth: People, estimate: People, protocol: Protocol, bodies: B
     return columns
 
 
-def _comparable(truth: People, estimate: People, bodies: Bodies) -> bool:
+def _comparable(truth: ScoredPeople, estimate: ScoredPeople, bodies: Bodies) -> bool:
     """Whether vertices and joint rotations of the two sides mean the same: the same mesh."""
     own = bodies.body(estimate.body or "")
     theirs = [bodies.body(name) for name, _ in body_rows(truth)]

@@ -1,6 +1,6 @@
 """Rendered bodies against annotated masks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fitloop.body import JOINT_NAMES
 from fitloop.evaluation.masks import IGNORED, PART_NAMES, Confusion, confusion, mask_iou, part_of_joint
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.placing import Bodies
 from fitloop.rendering import Rasterizer, load_rasterizer
 
@@ -47,7 +47,9 @@ class MaskTotals:
         return found
 
 
-def score_masks(truth: People, estimate: People, bodies: Bodies, source: MaskSource) -> tuple[Tensor, MaskTotals]:
+def score_masks(
+    truth: ScoredPeople, estimate: ScoredPeople, bodies: Bodies, source: MaskSource
+) -> tuple[Tensor, MaskTotals]:
     """Silhouette IoU of each person, and pixel counts over all of them.
 
     Args:
@@ -64,7 +66,7 @@ def score_masks(truth: People, estimate: People, bodies: Bodies, source: MaskSou
         return column, totals
     rasterizer = source.rasterizer or load_rasterizer()
     for row in range(len(truth)):
-        target = person_mask(truth, row, source)
+        target = person_mask(_sized(truth, row, estimate), row, source)
         if target is None:
             continue
         labels = drawn_parts(estimate, row, bodies, rasterizer, (target.shape[0], target.shape[1]))
@@ -77,10 +79,19 @@ def score_masks(truth: People, estimate: People, bodies: Bodies, source: MaskSou
     return column, totals
 
 
-def person_mask(truth: People, row: int, source: MaskSource) -> Bool[Tensor, "height width"] | None:
+def _sized(truth: ScoredPeople, row: int, estimate: ScoredPeople) -> ScoredPeople:
+    """The truth with the size of the photo that the results were made from, where an annotation file has none."""
+    theirs, ours = truth.values.get("image_size"), estimate.values.get("image_size")
+    if theirs is None or ours is None or theirs[row].all():
+        return truth
+    return replace(truth, values=truth.values | {"image_size": np.where(theirs > 0, theirs, ours)})
+
+
+def person_mask(truth: ScoredPeople, row: int, source: MaskSource) -> Bool[Tensor, "height width"] | None:
     """The annotated mask of a person, from polygons or from a file; None where there is none."""
-    if truth.outlines is not None and truth.outlines[row] and "image_size" in truth.values:
-        height, width = (int(side) for side in truth.values["image_size"][row])
+    sizes = truth.values.get("image_size")
+    if truth.outlines is not None and truth.outlines[row] and sizes is not None and sizes[row].all():
+        height, width = (int(side) for side in sizes[row])
         canvas = Image.new("1", (width, height))
         for outline in truth.outlines[row]:
             ImageDraw.Draw(canvas).polygon([float(value) for value in outline], fill=1)
@@ -89,7 +100,7 @@ def person_mask(truth: People, row: int, source: MaskSource) -> Bool[Tensor, "he
     return None if picture is None else picture > 0
 
 
-def part_labels(truth: People, row: int, source: MaskSource) -> Int[Tensor, "height width"] | None:
+def part_labels(truth: ScoredPeople, row: int, source: MaskSource) -> Int[Tensor, "height width"] | None:
     """The annotated parts of a person as numbers of `PART_NAMES`; None where there are none."""
     picture = _read(truth, "parts", row, source)
     if picture is None:
@@ -99,7 +110,7 @@ def part_labels(truth: People, row: int, source: MaskSource) -> Int[Tensor, "hei
     return table[picture]
 
 
-def _read(truth: People, kind: str, row: int, source: MaskSource) -> Tensor | None:
+def _read(truth: ScoredPeople, kind: str, row: int, source: MaskSource) -> Tensor | None:
     if kind not in truth.labels or source.folder is None:
         return None
     path = source.folder / truth.labels[kind][row]
@@ -110,7 +121,7 @@ def _read(truth: People, kind: str, row: int, source: MaskSource) -> Tensor | No
 
 
 def drawn_parts(
-    estimate: People, row: int, bodies: Bodies, rasterizer: Rasterizer, size: tuple[int, int]
+    estimate: ScoredPeople, row: int, bodies: Bodies, rasterizer: Rasterizer, size: tuple[int, int]
 ) -> Int[Tensor, "height width"]:
     """Part of the body that each pixel sees, as numbers of `PART_NAMES`; 0 for background."""
     assert estimate.params is not None and estimate.camera is not None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fitloop.evaluation.checks import Suspicion
 from fitloop.evaluation.motion import acceleration_column
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.placing import Placed
 from fitloop.evaluation.protocols import Protocol
 from fitloop.evaluation.silhouettes import MaskTotals
@@ -71,7 +71,7 @@ class Gathered:
         """Write some rows of a metric; NaN elsewhere."""
         self.columns.setdefault(name, np.full(self.people, np.nan))[rows] = values
 
-    def put_words(self, rows: np.ndarray, estimate: People) -> None:
+    def put_words(self, rows: np.ndarray, estimate: ScoredPeople) -> None:
         """Keep what the results say of each person beside the scores."""
         self.body = estimate.body or self.body
         words = dict(estimate.labels)
@@ -89,7 +89,7 @@ class Gathered:
         """Keep joints about the root for metrics over time."""
         self.motion.append((rows, placed.joints, goal.joints, placed.weights * goal.weights))
 
-    def finish(self, stage: str, truth: People, protocol: Protocol) -> Table:
+    def finish(self, stage: str, truth: ScoredPeople, protocol: Protocol) -> Table:
         """Add what needs the whole set, and freeze."""
         if self.motion:
             self.columns["acceleration"] = self._acceleration(truth).numpy()
@@ -115,7 +115,7 @@ class Gathered:
             tuple(notes),
         )
 
-    def _acceleration(self, truth: People) -> Tensor:
+    def _acceleration(self, truth: ScoredPeople) -> Tensor:
         shape = self.motion[0][1].shape[1:]
         points, target = torch.zeros(self.people, *shape), torch.zeros(self.people, *shape)
         weights = torch.zeros(self.people, shape[0])

@@ -13,9 +13,9 @@ from typing import Literal
 from fitloop.evaluation.body_files import BodyFiles
 from fitloop.evaluation.masks import PART_NAMES
 from fitloop.evaluation.own_results import weights_of
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import Protocol, protocol_named
-from fitloop.evaluation.results import _choose, labelled_paths, read_results
+from fitloop.evaluation.results import labelled_paths, only_stage, read_results
 from fitloop.evaluation.run import ScoreOptions, score
 from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, text_table, write_csv, write_json
 from fitloop.evaluation.silhouettes import MaskSource
@@ -61,7 +61,7 @@ class EvaluateConfig(BodyFiles):
     """Of the bootstrap intervals."""
 
 
-def evaluate(config: EvaluateConfig) -> tuple[Protocol, People, list[Entry]]:
+def evaluate(config: EvaluateConfig) -> tuple[Protocol, ScoredPeople, list[Entry]]:
     """Score one results file or folder.
 
     Args:
@@ -82,7 +82,7 @@ def evaluate(config: EvaluateConfig) -> tuple[Protocol, People, list[Entry]]:
     entries = []
     for label, path in [(config.label, config.results), *labelled_paths(config.others)]:
         results = read_results(path, protocol, truth, config.convention)
-        results = _choose(results, config.stage) if path == config.results else results
+        results = only_stage(results, config.stage) if path == config.results else results
         tables = score(protocol, truth, results, bodies, options, masks)
         entries += [Entry(stage_label(label, table.stage, len(tables) > 1), table) for table in tables]
     return protocol, truth, entries
@@ -96,19 +96,30 @@ def main(arguments: list[str] | None = None) -> int:
         protocol, truth, entries = evaluate(config)
         made_with = provenance(config.weights or weights_of(config.results), ["evaluate", *given])
         card = scorecard(protocol, truth, entries, made_with, config.seed)
-        write_json(card, config.json)
-        write_csv(truth, entries, config.json.with_suffix(".csv"))
     except (ValueError, FileNotFoundError) as error:
         return stop(str(error))
     except OSError as error:
+        return stop(f"A file cannot be read: {error}.")
+    try:
+        write_json(card, config.json)
+        write_csv(truth, entries, config.json.with_suffix(".csv"))
+    except OSError as error:
         return stop(f"Cannot write {config.json}: {error.strerror}.", 3)
-    print(f"{protocol.name}: {protocol.data_set}, {len(truth)} people.\n\n{text_table(card)}")
+    _say(f"{protocol.name}: {protocol.data_set}, {len(truth)} people.\n\n{text_table(card)}")
+    for notice in truth.notices:
+        _say(f"{config.truth.name}: {notice}.")
     for entry in card["entries"]:
         missing = [f"{entry['missing']} people have no result"] if entry["missing"] else []
         extra = [f"{entry['extra']} results belong to nobody"] if entry["extra"] else []
         for note in [*missing, *extra, *entry["notes"]]:
-            print(f"{entry['label']}: {note}.")
+            _say(f"{entry['label']}: {note}.")
     return 0
+
+
+def _say(text: str) -> None:
+    """Print, whatever letters of file names the terminal lacks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from fitloop.data.converters import (
 from fitloop.data.converters.openpose import Matching
 from fitloop.data.spin_format import SpinDataset, read_spin, write_spin
 from fitloop.data.spin_images import photo_sizes, within_photos
+from fitloop.data.spin_sanity import sane
 from fitloop.pipelines.console.endings import stop
 from fitloop.pipelines.console.options import parse
 
@@ -52,6 +53,8 @@ Name = Literal[
     "spin",
 ]
 
+READ_AS_SPIN = ("spin", "h36m", "h36m-protocol1", "h36m-protocol2")
+"""Read from SPIN's format, whose reader has held them against what people can be already."""
 LAX: dict[str, Matching] = {"mpii": "spin_mpii", "coco-2014": "spin_coco", "coco-2017": "spin_coco"}
 
 
@@ -85,6 +88,8 @@ def prepare(config: PrepareConfig) -> SpinDataset:
         ValueError: If a file of the source is damaged or of another kind, or photos are missing.
     """
     dataset = _convert(config)
+    if config.dataset not in READ_AS_SPIN:
+        dataset = sane(dataset)
     if config.openpose is not None:
         matching = LAX.get(config.dataset, "spin_other") if config.spin_compat else "share"
         dataset = add_openpose(dataset, config.openpose, matching)

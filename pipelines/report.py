@@ -21,7 +21,7 @@ from fitloop.data import UnreadableImage, load_image
 from fitloop.evaluation.body_files import BodyFiles
 from fitloop.evaluation.matching import resolve_photos
 from fitloop.evaluation.own_results import LANDMARKS, OwnResults, weights_of
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import EVIDENCE, Protocol, protocol_named
 from fitloop.evaluation.published import published_rows
 from fitloop.evaluation.report.data import ReportData, Shown
@@ -122,7 +122,7 @@ def make_report(config: ReportConfig, arguments: list[str]) -> ReportData:
     )
 
 
-def _truth(config: ReportConfig) -> tuple[Protocol, People]:
+def _truth(config: ReportConfig) -> tuple[Protocol, ScoredPeople]:
     if config.protocol is not None and config.truth is not None:
         protocol = protocol_named(config.protocol)
         return protocol, read_truth(protocol, config.truth)
@@ -135,12 +135,12 @@ def _truth(config: ReportConfig) -> tuple[Protocol, People]:
     return EVIDENCE, replace(evidence, params=None, camera=None, body=None, labels={}, joints=None)
 
 
-def _bodies(results: Results, table: Table, truth: People) -> Callable[[Sequence[int]], People] | None:
+def _bodies(results: Results, table: Table, truth: ScoredPeople) -> Callable[[Sequence[int]], ScoredPeople] | None:
     if table.body is None:
         return None
     names = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), results.photos or ())
 
-    def read(rows: Sequence[int]) -> People:
+    def read(rows: Sequence[int]) -> ScoredPeople:
         if results.photos is None:
             return results.read(None)[table.stage].take(np.array(rows, np.int64))
         photos = [names[(truth.photos or ())[row]] for row in rows]

@@ -18,8 +18,9 @@ import torch
 from fitloop.body import Body, load_body
 from fitloop.data import load_image
 from fitloop.detection import MediapipeDetector
+from fitloop.evaluation.body_arrays import STAGE_PREFIXES
 from fitloop.fitting import Status
-from fitloop.pipelines.chain.results_file import STAGE_PREFIXES, estimate_of
+from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.console.devices import open_device
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 from fitloop.pipelines.console.options import parse

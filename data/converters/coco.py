@@ -1,23 +1,27 @@
 """COCO person keypoints (Lin et al. 2014), releases 2014 and 2017."""
 
-import json
+import logging
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from fitloop.body.keypoints import COCO_17
-from fitloop.data.converters.people import Person, crop_of_xywh, gather, need, to_spin24
-from fitloop.data.spin_format import SpinDataset
+from fitloop.data.coco_people import CocoPerson, read_coco_people
+from fitloop.data.converters.people import Person, crop_of_xyxy, gather, need, to_spin24
+from fitloop.data.json_files import find_json
+from fitloop.data.spin_dataset import SpinDataset
 
 LIMBS = [COCO_17.index(name) for name in COCO_17.keypoints if not name.endswith(("nose", "eye", "ear"))]
 """Shoulders to ankles: people are kept if all twelve are annotated, as in SPIN."""
+
+_logger = logging.getLogger(__name__)
 
 
 def convert_coco(
     folder: Path, year: Literal["2014", "2017"] = "2014", split: Literal["train", "val"] = "train"
 ) -> SpinDataset:
-    """Convert ``annotations/person_keypoints_<split><year>.json``.
+    """Convert ``annotations/person_keypoints_<split><year>.json``, or the same with ``.gz``.
 
     Args:
         folder: Holds ``annotations/`` and, for training, ``<split><year>/`` with the photos.
@@ -26,46 +30,26 @@ def convert_coco(
 
     Raises:
         FileNotFoundError: If the annotations are missing.
-        ValueError: If they are not COCO's.
+        ValueError: If they are not COCO's, or nobody has all limbs.
     """
-    path = need(folder / "annotations" / f"person_keypoints_{split}{year}.json", "COCO's person keypoints")
-    content = read_json(path)
-    if not isinstance(content, dict) or "images" not in content or "annotations" not in content:
-        raise ValueError(f"{path} has no images and annotations; is it COCO's person keypoints?")
-    photos = {photo["id"]: str(photo["file_name"]) for photo in content["images"]}
+    path = find_json(folder / "annotations" / f"person_keypoints_{split}{year}.json")
+    file = read_coco_people(need(path, "COCO's person keypoints"))
+    for notice in file.notices:
+        _logger.warning("%s: %s.", path, notice)
+    whole = [(person, points) for person in file.people if (points := _labelled(person))[LIMBS, 2].all()]
+    # SPIN trains on whole people only; how many that leaves is no fault of the file, but nobody should wonder.
+    _logger.info("%s: %d of %d people have all twelve limb joints.", path, len(whole), len(file.people))
     people = []
-    for number, entry in enumerate(content["annotations"]):
-        points = coco_points(path, number, entry)
-        if (points[LIMBS, 2] > 0).all():
-            center, scale = crop_of_xywh(np.array(entry["bbox"], np.float64))
-            name = f"{split}{year}/{photos[entry['image_id']]}"
-            people.append(Person(name, center, scale, to_spin24(points, COCO_17.keypoints)))
+    for person, points in whole:
+        assert person.box is not None
+        center, scale = crop_of_xyxy(person.box)
+        people.append(Person(f"{split}{year}/{person.photo}", center, scale, to_spin24(points, COCO_17.keypoints)))
     return gather(f"coco_{year}_{split}", people)
 
 
-def coco_points(path: Path, number: int, entry: dict[str, Any]) -> np.ndarray:
-    """Keypoints (17, 3) of an annotation; a point is observed if it is labelled, visible or not.
-
-    Raises:
-        ValueError: If it has another number of keypoints.
-    """
-    points = np.array(entry.get("keypoints", ()), np.float64)
-    if points.shape != (3 * len(COCO_17),):
-        raise ValueError(
-            f"{path}: annotation {number} has {points.size} keypoint numbers, expected {3 * len(COCO_17)}."
-        )
-    points = points.reshape(-1, 3)
-    points[:, 2] = points[:, 2] > 0
-    return points
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ValueError: If it is truncated or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not whole JSON: {error}.") from error
+def _labelled(person: CocoPerson) -> np.ndarray:
+    """Keypoints (17, 3); a point is observed if it is labelled, visible or not."""
+    if person.keypoints is None:
+        return np.zeros((len(COCO_17), 3))
+    known = np.isfinite(person.keypoints).all(1) & (np.nan_to_num(person.keypoints[:, 2]) > 0)
+    return np.where(known[:, None], np.concatenate([person.keypoints[:, :2], known[:, None]], 1), 0.0)

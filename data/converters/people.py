@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fitloop.body.keypoints import SPIN_24
-from fitloop.data.spin_format import BOX_MARGIN, SCALE_UNIT, SpinDataset
+from fitloop.data.spin_dataset import BOX_MARGIN, SCALE_UNIT, SpinDataset
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ def crop_of_points(points: Float[np.ndarray, "points 2"]) -> tuple[np.ndarray, f
     return (low + high) / 2.0, float(max(BOX_MARGIN * (high - low).max(), 1.0) / SCALE_UNIT)
 
 
-def crop_of_xywh(box: Float[np.ndarray, "4"]) -> tuple[np.ndarray, float]:
-    """Center and scale of SPIN's crop around a COCO box (x, y, width, height)."""
-    x, y, width, height = box.tolist()
-    return np.array([x + width / 2.0, y + height / 2.0]), max(BOX_MARGIN * max(width, height), 1.0) / SCALE_UNIT
+def crop_of_xyxy(box: Float[np.ndarray, "4"]) -> tuple[np.ndarray, float]:
+    """Center and scale of SPIN's crop around a box, x y x y."""
+    size = float((box[2:] - box[:2]).max())
+    return (box[:2] + box[2:]) / 2.0, max(BOX_MARGIN * size, 1.0) / SCALE_UNIT
 
 
 def need(path: Path, what: str) -> Path:

@@ -9,7 +9,8 @@ import torch
 
 from fitloop.body.safe_pickle import load_array_lists
 from fitloop.data.converters.people import Person, crop_of_points, gather, need
-from fitloop.data.spin_format import POSE_SIZE, SHAPE_SIZE, SpinDataset
+from fitloop.data.spin_dataset import SpinDataset
+from fitloop.data.spin_fields import POSE_SIZE, SHAPE_SIZE
 from fitloop.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 
 KEYS = ("sequence", "poses", "betas", "genders", "cam_poses", "campose_valid", "poses2d")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fitloop.body import BodyEstimate
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.placing import Bodies
 from fitloop.evaluation.protocols import METRICS, Protocol
 from fitloop.evaluation.published import PublishedRow
@@ -31,7 +31,7 @@ class Shown:
     entry: Entry
     color: int
     """Number of its colour in the page."""
-    bodies: Callable[[Sequence[int]], People] | None = None
+    bodies: Callable[[Sequence[int]], ScoredPeople] | None = None
     """Results of some rows of the truth, in their order; None where there is nothing to draw."""
     other: bool = False
     """Results of another system or run, shown beside those that the report is about."""
@@ -53,7 +53,7 @@ class ReportData:
 
     title: str
     protocol: Protocol
-    truth: People
+    truth: ScoredPeople
     card: dict[str, Any]
     """From `fitloop.evaluation.scorecard.scorecard`."""
     shown: tuple[Shown, ...]
@@ -144,7 +144,7 @@ def stage_estimates(data: ReportData, rows: Sequence[int]) -> list[dict[str, Bod
 
 
 def _add(
-    found: list[dict[str, BodyEstimate]], rows: Sequence[int], name: str, people: People, known: np.ndarray
+    found: list[dict[str, BodyEstimate]], rows: Sequence[int], name: str, people: ScoredPeople, known: np.ndarray
 ) -> None:
     if people.params is None:
         return

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyEstimate, Detections
 from fitloop.body.files import whole_file
+from fitloop.evaluation.body_arrays import NOT_FITTED
 from fitloop.fitting import Fit, Status
 from fitloop.pipelines.chain.results_file import (
-    NOT_FITTED,
     _estimate_arrays,
     _evidence_arrays,
     _offset_arrays,

@@ -3,22 +3,13 @@
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
-from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections, KeypointKinematics
-from fitloop.geometry import Camera, project
+from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics
+from fitloop.evaluation.body_arrays import bodies_of
+from fitloop.geometry import project
 from fitloop.refinement import Reason
 from fitloop.refinement.offsets import OffsetReason, Offsets
 from fitloop.refinement.refiner import Refined
-
-NOT_FITTED = "not_fitted"
-
-STAGE_PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
-"""How the arrays of each stage begin in the results file."""
-
-_PARAMS = ("global_orient", "body_pose", "betas", "transl")
-
-_CAMERA = ("focal", "principal_point")
 
 
 def _estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray]:
@@ -68,6 +59,4 @@ def _evidence_arrays(detections: Detections) -> dict[str, np.ndarray]:
 
 def estimate_of(arrays: Mapping[str, np.ndarray], prefix: str) -> BodyEstimate:
     """Read the bodies of a stage back from a results file."""
-    tensors = {key: torch.from_numpy(np.asarray(arrays[prefix + key])) for key in _PARAMS + _CAMERA}
-    params = BodyParams(*(tensors[key] for key in _PARAMS))
-    return BodyEstimate(params, Camera(*(tensors[key] for key in _CAMERA)), str(arrays["body"]))
+    return BodyEstimate(*bodies_of(arrays, prefix), str(arrays["body"]))

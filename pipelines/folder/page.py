@@ -11,7 +11,8 @@ import numpy as np
 
 from fitloop.body import Body
 from fitloop.body.files import whole_file
-from fitloop.pipelines.chain.results_file import NOT_FITTED, STAGE_PREFIXES, estimate_of
+from fitloop.evaluation.body_arrays import NOT_FITTED, STAGE_PREFIXES
+from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.pictures import page_picture, shrunk_size
 from fitloop.refinement.correction import CorrectionConfig

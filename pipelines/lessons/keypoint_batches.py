@@ -11,7 +11,8 @@ from torch import Tensor
 from fitloop.body import Body, Detections
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap, load_mocap
-from fitloop.geometry import align_procrustes, concatenate
+from fitloop.evaluation.joints import mpjpe, pa_mpjpe
+from fitloop.geometry import concatenate
 from fitloop.geometry.rotations import project_to_rotation
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor.hmr import HMR
@@ -140,12 +141,12 @@ def joint_errors(model: HMR, batches: list[Batch], criterion: Criterion) -> dict
         points = criterion.kinematics(output_params(output, batch.view, criterion.body))
         estimate, truth = points[:, :24], batch.truth.points_3d[:, :24]
         estimate_root, truth_root = estimate - estimate[:, :1], truth - truth[:, :1]
-        plain.append((estimate_root - truth_root).norm(dim=-1).mean(-1))
-        aligned.append((align_procrustes(estimate_root, truth_root) - truth_root).norm(dim=-1).mean(-1))
+        plain.append(mpjpe(estimate_root, truth_root))
+        aligned.append(pa_mpjpe(estimate_root, truth_root))
         distance = (project_in_view(points, batch.view) - batch.truth.points_2d).norm(dim=-1)
         flat.append((distance * batch.truth.confidence_2d).sum(-1) / batch.truth.confidence_2d.sum(-1).clamp_min(1.0))
     return {
-        "mpjpe": 1000.0 * float(torch.cat(plain).mean()),
-        "pa_mpjpe": 1000.0 * float(torch.cat(aligned).mean()),
+        "mpjpe": float(torch.cat(plain).mean()),
+        "pa_mpjpe": float(torch.cat(aligned).mean()),
         "error_2d": 50.0 * float(torch.cat(flat).mean()),
     }

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fitloop.body import BodyParams
-from fitloop.geometry import TensorRecord, align_procrustes, concatenate
+from fitloop.evaluation.joints import mpjpe, pa_mpjpe
+from fitloop.geometry import TensorRecord, concatenate
 from fitloop.pipelines.spin.loop import Photos, SpinLoop, estimate_all
 from fitloop.pipelines.spin.samples import Samples
 from fitloop.pipelines.spin.store import Source
@@ -54,16 +55,11 @@ def _joint_errors(params: BodyParams, samples: Samples, loop: SpinLoop) -> tuple
     known = [number for number, column in enumerate(loop.annotated) if column >= 0]
     points = loop.criterion.kinematics(params)[:, [loop.annotated[number] for number in known]]
     truth, sure = samples.joints_3d[:, known, :3], (samples.joints_3d[:, known, 3] > 0).to(points)
-    weight = sure / sure.sum(-1, keepdim=True).clamp_min(1.0)
-
-    def distance(first: Tensor) -> Tensor:
-        return 1000.0 * ((first - truth).norm(dim=-1) * weight).sum(-1)
-
     hips = loop.hips
     rooted = points - points[:, hips].mean(1, keepdim=True) + truth[:, hips].mean(1, keepdim=True)
     nothing = sure.sum(-1) < 6
-    plain = torch.where(nothing | ~(sure[:, hips] > 0).all(-1), torch.nan, distance(rooted))
-    return plain, torch.where(nothing, torch.nan, distance(align_procrustes(points, truth, sure)))
+    plain = torch.where(nothing | ~(sure[:, hips] > 0).all(-1), torch.nan, mpjpe(rooted, truth, sure))
+    return plain, torch.where(nothing, torch.nan, pa_mpjpe(points, truth, sure))
 
 
 def network_errors(model: nn.Module, samples: Samples, photos: Photos, loop: SpinLoop) -> Errors:

@@ -175,3 +175,13 @@ def test_root_alignment_removes_each_sets_own_root():
     first, second = align_root(points, target, points[:, 0], target[:, 0])
     assert first[:, 0].abs().max() == 0 and second[:, 0].abs().max() == 0
     torch.testing.assert_close(point_errors(first, second)[:, 0], torch.zeros(3, dtype=torch.float64))
+
+
+def test_a_joint_without_weight_may_be_anything():
+    points, target = make_pair(3)
+    weights = torch.ones(3, 14, dtype=torch.float64)
+    weights[:, 5] = 0.0
+    spoiled = points.clone()
+    spoiled[:, 5] = torch.nan
+    for metric in (mpjpe, pa_mpjpe):
+        torch.testing.assert_close(metric(spoiled, target, weights), metric(points, target, weights))

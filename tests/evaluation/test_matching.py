@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from fitloop.evaluation.matching import box_overlaps, match_people, resolve_photos
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 
 
 def people(photos, boxes=None, persons=None):
     tensor = None if boxes is None else torch.tensor(boxes, dtype=torch.float32)
-    return People(tuple(photos), persons, len(photos), boxes=tensor)
+    return ScoredPeople(tuple(photos), persons, len(photos), boxes=tensor)
 
 
 def test_overlap_by_hand():

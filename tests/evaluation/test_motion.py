@@ -2,11 +2,11 @@ import numpy as np
 import torch
 
 from fitloop.evaluation.motion import acceleration_column, tracks
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 
 
 def frames(*names):
-    return People(tuple(names), count=len(names))
+    return ScoredPeople(tuple(names), count=len(names))
 
 
 def test_neighbouring_frames_of_one_folder_are_a_track():
@@ -16,7 +16,7 @@ def test_neighbouring_frames_of_one_folder_are_a_track():
 
 def test_sequence_and_frame_say_it_where_they_are_given():
     values = {"sequence": np.array(["a", "a", "b"]), "frame": np.array([1, 2, 3])}
-    truth = People(("x", "y", "z"), count=3, values=values)
+    truth = ScoredPeople(("x", "y", "z"), count=3, values=values)
     assert [rows.tolist() for rows in tracks(truth)] == [[0, 1], [2]]
 
 

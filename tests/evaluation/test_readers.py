@@ -9,14 +9,14 @@ from toy_bench import make_truth, photo_names, write_results
 from fitloop.body import JOINT_NAMES
 from fitloop.body.keypoints import LSP_14
 from fitloop.evaluation.own_results import OwnResults
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import METRICS, PROTOCOLS, protocol_named
 from fitloop.evaluation.results import read_results
 from fitloop.evaluation.truth import read_bench_truth, read_coco_truth, read_lspet_truth, read_spin_truth, read_truth
 from fitloop.geometry import rotmat_to_rotvec
 
 BENCH, P2 = PROTOCOLS["open-bench"], PROTOCOLS["h36m-p2"]
-NOBODY = People((), count=0)
+NOBODY = ScoredPeople((), count=0)
 
 
 def spin_arrays(count=3):

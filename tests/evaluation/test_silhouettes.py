@@ -6,7 +6,7 @@ from toy import stick_body, toy_camera
 from toy_bench import bodies, make_truth, params_of
 
 from fitloop.evaluation.masks import PART_NAMES
-from fitloop.evaluation.people import People
+from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.silhouettes import MaskSource, drawn_parts, person_mask, score_masks
 from fitloop.rendering import load_rasterizer
 
@@ -14,7 +14,7 @@ from fitloop.rendering import load_rasterizer
 def drawn(count=1, shift=0.0):
     params = params_of(make_truth(count))
     params.transl[:, 0] += shift
-    return People(tuple("ab"[:count]), count=count, body="stick-1", params=params, camera=toy_camera(count))
+    return ScoredPeople(tuple("ab"[:count]), count=count, body="stick-1", params=params, camera=toy_camera(count))
 
 
 def labels_of(people, row=0):
@@ -25,7 +25,7 @@ def truth_with_files(folder, people):
     labels = labels_of(people).numpy().astype(np.uint8)
     Image.fromarray((labels > 0).astype(np.uint8) * 255).save(folder / "mask.png")
     Image.fromarray(labels).save(folder / "parts.png")
-    return People(("a",), count=1, labels={"mask": ("mask.png",), "parts": ("parts.png",)})
+    return ScoredPeople(("a",), count=1, labels={"mask": ("mask.png",), "parts": ("parts.png",)})
 
 
 def test_a_body_against_its_own_mask_is_perfect(tmp_path):
@@ -66,19 +66,19 @@ def test_another_numbering_of_the_part_files_is_translated(tmp_path):
 
 def test_polygons_are_filled_in_pixels_of_the_photo():
     square = ((10.0, 20.0, 30.0, 20.0, 30.0, 50.0, 10.0, 50.0),)
-    truth = People(("a",), count=1, outlines=(square,), values={"image_size": np.array([[80, 100]])})
+    truth = ScoredPeople(("a",), count=1, outlines=(square,), values={"image_size": np.array([[80, 100]])})
     mask = person_mask(truth, 0, MaskSource())
     assert mask.shape == (80, 100) and mask[35, 20] and not mask[10, 20]
     assert mask.sum().item() == pytest.approx(21 * 31, abs=60)
 
 
 def test_a_person_without_a_mask_gets_no_score():
-    truth = People(("a",), count=1, outlines=((),), values={"image_size": np.array([[80, 100]])})
+    truth = ScoredPeople(("a",), count=1, outlines=((),), values={"image_size": np.array([[80, 100]])})
     column, totals = score_masks(truth, drawn(), bodies(), MaskSource())
     assert torch.isnan(column).all() and totals.metrics() == {}
 
 
 def test_a_missing_mask_file_is_named(tmp_path):
-    truth = People(("a",), count=1, labels={"mask": ("gone.png",)})
+    truth = ScoredPeople(("a",), count=1, labels={"mask": ("gone.png",)})
     with pytest.raises(FileNotFoundError, match="gone.png is missing.*--masks"):
         score_masks(truth, drawn(), bodies(), MaskSource(tmp_path))

@@ -39,3 +39,32 @@ def test_openpose_gives_each_person_the_nearest_detection_or_none(openpose):
 def test_openpose_matched_as_spin_does_refuses_nothing_far_away(openpose):
     dataset = converters.add_openpose(*openpose, matching="spin_mpii")
     assert (dataset.openpose[1] != 0).any()
+
+
+def test_hands_without_a_body_and_one_broken_file_cost_nobody_else_a_detection(openpose, caplog):
+    dataset, folder = openpose
+    first = folder / "im0001_keypoints.json"
+    tree = json.loads(first.read_text())
+    tree["people"] += [{"pose_keypoints_2d": [], "hand_left_keypoints_2d": [1.0] * 63}, {"pose_keypoints_2d": [1, 2]}]
+    first.write_text(json.dumps(tree))
+    (folder / "im0002_keypoints.json").write_text('{"people": [')
+    found = converters.add_openpose(dataset, folder)
+    assert (found.openpose[0] != 0).any() and (found.openpose[1] == 0).all()
+    assert "2 of 4 people have no body of 25 keypoints" in caplog.text
+    assert "1 photos go without OpenPose's keypoints" in caplog.text
+
+
+def test_another_model_of_openpose_is_named_by_its_number_of_keypoints(openpose):
+    dataset, folder = openpose
+    for path in folder.iterdir():
+        path.write_text(json.dumps({"people": [{"pose_keypoints_2d": [1.0] * 54}]}))
+    with pytest.raises(ValueError, match=r"has 18 keypoints per person, expected 25 \(BODY_25\)"):
+        converters.add_openpose(dataset, folder)
+
+
+def test_a_folder_of_other_photos_is_refused(openpose):
+    dataset, folder = openpose
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match="im0001_keypoints.json is missing"):
+        converters.add_openpose(dataset, folder)

@@ -67,3 +67,38 @@ def test_3dhp_test_frames_are_the_valid_ones(tmp_path):
     np.testing.assert_allclose(joint(dataset, 0, "head"), [*flat[1, 0, 0], 1.0], rtol=1e-6)
     spine = dataset.joints_3d[0, SPIN_24.index("spine"), :3]
     np.testing.assert_allclose(spine, (solid[1, 0, 15] - solid[1, 0, 14]) / 1000.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "S1/Seq1/imageSequence/img_S1_Seq1_video_4_{0:06d}.png",
+        "S1/Seq1/imageFrames/video_4/frame_{0:06d}.png",
+        "S1/Seq1/imageSequence/video_4/img_{0:05d}.jpg",
+        "images/S1_Seq1_Cam4_{0:06d}.jpeg",
+        "images/S1/Seq1/Camera_4/{0}.JPG",
+    ],
+)
+def test_3dhp_frames_are_found_under_the_names_that_tools_give_them(three_dhp_train, name):
+    folder, flat, _ = three_dhp_train
+    for number in (1, 2, 4):
+        (folder / "S1/Seq1/imageFrames/video_4" / f"frame_{number:06d}.jpg").unlink()
+        path = folder / name.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    dataset = converters.convert_3dhp_train(folder, stride=1)
+    assert dataset.image_names == (name.format(1), name.format(4))
+    np.testing.assert_allclose(joint(dataset, 1, "left_shoulder"), [*flat[3, 9], 1.0], rtol=1e-6)
+
+
+def test_3dhp_without_frames_says_what_was_looked_for(three_dhp_train):
+    for path in three_dhp_train[0].rglob("*.jpg"):
+        path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"no frames. Looked for S1/Seq1/imageFrames/video_0/frame_000001.jpg"):
+        converters.convert_3dhp_train(three_dhp_train[0])
+
+
+def test_3dhp_annotations_of_another_shape_are_refused(three_dhp_train):
+    savemat(three_dhp_train[0] / "S1/Seq1/annot.mat", {"annot2": 3.0, "annot3": 4.0})
+    with pytest.raises(ValueError, match=r"annot2 of camera 4 is not \(frames, 56\)"):
+        converters.convert_3dhp_train(three_dhp_train[0])
