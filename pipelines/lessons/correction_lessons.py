@@ -83,7 +83,7 @@ class ClueReader:
             f"{slot}.{name}": torch.cat([p[name] for p in some]) for slot, some in parts.items() for name in some[0]
         }
         with whole_file(path) as temporary:
-            save_file(whole, temporary, self.about)
+            save_file({name: value.cpu() for name, value in whole.items()}, temporary, self.about)
 
     def _clues(self, rows: Rows, estimate: BodyEstimate) -> Clues:
         size = (rows.photos.shape[-2], rows.photos.shape[-1])

@@ -113,13 +113,13 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     errors = train(config(tmp_path))
     assert errors["unrefined_pixels"] > 0
     steps = []
-    taken = training._step
+    taken = training.RefinementTraining.gradient
 
-    def counted(config, state, pool):
-        steps.append(state.step)
-        return taken(config, state, pool)
+    def counted(learning, step):
+        steps.append(step)
+        return taken(learning, step)
 
-    monkeypatch.setattr(training, "_step", counted)
+    monkeypatch.setattr(training.RefinementTraining, "gradient", counted)
     train(config(tmp_path, steps=3))
     assert steps == [2]
     assert load_network(tmp_path / "displacement.safetensors").config.widths == (8, 8, 8)
