@@ -15,8 +15,8 @@ from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.lessons.image_batches import ImageBatches
 from fitloop.pipelines.lessons.keypoint_batches import (
-    Batch,
     KeypointBatches,
+    RegressorBatch,
     SeenShare,
     joint_errors,
     mean_pose,
@@ -43,7 +43,7 @@ class _People:
     """Who is learned from and who is measured on."""
 
     batches: Batches
-    tests: list[Batch]
+    tests: list[RegressorBatch]
 
 
 def train(config: TrainConfig) -> dict[str, float]:

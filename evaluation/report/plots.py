@@ -97,6 +97,29 @@ def before_after(before: Series, after: Series, title: str, unit: str, scale: fl
     return _svg(axes, told, frame + line + dots)
 
 
+def lines(series: Sequence[tuple[Series, np.ndarray]], title: str, unit: str) -> str:
+    """One line per series over numbers from 0 up, such as epochs.
+
+    Args:
+        series: Values with their places along x; what is not finite is left out.
+        title: Written along y.
+        unit: Of x, written at the axis.
+    """
+    kept = [(item, places, np.isfinite(item.values)) for item, places in series]
+    kept = [(item, places[finite], item.values[finite]) for item, places, finite in kept if finite.any()]
+    if not kept:
+        return ""
+    right, top = (max(float(part.max()) for part in parts) for parts in ([k[1] for k in kept], [k[2] for k in kept]))
+    axes = Axes(max(right, 1.0), max(top, 1e-6))
+    drawn = []
+    for item, places, values in kept:
+        points = " ".join(f"{axes.x(x):.1f},{axes.y(max(y, 0.0)):.1f}" for x, y in zip(places, values, strict=True))
+        tip = html.escape(f"{item.label}: {values[-1]:.1f}")
+        drawn.append(f'<polyline class="line stage-{item.color}" points="{points}"><title>{tip}</title></polyline>')
+    told = "; ".join(f"{item.label} from {values[0]:.1f} to {values[-1]:.1f}" for item, _, values in kept)
+    return _svg(axes, f"{title}: {told}", _frame(axes, unit, title) + "".join(drawn))
+
+
 def bars(rows: Sequence[tuple[str, Sequence[tuple[int, float, str]]]], title: str) -> str:
     """Grouped horizontal bars: per row a name and (colour, value, text) for each entry."""
     if not rows:

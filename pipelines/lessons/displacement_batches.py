@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from fitloop.body import Body, BodyEstimate, BodyParams
 from fitloop.geometry import Crop, project, rotvec_to_rotmat
-from fitloop.pipelines.lessons.erring_bodies import Samples, load_chunks, unpack
+from fitloop.pipelines.lessons.erring_bodies import PhotoChunk, load_chunks, rows_to_estimates
 from fitloop.refinement.augmentation import Batch, blend, change_background, change_light, choose_rows, mirror, turn
 from fitloop.refinement.crops import CROP_SIZE, crop_of_bodies, cut_photos
 from fitloop.refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, network_input
@@ -90,7 +90,7 @@ class RefinementBatches:
 
     def refresh(self) -> None:
         """Look which chunks there are by now."""
-        self.chunks: list[Samples] = load_chunks(self.folder)
+        self.chunks: list[PhotoChunk] = load_chunks(self.folder)
         if not self.chunks:
             raise ValueError(f"There are no samples in {self.folder}; draw some first.")
 
@@ -110,8 +110,8 @@ class RefinementBatches:
             moved(stacked("silhouettes")).float() / 255.0,
             moved(stacked("detected")),
             moved(bits).float(),
-            unpack(moved(stacked("truth")), self.body.name),
-            [unpack(one, self.body.name) for one in moved(stacked("estimates")).unbind(1)],
+            rows_to_estimates(moved(stacked("truth")), self.body.name),
+            [rows_to_estimates(one, self.body.name) for one in moved(stacked("estimates")).unbind(1)],
         )
 
     def __call__(self, count: int, generator: torch.Generator) -> Batch:
