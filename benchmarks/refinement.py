@@ -25,9 +25,10 @@ from fitloop.fitting import AFTER_REGRESSION, SolverConfig, fit
 from fitloop.geometry import project
 from fitloop.pipelines.chain.refining import dense_fit, make_refiner
 from fitloop.pipelines.console.provenance import commit, hardware, versions
-from fitloop.refinement import Displacement, Look, Photo, Reason, look_at, personal_texture
+from fitloop.refinement import Displacement, Look, Photo, Reason, look_at
 from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.inputs import Appearance
+from fitloop.refinement.look import personal_texture
 from fitloop.refinement.refiner import RefineConfig, Refined, Refiner
 from fitloop.rendering import interpolate, load_rasterizer
 

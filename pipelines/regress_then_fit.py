@@ -18,6 +18,7 @@ from fitloop.pipelines.chain.crowd import fit_together
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.refining import RefinementStage
 from fitloop.pipelines.chain.sources import choose_detector, choose_regressor, fit_after
+from fitloop.pipelines.console.devices import open_device
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.regressor import Regressor
@@ -28,6 +29,10 @@ class Stages:
     """The stages of one run, each made when it is first needed."""
 
     config: StagesConfig = StagesConfig()
+
+    def __post_init__(self) -> None:
+        # A device that is not there is told before the first photo is searched.
+        open_device(self.config.device)
 
     @cached_property
     def body(self) -> Body:

@@ -20,10 +20,12 @@ from fitloop.data import load_image
 from fitloop.detection import MediapipeDetector
 from fitloop.fitting import Status
 from fitloop.pipelines.chain.results_file import STAGE_PREFIXES, estimate_of
+from fitloop.pipelines.console.devices import open_device
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.pages.texture_page import write_outputs
-from fitloop.refinement import Look, Photo, look_at, overlap
+from fitloop.refinement import Look, Photo, look_at
+from fitloop.refinement.gate import overlap
 from fitloop.refinement.person_texture import Chosen, Contribution, make_texture, photo_and_person
 from fitloop.refinement.texture import look_up
 from fitloop.rendering import load_rasterizer
@@ -56,6 +58,8 @@ class TextureConfig:
     """Take colours only from where the embedded detector sees the person."""
     body: str = "open"
     """`open`, or the path of your SMPL file: the body of the run."""
+    device: str = "cpu"
+    """Where bodies are drawn and colours looked up: `cpu` or `cuda`."""
     threads: int | None = None
     """CPU threads; as many as there are cores if not given."""
 
@@ -145,11 +149,11 @@ def _look(body: Body, chosen: Chosen, images: Path, detector: MediapipeDetector 
             f"{images / chosen.photo} has {image.pixels.shape[1]} x {image.pixels.shape[0]} pixels, "
             f"the run read one of {chosen.size[1]} x {chosen.size[0]}: give the folder that the run read."
         )
-    photo = Photo(torch.from_numpy(image.pixels))
+    photo, device = Photo(torch.from_numpy(image.pixels)), body.template.device
     if detector is not None:
         seen = detector.in_boxes(image, chosen.box)
         photo = replace(photo, silhouettes=seen.silhouettes, silhouette_boxes=seen.silhouette_boxes)
-    look = look_at(body, photo, chosen.estimate, load_rasterizer("auto"), CROP)
+    look = look_at(body, photo.to(device), chosen.estimate.to(device), load_rasterizer("auto", device), CROP)
     shared = overlap(look.drawn.fragments.covered & look.inside, look.silhouette)
     return look, bool(shared[0] >= MIN_OVERLAP)
 
@@ -160,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     try:
-        body = load_body(config.body)
+        body = load_body(config.body).to(open_device(config.device))
         given = list(gather(body, choose_people(config), config.images, config.masks))
         if not given:
             raise ValueError("No photo shows the person.")
@@ -168,7 +172,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, ImportError) as error:
         return stop(str(error), USAGE_ERROR)
     try:
-        write_outputs(config.out, body, texture, given)
+        write_outputs(config.out, body.to("cpu"), texture, given)
     except OSError as error:
         return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
     seen = 100.0 * float((texture.known == 1).mean())

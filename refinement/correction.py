@@ -93,7 +93,9 @@ def read_clues(
     drawn = project(mesh.vertices[:, list(evidence.vertices)], estimate.camera)
     moved = (evidence.targets - drawn) / side * look.photo.shape[-1]
     moved = torch.where(evidence.confidence[..., None] > 0, moved, 0.0).clamp(-_FARTHEST, _FARTHEST)
-    plain = torch.eye(2).to(moved).expand(*moved.shape, 2) if evidence.metric is None else evidence.metric
+    metric = evidence.metric
+    if metric is None:
+        metric = torch.eye(2, dtype=moved.dtype, device=moved.device).expand(*moved.shape, 2)
     covered, shown = look.drawn.fragments.covered & look.inside, look.silhouette > 0.5
     shared = (covered & shown).flatten(1).sum(-1) / (covered | shown).flatten(1).sum(-1).clamp_min(1)
     silhouette = torch.stack([shown.flatten(1).any(-1).to(shared.dtype), shared], -1)
@@ -102,7 +104,7 @@ def read_clues(
         levels[0].float().mean((2, 3)),
         moved,
         evidence.confidence,
-        plain.flatten(-2)[..., [0, 1, 3]],
+        metric.flatten(-2)[..., [0, 1, 3]],
         silhouette,
         crop,
     )

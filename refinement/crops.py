@@ -86,7 +86,7 @@ def cut_photo(photo: Tensor, crop: Crop, size: int) -> Float[Tensor, "people 3 s
     """Cut every person's square out of one photo, RGB in [0, 1], black outside; large squares are averaged down.
 
     Args:
-        photo: (height, width, 3) uint8.
+        photo: (height, width, 3) uint8, where the crops are.
         crop: One square per person, not turned, sides above 0.
         size: Pixels along an edge of the result.
     """
@@ -99,13 +99,13 @@ def cut_photo(photo: Tensor, crop: Crop, size: int) -> Float[Tensor, "people 3 s
         high = (center + side / 2.0 + 2 * factor).long().tolist()
         piece = photo[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)]
         if not piece.numel():
-            cut.append(torch.zeros(3, size, size))
+            cut.append(center.new_zeros(3, size, size))
             continue
-        source = piece.permute(2, 0, 1)[None].float() / 255.0
+        source = piece.permute(2, 0, 1)[None].to(center.dtype) / 255.0
         source = avg_pool2d(source, factor, ceil_mode=True) if factor > 1 else source
         moved = Crop((center - center.new_tensor(low)) / factor, center.new_tensor(side / factor), center.new_zeros(()))
         cut.append(cut_photos(source, moved.map(lambda tensor: tensor[None]), size)[0])
-    return torch.stack(cut) if cut else torch.zeros(0, 3, size, size)
+    return torch.stack(cut) if cut else crop.side.new_zeros(0, 3, size, size)
 
 
 def cut_silhouettes(
@@ -120,7 +120,7 @@ def cut_silhouettes(
         size: Pixels along an edge of the result.
     """
     extent = (boxes[:, 2:] - boxes[:, :2]).clamp_min(1e-6)
-    ticks = (torch.arange(size, dtype=crop.side.dtype) + 0.5) / size - 0.5
+    ticks = (torch.arange(size, dtype=crop.side.dtype, device=crop.side.device) + 0.5) / size - 0.5
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     pixels = crop.center[:, None, None] + torch.stack([x, y], -1) * crop.side[:, None, None, None]
     grid = 2.0 * (pixels - boxes[:, None, None, :2]) / extent[:, None, None] - 1.0

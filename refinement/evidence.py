@@ -72,7 +72,7 @@ def _directed(spread: Tensor, uneven: Tensor) -> tuple[Tensor, Tensor]:
     angle = 0.5 * torch.atan2(uneven[..., 1], uneven[..., 0])
     along = torch.stack([torch.cos(angle), torch.sin(angle)], -1)
     lost = (1.0 - worst / best)[..., None, None]
-    return best, torch.eye(2).to(along) - lost * along[..., :, None] * along[..., None, :]
+    return best, torch.eye(2, dtype=along.dtype, device=along.device) - lost * along[..., :, None] * along[..., None, :]
 
 
 def _shown(depth: Tensor, pixels: Tensor, drawn: Drawn, size: int) -> Bool[Tensor, "people points"]:

@@ -54,7 +54,7 @@ def _fill_one(
     wanted = known <= 0
     if wanted.all() or not wanted.any():
         return seen[0]
-    other = mirror.numpy()
+    other = mirror.cpu().numpy()
     pulls = (
         (_MIRROR * (known[other] > 0), colors[other]),
         (_USUAL * (usual[1].cpu().numpy() > 0), usual[0].detach().cpu().double().numpy()),
@@ -82,4 +82,5 @@ def _neighbours(body: Body) -> csr_matrix:
 def mirrored_vertices(body: Body) -> Int[Tensor, "vertices"]:
     """The vertex nearest to where each lies when left and right change sides."""
     template = body.template.cpu().numpy()
-    return torch.from_numpy(KDTree(template).query(template * np.array([-1.0, 1.0, 1.0]))[1])
+    nearest = torch.from_numpy(KDTree(template).query(template * np.array([-1.0, 1.0, 1.0]))[1])
+    return nearest.to(body.template.device)

@@ -21,8 +21,8 @@ MIN_COVER = 60
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo and what the detector saw of its people beside keypoints."""
+class Photo(TensorRecord):
+    """A photo and what the detector saw of its people beside keypoints; lies where the bodies lie."""
 
     pixels: UInt8[Tensor, "height width 3"]
     """RGB."""

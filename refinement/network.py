@@ -154,7 +154,6 @@ def grow(network: DisplacementNet, config: NetworkConfig) -> DisplacementNet:
     grown.load_state_dict(network.state_dict(), strict=False)
     with torch.no_grad():
         for level, blocks in zip(grown.down, had.blocks, strict=True):
-            for block in list(level.children())[1 + blocks :]:
-                assert isinstance(block, _Block)
-                block.norm2.weight.zero_()
+            for number in range(1 + blocks, len(list(level.children()))):
+                level.get_parameter(f"{number}.norm2.weight").zero_()
     return grown

@@ -59,7 +59,7 @@ class OffsetConfig:
 
 
 @dataclass(frozen=True)
-class Scene:
+class OffsetProblem:
     """What stays the same between rounds; a batch of people."""
 
     body: Body
@@ -105,63 +105,66 @@ class Rows:
 
 
 def outline_rows(
-    scene: Scene, drawn: Fragments, field: Float[Tensor, "people vertices"], config: OffsetConfig
+    problem: OffsetProblem, drawn: Fragments, field: Float[Tensor, "people vertices"], config: OffsetConfig
 ) -> tuple[list[Rows], Float[Tensor, "people"]]:
     """One row per pixel of the outline of the clothed bodies, and the share of them that the silhouette shows.
 
     Args:
-        scene: Bodies and silhouettes.
+        problem: Bodies and silhouettes.
         drawn: The bodies with the field laid on.
         field: As it is, metres.
         config: Which outlines count.
     """
-    vertices, faces = scene.moved(field), scene.body.faces
-    depth = scene.vertices[..., 2].mean(-1).clamp_min(0.1)
-    pixels = torch.where(scene.large, scene.camera.focal / depth, 0.0)
+    vertices, faces = problem.moved(field), problem.body.faces
+    depth = problem.vertices[..., 2].mean(-1).clamp_min(0.1)
+    pixels = torch.where(problem.large, problem.camera.focal / depth, 0.0)
     outline = compare_outlines(
-        drawn, scene.silhouette, scene.known, (config.outwards * pixels, config.inwards * pixels)
+        drawn, problem.silhouette, problem.known, (config.outwards * pixels, config.inwards * pixels)
     )
     corners, person = faces[outline.face], outline.person[:, None]
     points = (outline.barycentrics[..., None] * vertices[person, corners]).sum(1)
-    normals, pixel = outline_normals(outline, points, scene.camera)
-    along = (normals[:, None] * scene.along[person, corners]).sum(-1)
+    normals, pixel = outline_normals(outline, points, problem.camera)
+    along = (normals[:, None] * problem.along[person, corners]).sum(-1)
     share = outline.barycentrics * along
     limits, shrink, bare = (
         torch.from_numpy(values).to(points)[corners]
-        for values in (scene.space.limits, scene.space.shrink.clip(max=config.inwards), scene.space.bare)
+        for values in (problem.space.limits, problem.space.shrink.clip(max=config.inwards), problem.space.bare)
     )
     now = (share * field[person, corners]).sum(-1)
     target = now + outline.distance * pixel
     bare = bare.amax(-1) > 0
     used = outline.seen & ~bare & (share.sum(-1) > _ALONG)
     used &= (target < limits.amin(-1)) & (target > -shrink.amax(-1))
+    # Each person's equations are small and dense, and SciPy solves them on the CPU.
     total, found = (torch.bincount(outline.person[w], minlength=len(field)) for w in (~bare, used))
     rows = []
     for number in range(len(field)):
         mine = used & (outline.person == number)
         values = (corners, share, target, pixel)
-        rows.append(Rows(*(value[mine].numpy() for value in values)))
+        rows.append(Rows(*(value[mine].cpu().numpy() for value in values)))
     return rows, found / total.clamp_min(1)
 
 
-def dense_rows(scene: Scene, estimate: BodyEstimate, surface: SurfaceEvidence, config: OffsetConfig) -> list[Rows]:
+def dense_rows(
+    problem: OffsetProblem, estimate: BodyEstimate, surface: SurfaceEvidence, config: OffsetConfig
+) -> list[Rows]:
     """Where points of the surface were seen, as far as motion along their directions can bring them there."""
     chosen = list(surface.vertices)
-    points, along = scene.vertices[:, chosen], scene.along[:, chosen]
+    points, along = problem.vertices[:, chosen], problem.along[:, chosen]
     apart = (surface.targets - project(points, estimate.camera)) / estimate.camera.focal[:, None, None]
     apart = apart * points[..., 2:]
     across = along[..., :2] - along[..., 2:] * points[..., :2] / points[..., 2:]
     share = across.norm(dim=-1)
     target = (apart * across).sum(-1) / share.clamp_min(1e-6)
-    near = apart.norm(dim=-1) < torch.from_numpy(scene.space.limits).to(points)[chosen]
+    near = apart.norm(dim=-1) < torch.from_numpy(problem.space.limits).to(points)[chosen]
     weight = config.dense * surface.confidence * ((share > _ALONG) & near)
-    corners = torch.tensor(chosen)[:, None].expand(-1, 3)
+    corners = torch.tensor(chosen, device=points.device)[:, None].expand(-1, 3)
     rows = []
     for number in range(len(points)):
         kept = weight[number] > 0
         shares = pad(share[number, kept, None], (0, 2))
         values = (corners[kept], shares, target[number, kept], weight[number, kept])
-        rows.append(Rows(*(value.numpy() for value in values)))
+        rows.append(Rows(*(value.cpu().numpy() for value in values)))
     return rows
 
 

@@ -19,7 +19,7 @@ from fitloop.refinement.crops import crop_camera, crops_to_look_at, cut_silhouet
 from fitloop.refinement.evidence import inside_photo
 from fitloop.refinement.gate import overlap
 from fitloop.refinement.look import MIN_COVER, Photo
-from fitloop.refinement.offset_fit import PICTURE, OffsetConfig, Scene, dense_rows, outline_rows, solve
+from fitloop.refinement.offset_fit import PICTURE, OffsetConfig, OffsetProblem, dense_rows, outline_rows, solve
 from fitloop.refinement.offset_space import OffsetSpace, offset_space
 from fitloop.rendering import Rasterizer
 
@@ -69,9 +69,10 @@ class Offsets(TensorRecord):
 
 def no_offsets(body: Body, people: int, reason: OffsetReason) -> Offsets:
     """Nothing was found for anybody."""
-    unknown = torch.full((people,), torch.nan)
-    rest = torch.zeros(people, len(body.template), 3)
-    return Offsets(rest, torch.full((people,), int(reason)), unknown, unknown.clone(), torch.zeros(people))
+    unknown = body.template.new_full((people,), torch.nan)
+    rest = body.template.new_zeros(people, len(body.template), 3)
+    reasons = torch.full((people,), int(reason), device=rest.device)
+    return Offsets(rest, reasons, unknown, unknown.clone(), torch.zeros_like(unknown))
 
 
 def pose_offsets(
@@ -123,56 +124,59 @@ def find_offsets(
     Raises:
         ValueError: If the number of silhouettes is not the number of bodies.
     """
-    people = len(estimate.params.betas)
-    if photo.silhouettes is None or photo.silhouette_boxes is None:
+    people, grids = len(estimate.params.betas), photo.silhouettes
+    if grids is None or photo.silhouette_boxes is None:
         return no_offsets(body, people, OffsetReason.NO_SILHOUETTE)
-    if len(photo.silhouettes) != people:
-        raise ValueError(f"There are {people} bodies but {len(photo.silhouettes)} silhouettes; give one per body.")
+    if len(grids) != people:
+        raise ValueError(f"There are {people} bodies but {len(grids)} silhouettes; give one per body.")
     if people == 0:
         return no_offsets(body, 0, OffsetReason.NO_SILHOUETTE)
-    scene = _set_scene(body, photo, estimate, rasterizer)
-    field = torch.zeros(scene.vertices.shape[:2], dtype=scene.vertices.dtype)
-    drawn = scene.draw(field)
-    before = drawn.covered & scene.inside
-    share = torch.zeros(people)
+    problem = _pose_problem(body, (grids, photo.silhouette_boxes, photo.size), estimate, rasterizer)
+    field = torch.zeros_like(problem.vertices[..., 0])
+    drawn = problem.draw(field)
+    before = drawn.covered & problem.inside
+    share = torch.zeros_like(field[:, 0])
     for number in range(config.rounds):
-        rows, found = outline_rows(scene, drawn, field, config)
+        rows, found = outline_rows(problem, drawn, field, config)
         share = found if number == 0 else share
         if surface is not None and config.dense > 0:
-            rows = [a.joined(b) for a, b in zip(rows, dense_rows(scene, estimate, surface, config), strict=True)]
-        solved = [solve(scene.space, person, config) for person in rows]
+            rows = [a.joined(b) for a, b in zip(rows, dense_rows(problem, estimate, surface, config), strict=True)]
+        solved = [solve(problem.space, person, config) for person in rows]
         field = torch.from_numpy(np.stack(solved)).to(field)
-        drawn = scene.draw(field)
-    after = drawn.covered & scene.inside
-    overlaps = overlap(before, scene.silhouette), overlap(after, scene.silhouette)
-    seen = scene.large & (before.flatten(1).sum(-1) >= MIN_COVER)
-    reason = _judge(field, scene.space, (*overlaps, share, seen), config)
+        drawn = problem.draw(field)
+    after = drawn.covered & problem.inside
+    overlaps = overlap(before, problem.silhouette), overlap(after, problem.silhouette)
+    seen = problem.large & (before.flatten(1).sum(-1) >= MIN_COVER)
+    reason = _judge(field, problem.space, (*overlaps, share, seen), config)
     taken = (reason == int(OffsetReason.BETTER))[:, None]
-    rest = torch.where(taken, field, 0.0)[..., None] * scene.space.directions
+    rest = torch.where(taken, field, 0.0)[..., None] * problem.space.directions
     return Offsets(rest.to(body.template.dtype), reason, *overlaps, share)
 
 
-def _set_scene(body: Body, photo: Photo, estimate: BodyEstimate, rasterizer: Rasterizer) -> Scene:
-    assert photo.silhouettes is not None and photo.silhouette_boxes is not None
+def _pose_problem(
+    body: Body, seen: tuple[Tensor, Tensor, tuple[int, int]], estimate: BodyEstimate, rasterizer: Rasterizer
+) -> OffsetProblem:
+    """Gather what stays; ``seen`` are silhouettes, their boxes, and the size of the photo."""
+    grids, boxes, size = seen
     space, vertices = offset_space(body), body(estimate.params).vertices
-    crop, large = crops_to_look_at(vertices, estimate.camera, photo.size, _MARGIN)
+    crop, large = crops_to_look_at(vertices, estimate.camera, size, _MARGIN)
     large = large & vertices.isfinite().flatten(1).all(-1)
-    grids, boxes = photo.silhouettes.nan_to_num(0.0), photo.silhouette_boxes
+    grids = grids.nan_to_num(0.0)
     silhouette = cut_silhouettes(grids, boxes, crop, PICTURE)
-    inside = inside_photo(crop, PICTURE, photo.size)
+    inside = inside_photo(crop, PICTURE, size)
     within = cut_silhouettes(torch.ones_like(grids), boxes, crop, PICTURE) > 0.999
     along = pose_offsets(body, estimate.params, space.directions.expand_as(vertices))
     camera = crop_camera(estimate.camera, crop, PICTURE)
     vertices, known = vertices.nan_to_num(0.0), inside & within
-    return Scene(body, space, vertices, along, camera, silhouette, known, inside, large, rasterizer)
+    return OffsetProblem(body, space, vertices, along, camera, silhouette, known, inside, large, rasterizer)
 
 
 def _judge(
     field: Tensor, space: OffsetSpace, found: tuple[Tensor, Tensor, Tensor, Tensor], config: OffsetConfig
 ) -> Int[Tensor, "people"]:
     before, after, outline, seen = found
-    worn = torch.from_numpy(space.bare == 0)
-    reason = torch.full((len(field),), int(OffsetReason.BETTER))
+    worn = torch.from_numpy(space.bare == 0).to(field.device)
+    reason = torch.full((len(field),), int(OffsetReason.BETTER), device=field.device)
 
     def reject(where: Tensor, why: OffsetReason) -> None:
         reason[where & (reason == int(OffsetReason.BETTER))] = int(why)

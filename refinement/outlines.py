@@ -59,7 +59,7 @@ def compare_outlines(
     normal, length = _outwards(covered, person, start)
     # Steps are the same for all people but for how far they go, so that a batch gives what its people give alone.
     far = int(min(float(torch.cat(reach).amax()) + 2.0, silhouette.shape[-1]) / STEP) + 1
-    steps = STEP * torch.arange(-far, far + 1, dtype=start.dtype)
+    steps = STEP * torch.arange(-far, far + 1, dtype=start.dtype, device=start.device)
     places = start[:, None] + steps[:, None] * normal[:, None]
     layers = torch.stack([covered, silhouette, known.to(covered.dtype)], 1)
     body, seen, valid = _sample(layers, person, places).unbind(-1)
@@ -83,8 +83,9 @@ def compare_outlines(
 
 def _outwards(mask: Tensor, person: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """Unit vectors down the slope of smoothed pictures, and how steep it is per pixel."""
-    smooth = torch.from_numpy(gaussian_filter(mask.numpy(), (0.0, _SMOOTH, _SMOOTH), mode="nearest"))[:, None]
-    left, right = (torch.tensor([sign, 0.0]) for sign in (-1.0, 1.0))
+    smooth = gaussian_filter(mask.cpu().numpy(), (0.0, _SMOOTH, _SMOOTH), mode="nearest")
+    smooth = torch.from_numpy(smooth).to(mask.device)[:, None]
+    left, right = (places.new_tensor([sign, 0.0]) for sign in (-1.0, 1.0))
     around = torch.stack([places + left, places + right, places + left.flip(0), places + right.flip(0)], 1)
     values = _sample(smooth, person, around)[..., 0]
     slope = torch.stack([values[:, 0] - values[:, 1], values[:, 2] - values[:, 3]], -1) / 2.0

@@ -94,11 +94,13 @@ class PersonTexture:
 
     def worn_by(self, wearers: Bool[Tensor, "people"]) -> Appearance:
         """The texture as refinement takes it: nothing is known of people who are not the one it belongs to."""
-        nothing = unknown_appearance(len(wearers), len(self.colors))
-        chosen = wearers.cpu()
-        colors = torch.where(chosen[:, None, None], self.fractions, nothing.colors)
-        known = torch.where(chosen[:, None], torch.from_numpy(self.known.astype(np.float32)), nothing.known)
-        return Appearance(colors, known)
+        place = wearers.device
+        nothing = unknown_appearance(len(wearers), len(self.colors), place)
+        colors, known = self.fractions.to(place), torch.from_numpy(self.known.astype(np.float32)).to(place)
+        return Appearance(
+            torch.where(wearers[:, None, None], colors, nothing.colors),
+            torch.where(wearers[:, None], known, nothing.known),
+        )
 
 
 def load_texture(path: Path, body: Body) -> PersonTexture:
@@ -164,9 +166,9 @@ def make_texture(body: Body, given: list[Contribution]) -> tuple[PersonTexture, 
     whole = fill_over_surface(body, merged)
     told = [replace(one, distance=_distance(one, [other for other in given if other is not one])) for one in given]
     betas = torch.cat([one.chosen.estimate.params.betas for one in given]).median(0).values
-    colors = (255.0 * whole.colors[0]).round().clamp(0, 255).byte().numpy()
+    colors = (255.0 * whole.colors[0]).round().clamp(0, 255).byte().cpu().numpy()
     names = tuple(one.chosen.name for one in given)
-    return PersonTexture(colors, whole.known[0].numpy(), body.name, betas.numpy(), names), told
+    return PersonTexture(colors, whole.known[0].cpu().numpy(), body.name, betas.cpu().numpy(), names), told
 
 
 def _distance(one: Contribution, others: list[Contribution]) -> float:

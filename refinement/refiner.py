@@ -4,12 +4,15 @@ Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
 from fitloop.body.kinematics import usable_keypoints
@@ -23,6 +26,7 @@ from fitloop.refinement.weights import load_correction, load_network
 from fitloop.rendering import Rasterizer, load_rasterizer
 from fitloop.rendering.flow import Flow
 
+Network = TypeVar("Network", bound=nn.Module)
 DenseFit = Callable[[Body, Detections, BodyEstimate, SurfaceEvidence], BodyEstimate]
 """Moves bodies from where they are towards keypoints and seen points of their surface."""
 
@@ -85,7 +89,7 @@ class Refined(TensorRecord):
 
 @dataclass
 class Refiner:
-    """The refinement stage, prepared once."""
+    """The refinement stage, prepared once; it works where the body lies."""
 
     body: Body
     fit: DenseFit
@@ -95,15 +99,20 @@ class Refiner:
     correction: CorrectionNet | None = None
     """One that reads that network; the shipped one if no network is given either, else none. Other bodies than the
     one it knows are not corrected."""
+    rasterizer: Rasterizer | None = None
+    """Who draws the bodies; the fastest for the device if not given."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time by step, all calls together."""
+    """Wall time by step, all calls together; a GPU may still be at work when a step's time ends."""
 
     def __post_init__(self) -> None:
-        self._network = load_network() if self.network is None else self.network
-        self._correction = self.correction
-        if self.network is None and self.correction is None and self.config.corrected:
-            self._correction = load_correction(self._network)
-        self._rasterizer: Rasterizer = load_rasterizer("auto")
+        device = self.body.template.device
+        network = load_network(None, device) if self.network is None else self.network
+        correction = self.correction
+        if self.network is None and correction is None and self.config.corrected:
+            correction = load_correction(network)
+        self._network = _moved(network, device)
+        self._correction = None if correction is None else _moved(correction, device)
+        self._rasterizer = load_rasterizer("auto", device) if self.rasterizer is None else self.rasterizer
         self._placed: dict[str, tuple[list[int], KeypointKinematics]] = {}
 
     def __call__(
@@ -120,56 +129,61 @@ class Refiner:
         Raises:
             ValueError: If the body is not the one that the network knows.
         """
-        start = time.perf_counter()
-        look = before = look_at(self.body, photo, fitted, self._rasterizer)
-        start = self._clock("drawing", start)
-        estimate = self._corrected(fitted, before)
-        start = self._clock("correction", start)
-        first: tuple[Look, Displacement] | None = None
-        for last in (number == self.config.rounds - 1 for number in range(self.config.rounds)):
-            if estimate is not fitted:
-                look = look_at(self.body, photo, estimate, self._rasterizer)
-            start = self._clock("drawing", start)
-            predicted = self.predict(look, photo)
-            start = self._clock("network", start)
-            surface = gather_evidence(self.body, look, predicted, self.config.weighted)
-            start = self._clock("evidence", start)
-            first = first or (look, predicted)
-            if last:
-                proposal, withheld = self._fit_and_withhold(detections, fitted, estimate, surface)
-            else:
-                estimate = self.fit(self.body, detections, estimate, surface)
-            start = self._clock("fit", start)
-        assert first is not None
-        outcome = self._outcome(proposal, before, withheld)
-        reason = judge(fitted, proposal, outcome, self.config.gate)
-        if not self.config.gated:
-            reason = torch.where(outcome.seen, int(Reason.BETTER), reason)
-        if usable is not None:
-            reason = torch.where(usable, reason, int(Reason.NOT_FITTED))
-        self._clock("gate", start)
+        before = self._look(photo, fitted)
+        start = self._corrected(fitted, before)
+        first = look = before if start is fitted else self._look(photo, start)
+        displacement = self.predict(look, photo)
+        surface = self._gather(look, displacement)
+        for _ in range(self.config.rounds - 1):
+            with self._clock("fit"):
+                start = self.fit(self.body, detections, start, surface)
+            look = self._look(photo, start)
+            surface = self._gather(look, self.predict(look, photo))
+        with self._clock("fit"):
+            proposal, withheld = self._fit_and_withhold(detections, fitted, start, surface)
+        with self._clock("gate"):
+            outcome = self._outcome(proposal, before, withheld)
+            reason = self._judge(fitted, proposal, outcome, usable)
         best = where(reason == int(Reason.BETTER), proposal, fitted)
-        return Refined(best, proposal, reason, outcome, *first)
+        return Refined(best, proposal, reason, outcome, first, displacement)
 
     def predict(self, look: Look, photo: Photo) -> Displacement:
         """How far the drawn bodies lie from the photo's: what the network says."""
         config = self.config
-        return predict_displacement(self.body, self._network, look, photo.texture, config.without, config.twice)
+        with self._clock("network"):
+            return predict_displacement(self.body, self._network, look, photo.texture, config.without, config.twice)
 
-    def _clock(self, step: str, start: float) -> float:
-        now = time.perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - start
-        return now
+    @contextmanager
+    def _clock(self, step: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[step] = self.seconds.get(step, 0.0) + time.perf_counter() - start
+
+    def _look(self, photo: Photo, estimate: BodyEstimate) -> Look:
+        with self._clock("drawing"):
+            return look_at(self.body, photo, estimate, self._rasterizer)
+
+    def _gather(self, look: Look, predicted: Displacement) -> SurfaceEvidence:
+        with self._clock("evidence"):
+            return gather_evidence(self.body, look, predicted, self.config.weighted)
 
     def _corrected(self, fitted: BodyEstimate, look: Look) -> BodyEstimate:
         """Bodies with pose and shape as the correction network would have them."""
-        known = self._correction is not None and self._correction.config.body == self.body.name
-        if self._correction is None or not known or not self.config.corrected:
+        network = self._correction
+        if network is None or network.config.body != self.body.name or not self.config.corrected:
             return fitted
-        clues = read_clues(self.body, self._network, look, fitted)
-        with torch.no_grad():
-            correction = self._correction(correction_input(self.body, fitted, clues))
-        return where(look.seen, corrected(self.body, fitted, correction), fitted)
+        with self._clock("correction"), torch.no_grad():
+            clues = read_clues(self.body, self._network, look, fitted)
+            correction = network(correction_input(self.body, fitted, clues))
+            return where(look.seen, corrected(self.body, fitted, correction), fitted)
+
+    def _judge(
+        self, fitted: BodyEstimate, proposal: BodyEstimate, outcome: Outcome, usable: Bool[Tensor, "people"] | None
+    ) -> Int[Tensor, "people"]:
+        reason = judge(fitted, proposal, outcome, self.config.gate)
+        if not self.config.gated:
+            reason = torch.where(outcome.seen, int(Reason.BETTER), reason)
+        return reason if usable is None else torch.where(usable, reason, int(Reason.NOT_FITTED))
 
     def _fit_and_withhold(
         self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
@@ -210,6 +224,12 @@ class Refiner:
         before, after = (drawn.fragments.covered & look.inside for drawn in (look.drawn, after))
         overlaps = overlap(before, look.silhouette), overlap(after, look.silhouette)
         return Outcome(*withheld, *overlaps, look.seen & after.flatten(1).any(-1))
+
+
+def _moved(network: Network, device: torch.device) -> Network:
+    """The network on a device: itself if it is there, else a copy, for it may be somebody else's too."""
+    there = all(parameter.device == device for parameter in network.parameters())
+    return network if there else deepcopy(network).to(device)
 
 
 def withhold(detections: Detections, every: int) -> Detections:

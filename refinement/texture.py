@@ -27,9 +27,11 @@ MARGIN = 1.0 / 64.0
 """Width, over the side of the crop, of what is left out beside outlines and edges of depth."""
 
 
-def unknown_appearance(people: int, vertices: int) -> Appearance:
+def unknown_appearance(people: int, vertices: int, device: torch.device | str = "cpu") -> Appearance:
     """Nothing is known."""
-    return Appearance(torch.full((people, vertices, 3), 0.5), torch.zeros(people, vertices))
+    return Appearance(
+        torch.full((people, vertices, 3), 0.5, device=device), torch.zeros(people, vertices, device=device)
+    )
 
 
 def look_up(
@@ -117,9 +119,9 @@ def body_cells(body: Body) -> Int[Tensor, "vertices"]:
     A cell is a part of the body, front or back, left and right together.
     """
     names = body.joint_names
-    side = torch.tensor([min(k, names.index(mirrored(name))) for k, name in enumerate(names)])
+    side = [min(k, names.index(mirrored(name))) for k, name in enumerate(names)]
     back = vertex_normals(body.template, body.faces)[:, 2] < 0
-    return 2 * side[body.vertex_parts.cpu()] + back.cpu().long()
+    return 2 * torch.tensor(side, device=body.template.device)[body.vertex_parts] + back.long()
 
 
 def spread_over_cells(look: Appearance, cells: Int[Tensor, "vertices"]) -> Appearance:
@@ -134,7 +136,7 @@ def spread_over_cells(look: Appearance, cells: Int[Tensor, "vertices"]) -> Appea
         cells: From `body_cells`.
     """
     people, count = len(look.colors), int(cells.max()) + 1
-    flat = (cells + count * torch.arange(people)[:, None]).flatten()
+    flat = (cells + count * torch.arange(people, device=cells.device)[:, None]).flatten()
     colors, weight = look.colors.flatten(0, 1), look.known.flatten()
     agreeing, mean = weight, colors.new_zeros(people * count, 3)
     for _ in range(4):

@@ -50,30 +50,36 @@ def save_correction(path: Path, network: CorrectionNet, reads: str) -> None:
 
 def fingerprint(network: DisplacementNet) -> str:
     """A number that other weights do not share: the sum of the sizes of all convolutions, in half precision."""
-    sizes = [float(t.half().double().abs().sum()) for t in network.state_dict().values() if t.ndim == 4]
+    # On the CPU wherever the network is: other devices add in another order, and the number would be another.
+    sizes = [float(t.cpu().half().double().abs().sum()) for t in network.state_dict().values() if t.ndim == 4]
     return f"{sum(sizes):.6f}"
 
 
-def load_network(path: Path | None = None) -> DisplacementNet:
+def load_network(path: Path | None = None, device: torch.device | str = "cpu") -> DisplacementNet:
     """Read weights, ready to predict; the shipped ones if no file is given.
+
+    Args:
+        path: The file.
+        device: Where the network goes.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, of another kind, or for other input channels.
     """
     if path is None:
-        return _shipped()
+        return _shipped(torch.device(device))
     about, tensors = _read(path, "fitloop train-refinement")
     if about.get("format") != FORMAT or json.loads(about.get("channels", "{}")) != CHANNELS:
         raise ValueError(f"{path} holds no displacement network that looks at {', '.join(CHANNELS)}.")
     config = {key: tuple(value) for key, value in json.loads(about["config"]).items()}
     network = DisplacementNet(NetworkConfig(**config))
     _fill(network, tensors, path)
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # pyright: ignore[reportCallIssue]
+    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network.to(device).eval().requires_grad_(False)
 
 
 def load_correction(displacement: DisplacementNet, path: Path | None = None) -> CorrectionNet:
-    """Read a correction network, ready to predict; the shipped one if no file is given.
+    """Read a correction network, ready to predict, to where ``displacement`` is; the shipped one if no file is given.
 
     Args:
         displacement: The network whose features it shall read.
@@ -94,7 +100,7 @@ def load_correction(displacement: DisplacementNet, path: Path | None = None) -> 
         )
     network = CorrectionNet(CorrectionConfig(**json.loads(about["config"])))
     _fill(network, tensors, path)
-    return network.eval().requires_grad_(False)
+    return network.to(next(displacement.parameters()).device).eval().requires_grad_(False)
 
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -118,6 +124,6 @@ def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         raise ValueError(f"{path} does not hold the network that it describes: {error}.") from error
 
 
-@lru_cache(maxsize=1)
-def _shipped() -> DisplacementNet:
-    return load_network(asset_path(SHIPPED, ASSETS))
+@lru_cache(maxsize=2)
+def _shipped(device: torch.device) -> DisplacementNet:
+    return load_network(asset_path(SHIPPED, ASSETS), device)

@@ -1,7 +1,7 @@
 """A picture of where points of bodies were sent."""
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ def draw_flow(pixels: UInt8[np.ndarray, "height width 3"], scale: float, flow: F
     picture = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1) / 255.0
     picture = 0.35 + 0.5 * picture.mean(0, keepdim=True).expand(3, -1, -1)
     height, width = pixels.shape[:2]
+    # The picture is for people, who look at it on the CPU; flows are small.
+    flow = Flow(*(getattr(flow, part.name).cpu() for part in fields(Flow)))
     colors, shown = flow_colors(flow.offset), flow.shown.float()
     for person in flow.shown.flatten(1).any(-1).nonzero()[:, 0].tolist():
         y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -50,7 +52,7 @@ def draw_flow(pixels: UInt8[np.ndarray, "height width 3"], scale: float, flow: F
 
 def flow_colors(offset: Float[Tensor, "people 2 size size"]) -> Float[Tensor, "people 3 size size"]:
     """White where nothing moves; hue turns with the direction."""
-    wheel = torch.tensor([colorsys.hsv_to_rgb(k / 256.0, 1.0, 1.0) for k in range(256)])
+    wheel = offset.new_tensor([colorsys.hsv_to_rgb(k / 256.0, 1.0, 1.0) for k in range(256)])
     hue = (torch.atan2(offset[:, 1], offset[:, 0]) / (2.0 * torch.pi) * 256.0).long() % 256
     strength = (offset.norm(dim=1, keepdim=True) / STRONGEST).clamp_max(1.0)
     return 1.0 - strength * (1.0 - wheel[hue].permute(0, 3, 1, 2))

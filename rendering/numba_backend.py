@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fitloop.geometry import Camera
-from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_meshes
 
 
 class NumbaRasterizer:
@@ -32,8 +32,8 @@ class NumbaRasterizer:
         """Rasterize one mesh per batch row; arguments and errors as in `Rasterizer`."""
         from fitloop.rendering.kernels import draw_faces, weigh_corners
 
-        scene = check_scene(vertices, faces, camera, size)
-        screen = scene.screen.cpu().numpy()
+        checked = check_meshes(vertices, faces, camera, size)
+        screen = checked.screen.cpu().numpy()
         corners = np.ascontiguousarray(faces.cpu().numpy())
         meshes, (height, width) = len(screen), size
         face_ids = np.empty((meshes, height, width), np.int64)
@@ -48,7 +48,7 @@ class NumbaRasterizer:
 
         threads = torch.get_num_threads()
         _run(draw, _jobs(meshes, height, threads), threads)
-        return scene.fragments(*map(torch.from_numpy, (face_ids, barycentrics, depth)))
+        return checked.fragments(*map(torch.from_numpy, (face_ids, barycentrics, depth)))
 
 
 def _jobs(meshes: int, height: int, threads: int) -> list[tuple[int, int, int]]:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fitloop.geometry import Camera
-from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, Scene, check_scene
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, CheckedMeshes, Fragments, check_meshes
 
 
 class PyTorch3DRasterizer:
@@ -45,27 +45,27 @@ class PyTorch3DRasterizer:
         size: tuple[int, int],
     ) -> Fragments:
         """Rasterize one mesh per batch row; arguments and errors as in `Rasterizer`."""
-        scene = check_scene(vertices, faces, camera, size)
-        faces = faces.to(scene.vertices.device)
-        kept = _kept_faces(scene, faces)
+        checked = check_meshes(vertices, faces, camera, size)
+        faces = faces.to(checked.vertices.device)
+        kept = _kept_faces(checked, faces)
         counts = kept.sum(1)
-        shape = (len(scene.vertices), *size)
+        shape = (len(checked.vertices), *size)
         if int(counts.sum()) == 0:
-            blank = scene.vertices.new_zeros(shape)
-            return scene.fragments(blank.long() - 1, blank[..., None].expand(*shape, 3), blank)
-        found = self._rasterize(scene, [faces[row] for row in kept], size)
+            blank = checked.vertices.new_zeros(shape)
+            return checked.fragments(blank.long() - 1, blank[..., None].expand(*shape, 3), blank)
+        found = self._rasterize(checked, [faces[row] for row in kept], size)
         packed, seen = found.pix_to_face[..., 0], found.pix_to_face[..., 0] >= 0
         # PyTorch3D numbers the faces of all meshes in one row; ours begin anew in each mesh and count those left out.
         numbers = kept.nonzero()[:, 1]
         face_ids = torch.where(seen, numbers[packed.clamp_min(0)], -1)
         barycentrics = torch.where(seen[..., None], found.bary_coords[..., 0, :], 0.0)
-        return scene.fragments(face_ids, barycentrics, torch.where(seen, found.zbuf[..., 0], 0.0))
+        return checked.fragments(face_ids, barycentrics, torch.where(seen, found.zbuf[..., 0], 0.0))
 
-    def _rasterize(self, scene: Scene, faces: list[Tensor], size: tuple[int, int]):
-        meshes, device = len(scene.vertices), scene.vertices.device
+    def _rasterize(self, checked: CheckedMeshes, faces: list[Tensor], size: tuple[int, int]):
+        meshes, device = len(checked.vertices), checked.vertices.device
         cameras = self._renderer.PerspectiveCameras(
-            focal_length=scene.camera.focal.float(),
-            principal_point=scene.camera.principal_point.float(),
+            focal_length=checked.camera.focal.float(),
+            principal_point=checked.camera.principal_point.float(),
             R=torch.diag(torch.tensor([-1.0, -1.0, 1.0], device=device)).expand(meshes, 3, 3),
             T=torch.zeros(meshes, 3, device=device),
             in_ndc=False,
@@ -81,14 +81,14 @@ class PyTorch3DRasterizer:
             cull_backfaces=False,
         )
         # Corners of left-out faces may be anything, but not infinite: they pass through PyTorch3D's projection.
-        vertices = scene.vertices.float().nan_to_num(0.0, 0.0, 0.0)
+        vertices = checked.vertices.float().nan_to_num(0.0, 0.0, 0.0)
         mesh = self._structures.Meshes(verts=list(vertices), faces=faces)
         return self._renderer.MeshRasterizer(cameras=cameras, raster_settings=settings)(mesh)
 
 
-def _kept_faces(scene: Scene, faces: Tensor) -> Tensor:
+def _kept_faces(checked: CheckedMeshes, faces: Tensor) -> Tensor:
     """Boolean, per mesh and face: not degenerate, finite, and wholly in front of the camera."""
-    triangles = scene.screen[:, faces]
+    triangles = checked.screen[:, faces]
     a, b, c = triangles[..., :2].unbind(-2)
     ab, ac = b - a, c - a
     double_area = (ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0]).abs()

@@ -69,7 +69,7 @@ class Rasterizer(Protocol):
 
 
 @dataclass(frozen=True)
-class Scene:
+class CheckedMeshes:
     """Checked input of a back end, batch axes flattened to one."""
 
     vertices: Float[Tensor, "meshes vertices 3"]
@@ -92,7 +92,7 @@ class Scene:
         return flat.map(lambda tensor: tensor.reshape(*self.batch, *tensor.shape[1:]))
 
 
-def check_scene(vertices: Tensor, faces: Tensor, camera: Camera, size: tuple[int, int]) -> Scene:
+def check_meshes(vertices: Tensor, faces: Tensor, camera: Camera, size: tuple[int, int]) -> CheckedMeshes:
     """Check what a rasterizer was given and flatten its batch axes.
 
     Raises:
@@ -114,4 +114,4 @@ def check_scene(vertices: Tensor, faces: Tensor, camera: Camera, size: tuple[int
         )
     rows = Camera(camera.focal.expand(batch).reshape(-1), camera.principal_point.expand(*batch, 2).reshape(-1, 2))
     flat = vertices.detach().reshape(-1, count, 3)
-    return Scene(flat, faces, rows.detach().to(flat.device), batch)
+    return CheckedMeshes(flat, faces, rows.detach().to(flat.device), batch)

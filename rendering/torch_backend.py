@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fitloop.geometry import Camera
-from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_scene
+from fitloop.rendering.rasterizer import MIN_DOUBLE_AREA, NEAR, Fragments, check_meshes
 
 CHUNK = 1 << 22
 """Pairs of face and pixel looked at together; bounds the memory at about 0.5 GB."""
@@ -25,9 +25,9 @@ class TorchRasterizer:
         size: tuple[int, int],
     ) -> Fragments:
         """Rasterize one mesh per batch row; arguments and errors as in `Rasterizer`."""
-        scene = check_scene(vertices, faces, camera, size)
-        triangles = scene.screen[:, faces.to(scene.vertices.device).long()].flatten(0, 1)
-        meshes, (height, width) = len(scene.vertices), size
+        checked = check_meshes(vertices, faces, camera, size)
+        triangles = checked.screen[:, faces.to(checked.vertices.device).long()].flatten(0, 1)
+        meshes, (height, width) = len(checked.vertices), size
         boxes = _pixel_boxes(triangles, height, width)
         nearest = torch.zeros(meshes * height * width, dtype=torch.int64, device=triangles.device)
         for chosen in _chunks(boxes):
@@ -38,7 +38,7 @@ class TorchRasterizer:
             nearest.scatter_reduce_(0, (mesh * height + pixels[:, 1]) * width + pixels[:, 0], key, "amax")
         face_ids, barycentrics, depth = _resolve(nearest, triangles, len(faces), size)
         shape = (meshes, height, width)
-        return scene.fragments(face_ids.view(shape), barycentrics.view(*shape, 3), depth.view(shape))
+        return checked.fragments(face_ids.view(shape), barycentrics.view(*shape, 3), depth.view(shape))
 
 
 def _pixel_boxes(triangles: Tensor, height: int, width: int) -> Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from fitloop.refinement.person_texture import photo_and_person
+from fitloop.rendering.backends import Backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,9 @@ class StagesConfig:
     """Correct the fitted bodies by what the photo's pixels show, where that helps."""
     offsets: bool = False
     """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
+    rasterizer: Backend = "auto"
+    """Who draws bodies for refinement to compare: `numba` (CPU), `torch`, `pytorch3d` where it is installed; `auto`
+    takes numba on a CPU, on CUDA PyTorch3D where it is installed, else torch."""
     texture: Path | None = None
     """A person's texture from `fitloop texture`, for refinement to compare with: the largest person of each photo
     wears it."""
@@ -50,6 +54,8 @@ class StagesConfig:
             raise ValueError("--refine starts from fitted bodies: leave out --no-fit.")
         if self.offsets and not self.refine:
             raise ValueError("--offsets clothe refined bodies: add --refine.")
+        if self.rasterizer != "auto" and not self.refine:
+            raise ValueError("--rasterizer says who draws for refinement: add --refine.")
         self._check_texture()
         if self.focal_length is not None and self.field_of_view is not None:
             raise ValueError("Give --focal-length or --field-of-view, not both.")

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
-from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool2d
 
 from fitloop.body import Body, BodyEstimate, Detections, Image, SurfaceEvidence
@@ -13,13 +12,12 @@ from fitloop.fitting import AFTER_REGRESSION, StageConfig, Status, fit
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.wearers import Wearers
-from fitloop.refinement import Photo, gather_evidence
+from fitloop.refinement import DisplacementNet, Photo, RefineConfig, Refiner, gather_evidence
 from fitloop.refinement.correction import CorrectionNet
-from fitloop.refinement.network import DisplacementNet
 from fitloop.refinement.offset_space import offset_space
 from fitloop.refinement.offsets import OffsetConfig, find_offsets
 from fitloop.refinement.person_texture import load_texture
-from fitloop.refinement.refiner import DenseFit, RefineConfig, Refiner
+from fitloop.refinement.refiner import DenseFit
 from fitloop.rendering import Rasterizer, load_rasterizer
 
 REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, surface=1.2, surface_scale=8.0)
@@ -44,12 +42,13 @@ def make_refiner(
     config: RefineConfig = RefineConfig(),
     network: DisplacementNet | None = None,
     correction: CorrectionNet | None = None,
+    rasterizer: Rasterizer | None = None,
 ) -> Refiner:
     """The refinement stage with the project's own fit in it; see `Refiner` for what is shipped."""
-    return Refiner(body, dense_fit(), config, network, correction)
+    return Refiner(body, dense_fit(), config, network, correction, rasterizer)
 
 
-def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wearers | None = None) -> "People":
+def refine_people(refiner: Refiner, image: Image, people: People, wearers: Wearers | None = None) -> People:
     """Refine the fitted bodies of a photo; people without a fit keep what they have.
 
     Args:
@@ -60,17 +59,17 @@ def refine_people(refiner: Refiner, image: Image, people: "People", wearers: Wea
     """
     if people.fitted is None or len(people) == 0:
         return people
-    seen, photo = people.detections, photo_of(image, people)
+    seen, photo = people.detections, photo_and_silhouettes(image, people)
     notices = people.notices
     if wearers is not None:
         notices += wearers.notices(people.name, len(people))
-        photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes.cpu()))
+        photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes))
     status = people.fitted.status
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
     return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
 
 
-def with_silhouettes(detector: MediapipeDetector, image: Image, people: "People") -> "People":
+def with_silhouettes(detector: MediapipeDetector, image: Image, people: People) -> People:
     """Add what the embedded detector sees of people whose keypoints came without silhouettes.
 
     It looks into their boxes. What it sees is somebody else's, and counts as nothing, where it leaves out half of the
@@ -79,56 +78,56 @@ def with_silhouettes(detector: MediapipeDetector, image: Image, people: "People"
     seen = people.detections
     if seen.silhouettes is not None or len(people) == 0:
         return people
-    found = detector.in_boxes(image, seen.boxes.cpu())
-    assert found.silhouettes is not None and found.silhouette_boxes is not None
+    found = detector.in_boxes(image, seen.boxes.cpu()).to(seen.boxes.device)
+    if found.silhouettes is None or found.silhouette_boxes is None:
+        return people
     low, high = found.silhouette_boxes[:, None, :2], found.silhouette_boxes[:, None, 2:]
-    grid = 2.0 * (seen.keypoints.cpu() - low) / (high - low).clamp_min(1.0) - 1.0
+    grid = 2.0 * (seen.keypoints - low) / (high - low).clamp_min(1.0) - 1.0
+    # A hand or a foot may stick out of a coarse silhouette by a cell or two.
     near = max_pool2d(found.silhouettes[:, None], 5, 1, 2)
     inside = grid_sample(near, grid[:, None], align_corners=False)[:, 0, 0] > _INSIDE
-    sure = (seen.confidence.cpu() > 0).float()
+    sure = (seen.confidence > 0).float()
     agreed = (inside * sure).sum(-1) >= 0.5 * sure.sum(-1).clamp_min(1.0)
     silhouettes = found.silhouettes * agreed[:, None, None]
-    place = seen.boxes.device
-    shown = replace(seen, silhouettes=silhouettes.to(place), silhouette_boxes=found.silhouette_boxes.to(place))
-    return replace(people, detections=shown)
+    return replace(people, detections=replace(seen, silhouettes=silhouettes, silhouette_boxes=found.silhouette_boxes))
 
 
-def photo_of(image: Image, people: "People") -> Photo:
-    """What refinement looks at: the pixels, and the detector's silhouettes of the people."""
+def photo_and_silhouettes(image: Image, people: People) -> Photo:
+    """What refinement looks at, where the people are: the pixels, and the detector's silhouettes of the people."""
     seen = people.detections
-    return Photo(torch.from_numpy(image.pixels), _cpu(seen.silhouettes), _cpu(seen.silhouette_boxes))
-
-
-def _cpu(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.cpu()
+    pixels = torch.from_numpy(image.pixels).to(seen.boxes.device)
+    return Photo(pixels, seen.silhouettes, seen.silhouette_boxes)
 
 
 @dataclass
 class Dresser:
-    """The last, optional stage, prepared once."""
+    """The last, optional stage, prepared once; it works where the body lies."""
 
     body: Body
     config: OffsetConfig = field(default_factory=OffsetConfig)
+    rasterizer: Rasterizer | None = None
+    """Who draws the bodies; the fastest for the device if not given."""
 
     def __post_init__(self) -> None:
-        self._body = self.body.to("cpu")
-        offset_space(self._body)
-        self._rasterizer: Rasterizer = load_rasterizer("auto")
+        # Two seconds that are not the first photo's.
+        offset_space(self.body)
+        device = self.body.template.device
+        self._rasterizer = load_rasterizer("auto", device) if self.rasterizer is None else self.rasterizer
 
-    def __call__(self, image: Image, people: "People") -> "People":
+    def __call__(self, image: Image, people: People) -> People:
         """Clothe the people of a photo; those for whom nothing is gained stay bare, with a reason.
 
         Args:
             image: The photo that the people were found in.
             people: After refinement; without it they stay as they are.
         """
-        refined = people.refined
+        refined, surface = people.refined, None
         if refined is None or len(people) == 0:
             return people
-        estimate, surface = refined.estimate.to("cpu"), None
         if self.config.dense > 0:
-            surface = gather_evidence(self._body, refined.look, refined.displacement)
-        offsets = find_offsets(self._body, photo_of(image, people), estimate, self._rasterizer, surface, self.config)
+            surface = gather_evidence(self.body, refined.look, refined.displacement)
+        photo = photo_and_silhouettes(image, people)
+        offsets = find_offsets(self.body, photo, refined.estimate, self._rasterizer, surface, self.config)
         return replace(people, offsets=offsets)
 
 
@@ -153,7 +152,7 @@ class RefinementStage:
     @cached_property
     def refiner(self) -> Refiner:
         """Fitted bodies -> bodies where the photo shows them."""
-        return make_refiner(self.body)
+        return make_refiner(self.body, rasterizer=self.rasterizer)
 
     @cached_property
     def wearers(self) -> Wearers | None:
@@ -165,4 +164,9 @@ class RefinementStage:
     @cached_property
     def dresser(self) -> Dresser:
         """Refined bodies -> the same with hair and clothes."""
-        return Dresser(self.body)
+        return Dresser(self.body, rasterizer=self.rasterizer)
+
+    @cached_property
+    def rasterizer(self) -> Rasterizer:
+        """Bodies -> what each pixel sees of them."""
+        return load_rasterizer(self.config.rasterizer, self.body.template.device)

@@ -31,7 +31,7 @@ class Wearers:
             rows = [int((boxes[:, 2:] - boxes[:, :2]).prod(-1).argmax())] if len(boxes) else []
         if not rows:
             return None
-        wearers = torch.zeros(len(boxes), dtype=torch.bool)
+        wearers = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
         wearers[rows] = True
         return self.texture.worn_by(wearers)
 

@@ -10,8 +10,9 @@ from torch import nn
 
 from fitloop.geometry import rotmat_to_rotvec
 from fitloop.pipelines.chain.refining import make_refiner
-from fitloop.refinement import DisplacementNet, Reason, load_network, overlap
+from fitloop.refinement import DisplacementNet, Reason, load_network
 from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionNet
+from fitloop.refinement.gate import overlap
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.refiner import RefineConfig
 from fitloop.refinement.weights import load_correction

@@ -5,7 +5,8 @@ import torch
 from refinement_scenes import disturbed, standing
 
 from fitloop.geometry import rotvec_to_rotmat
-from fitloop.refinement import GateConfig, Outcome, Reason, judge, overlap
+from fitloop.refinement import GateConfig, Outcome, Reason
+from fitloop.refinement.gate import judge, overlap
 
 FITTED = standing((0.0, 0.1, 3.0))
 REFINED = disturbed(FITTED, 0.02)

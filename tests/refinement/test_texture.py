@@ -4,8 +4,8 @@ import pytest
 import torch
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 
-from fitloop.refinement import personal_texture
 from fitloop.refinement.inputs import Appearance, channel_slices, network_input
+from fitloop.refinement.look import personal_texture
 from fitloop.refinement.texture import body_cells, fill_unseen, look_up, merge_appearances, spread_over_cells
 from fitloop.rendering import unique_vertex_colors
 

@@ -1,0 +1,15 @@
+"""What tests of every folder may ask for."""
+
+from collections.abc import Iterator
+
+import pytest
+from pretend import PretendDevice, available
+
+
+@pytest.fixture
+def pretend_device() -> Iterator[PretendDevice]:
+    """A device that is not there, `pretend.PRETEND`: a tensor that is left on the CPU beside it raises."""
+    if not available():
+        pytest.skip("This PyTorch has no devices that are made in Python.")
+    with PretendDevice() as mode:
+        yield mode
