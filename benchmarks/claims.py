@@ -26,7 +26,7 @@ from fitloop.data.keypoint_samples import KeypointSampling, mocap_poses
 from fitloop.data.mocap import NUM_MOCAP_JOINTS, load_mocap
 from fitloop.geometry.rotations import geodesic_angle, project_to_rotation
 from fitloop.pipelines.console.options import config_to_tree, parse
-from fitloop.pipelines.lessons.keypoint_batches import Batch, KeypointBatches, joint_errors
+from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, RegressorBatch, joint_errors
 from fitloop.pipelines.train import train
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.regressor import PRESETS, HeadConfig, HMRConfig, LossConfig, load_weights
@@ -176,7 +176,7 @@ class Examination:
             noise=NoiseConfig(landmarks=0.0), tumbled=0.0, pose_spread=0.0, hand_spread=0.0, size=(0.15, 0.75)
         )
         batches, generator = KeypointBatches(body, mocap.held_out(), sampling), torch.Generator().manual_seed(11)
-        self.batches: list[Batch] = [batches(config.people, generator)]
+        self.batches: list[RegressorBatch] = [batches(config.people, generator)]
         self.criterion = Criterion(body, KEYPOINT_NAMES, LossConfig())
         poses = mocap_poses(mocap.training())(20000, torch.Generator().manual_seed(0))[:, _BODY_JOINTS]
         self.mean = project_to_rotation(poses.mean(0))

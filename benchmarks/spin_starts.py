@@ -19,12 +19,12 @@ from fitloop.body import BodyEstimate, BodyParams, load_body
 from fitloop.data.spin_format import read_spin
 from fitloop.fitting import Fit, FitConfig, StageConfig, fit
 from fitloop.pipelines.spin.config import LOOP_FIT, SpinConfig
-from fitloop.pipelines.spin.inputs import draw, look_and_inputs
+from fitloop.pipelines.spin.inputs import draw_augmentation, view_and_inputs
 from fitloop.pipelines.spin.loop import estimate_all
 from fitloop.pipelines.spin.measure import errors_of, summary
 from fitloop.pipelines.spin.run import Run, open_run_of
 from fitloop.pipelines.spin.samples import make_crowd
-from fitloop.regressor.looks import out_of_look
+from fitloop.regressor.looks import out_of_augmented_view
 from fitloop.regressor.losses import output_params
 
 FITS = {
@@ -79,10 +79,10 @@ def seen_anew(run: Run, seed: int) -> BodyEstimate:
     """What the network says of everybody's augmented view, in the photo's frame."""
     samples, loop = run.crowd.samples, run.loop
     with torch.no_grad():
-        drawn = draw(len(samples), run.crowd.photos, run.config.augmentation, seed)
-        look, inputs = look_and_inputs(samples, drawn, loop.network)
-        params: BodyParams = out_of_look(
-            output_params(run.state.model(inputs).to(torch.float32), look.view, loop.body), look, loop.body
+        drawn = draw_augmentation(len(samples), run.crowd.photos, loop.config.teaching.augmentation, seed)
+        augmented, inputs = view_and_inputs(samples, drawn, loop.network)
+        params: BodyParams = out_of_augmented_view(
+            output_params(run.state.model(inputs).to(torch.float32), augmented.view, loop.body), augmented, loop.body
         )
     return BodyEstimate(params, samples.camera, loop.body.name)
 

@@ -21,7 +21,7 @@ from fitloop.rendering import load_rasterizer
 
 
 @dataclass(frozen=True)
-class GateConfig:
+class PlausibilityConfig:
     """When a fit is not believed, however well its keypoints fall into place; 0 switches a test off."""
 
     pose_prior: float = 120.0
@@ -104,7 +104,7 @@ class Reprojection:
 class Gate:
     """Tests of plausibility."""
 
-    def __init__(self, body: Body, convention: str, config: GateConfig, fit_config: FitConfig) -> None:
+    def __init__(self, body: Body, convention: str, config: PlausibilityConfig, fit_config: FitConfig) -> None:
         """Measure the body's limbs.
 
         Args:

@@ -16,7 +16,7 @@ from fitloop.body import Body, BodyParams, Detections, load_body
 from fitloop.body.files import whole_file
 from fitloop.data.images import UnreadableImage, find_images, load_image
 from fitloop.detection import Detector
-from fitloop.fitting.plausibility import GRID, GateConfig
+from fitloop.fitting.plausibility import GRID, PlausibilityConfig
 from fitloop.geometry import Camera, concatenate
 from fitloop.geometry.cameras import field_of_view_to_focal
 from fitloop.pipelines.chain.config import StagesConfig
@@ -24,11 +24,13 @@ from fitloop.pipelines.chain.sources import choose_detector
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
-from fitloop.pipelines.spin.config import SpinConfig
+from fitloop.pipelines.spin.config import SpinConfig, TeachingConfig
 from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run_of
-from fitloop.pipelines.spin.samples import Crowd, Samples
+from fitloop.pipelines.spin.samples import Crowd, ObservedPeople
 from fitloop.pipelines.spin.training import FINAL, go_on
+from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.loop import BEST
 from fitloop.regressor import LossConfig
 from fitloop.regressor.looks import AugmentationConfig
 
@@ -57,14 +59,16 @@ class AdaptConfig(StagesConfig):
     """People per step; fewer where the folder has fewer."""
     learning_rate: float = 5e-5
     """Of Adam."""
-    gate: GateConfig = GateConfig()
+    gate: PlausibilityConfig = PlausibilityConfig()
     """Which fits are believed."""
-    loss: LossConfig = field(default_factory=lambda: SpinConfig(data=(Path("photos"),)).loss)
+    loss: LossConfig = field(default_factory=lambda: TeachingConfig().loss)
     """Weights of the losses."""
     augmentation: AugmentationConfig = AugmentationConfig()
     """How samples are changed."""
     seed: int = 0
     """Of everything random."""
+    tensorboard: bool = False
+    """Write curves to `out` for TensorBoard (`pip install fitloop[train]`)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -84,20 +88,28 @@ def adapt(config: AdaptConfig) -> list[Epoch]:
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If the folder has too few usable people, or keypoints and weights do not fit.
-        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+        TrainingStopped: If the loss is not finite, the error on photos kept apart stays far above the start, or a
+            checkpoint cannot be written.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    open_device(config.device, config.threads)
     body = load_body(config.body)
     crowd, apart = gather(config, body, choose_detector(config))
     spin = SpinConfig(
         data=(config.images,),
-        **{"out": config.out, "body": config.body, "regressor": config.regressor, "epochs": config.epochs},
-        **{"batch_size": min(config.batch_size, len(crowd)), "learning_rate": config.learning_rate},
-        **{"gate": config.gate, "loss": config.loss, "augmentation": config.augmentation, "seed": config.seed},
-        **{"device": config.device, "threads": config.threads},
+        out=config.out,
+        body=config.body,
+        regressor=config.regressor,
+        epochs=config.epochs,
+        batch_size=min(config.batch_size, len(crowd)),
+        learning_rate=config.learning_rate,
+        gate=config.gate,
+        loss=config.loss,
+        augmentation=config.augmentation,
+        seed=config.seed,
+        device=config.device,
+        threads=config.threads,
     )
-    epochs = go_on(open_run_of(spin, body, crowd, apart))
+    epochs = go_on(open_run_of(spin, body, crowd, apart), config.tensorboard)
     save_config(config, config.out / "config.yaml")
     with whole_file(config.out / "summary.md") as path:
         path.write_text(before_and_after(epochs, len(crowd), len(apart)), encoding="utf-8")
@@ -110,7 +122,7 @@ def gather(config: AdaptConfig, body: Body, detector: Detector) -> tuple[Crowd, 
     Raises:
         ValueError: If there are too few photos with usable people.
     """
-    found: list[tuple[Path, Samples]] = []
+    found: list[tuple[Path, ObservedPeople]] = []
     names = find_images(config.images)
     with Progress(len(names), "photo") as progress:
         for name in names:
@@ -131,7 +143,7 @@ def gather(config: AdaptConfig, body: Body, detector: Detector) -> tuple[Crowd, 
     return _crowd("photos", [one for one, mark in zip(found, chosen, strict=True) if not mark]), apart
 
 
-def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -> Samples | None:
+def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -> ObservedPeople | None:
     try:
         image = load_image(config.images / name, name, config.focal_length)
     except UnreadableImage as error:
@@ -155,10 +167,10 @@ def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -
     eye = torch.eye(3).expand(people, 24, 3, 3)
     nothing = BodyParams(eye[:, 0], eye[:, 1:], torch.zeros(people, body.num_betas), torch.zeros(people, 3))
     one_each = camera.map(lambda value: value.expand(people, *value.shape))
-    return Samples(kept, one_each, nothing, torch.zeros(people), torch.zeros(people, 24, 4))
+    return ObservedPeople(kept, one_each, nothing, torch.zeros(people), torch.zeros(people, 24, 4))
 
 
-def _crowd(name: str, found: list[tuple[Path, Samples]]) -> Crowd:
+def _crowd(name: str, found: list[tuple[Path, ObservedPeople]]) -> Crowd:
     photos = tuple(path for path, samples in found for _ in range(len(samples)))
     conventions = sorted({samples.evidence.convention for _, samples in found})
     if len(conventions) > 1:
@@ -212,7 +224,8 @@ def main(arguments: list[str] | None = None) -> int:
         first, last = epochs[0].network["error_2d"], epochs[-1].network["error_2d"]
         return (
             f"2D error on photos kept apart: {first:.1f} before, {last:.1f} after (pixels of a 224-pixel crop).\n"
-            f"Use it: fitloop run --images {config.images} --regressor {config.out / FINAL}"
+            f"Use it: fitloop run --images {config.images} --regressor {config.out / FINAL} (the last weights; "
+            f"{BEST} beside it holds those that were best on photos kept apart)"
         )
 
     return end_well(work, config.out)

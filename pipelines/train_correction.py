@@ -2,8 +2,8 @@
 
 import logging
 import sys
-import time
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -18,14 +18,17 @@ from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, Lesson, LessonMaker, all_lessons
 from fitloop.pipelines.lessons.erring_bodies import ESTIMATES
-from fitloop.pipelines.training.state import Average, TrainingState, mean_of, warm_cosine, write_metrics
+from fitloop.pipelines.training.devices import mixed_precision, open_device
+from fitloop.pipelines.training.loop import BEST, LAST, Losses, Rhythm, Schedule, Training, run_training
+from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.refinement import DisplacementNet, load_network
 from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
 from fitloop.refinement.weights import fingerprint, load_correction, save_correction
 
 log = logging.getLogger("fitloop.train")
-LAST, BEST = "last.pt", "correction.safetensors"
+FINAL = "correction.safetensors"
 _EXAMPLES = 4096
+_LONGEST_GRADIENT = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,12 @@ class CorrectionTrainConfig:
     evaluate_every: int = 400
     """Steps; a checkpoint is written then, too."""
     seed: int = 0
+    device: str = "cpu"
+    """Where to look and learn: `cpu`, `cuda`, `cuda:1`, ..."""
     threads: int | None = None
     """CPU threads; as many as there are cores if not given."""
+    tensorboard: bool = False
+    """Write curves to `out` for TensorBoard (`pip install fitloop[train]`)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -95,19 +102,40 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
         config: Everything; written to ``out/config.yaml``.
 
     Returns:
-        Errors on held-out people of the last weights, which are in ``out/correction.safetensors``.
+        Errors on held-out people of the last weights, which are in ``out/correction.safetensors``; the best ones are
+        in ``out/best.safetensors``.
 
     Raises:
-        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+        TrainingStopped: If the loss is not finite, the held-out error stays far above the start, or a checkpoint
+            cannot be written.
+        ValueError: If there is no such device, or an older checkpoint in ``out`` does not fit.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    device = open_device(config.device, config.threads)
+    training = open_training(config, device)
+    rhythm = Rhythm(training.steps, config.evaluate_every, config.evaluate_every)
+    schedule = Schedule(config.learning_rate, training.steps, config.warmup)
+    # The fused attention of CPUs is slow to differentiate for few tokens.
+    with sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext():
+        return run_training(training, rhythm, schedule, _LONGEST_GRADIENT, config.tensorboard)
+
+
+def open_training(config: CorrectionTrainConfig, device: torch.device) -> "CorrectionTraining":
+    """Look at the photos, make the network, and load the last checkpoint if there is one.
+
+    Args:
+        config: Everything.
+        device: Where to look and learn; what was seen stays in the CPU's memory.
+
+    Raises:
+        ValueError: If weights or an older checkpoint do not fit.
+    """
     body, displacement = load_body(), load_network(config.displacement)
     config.out.mkdir(parents=True, exist_ok=True)
     save_config(config, config.out / "config.yaml")
+    looking = (config, body.to(device), displacement.to(device))
     maker = LessonMaker(body, config.blind)
-    lessons = [all_lessons(maker, paths) for paths in _look(config, body, displacement, "training", (False, True))]
-    tests = [all_lessons(maker, paths) for paths in _look(config, body, displacement, "held-out", (False,))]
+    lessons = [all_lessons(maker, paths) for paths in _look(*looking, "training", (False, True))]
+    tests = [all_lessons(maker, paths) for paths in _look(*looking, "held-out", (False,))]
     torch.manual_seed(config.seed)
     seen = lessons[0].seen
     sizes = {"joint_numbers": seen.joints.shape[-1], "whole_numbers": seen.whole.shape[-1]}
@@ -118,15 +146,13 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
         network.even_out(concatenate([one.seen[:: max(1, len(one.betas) // _EXAMPLES)] for one in lessons]))
     else:
         network.load_state_dict(load_correction(displacement, config.start).state_dict())
+    network = network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay)
     state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {})
     if (config.out / LAST).is_file():
         state.load(config.out / LAST)
         log.info("Going on from step %d.", state.step)
-    school = _School(config, maker, lessons, tests)
-    # The fused attention of CPUs is slow to differentiate for few tokens.
-    with sdpa_kernel(SDPBackend.MATH):
-        return _loop(school, state, fingerprint(displacement))
+    return CorrectionTraining(config, state, body.to(device), lessons, tests, fingerprint(displacement))
 
 
 def _look(
@@ -148,24 +174,52 @@ def _look(
     return found
 
 
-@dataclass
-class _School:
-    """What there is to learn, and how answers are marked."""
+class CorrectionTraining(Training):
+    """The correction network learns from what was seen of wrong bodies."""
 
-    config: CorrectionTrainConfig
-    maker: LessonMaker
-    lessons: list[Lesson]
-    """Of each folder."""
-    tests: list[Lesson]
-    dirs: Tensor = field(init=False)
+    measures = watched = ("pve_after",)
 
-    def __post_init__(self) -> None:
-        body = self.maker.body
-        self.steps = max(
-            1, round(self.config.epochs * sum(len(one.betas) for one in self.lessons) / self.config.batch_size)
-        )
-        vertices = [int(name.split()[1]) for name in self.maker.kinematics.landmarks if name.startswith("vertex ")]
-        self.dirs = body.shapedirs[vertices]
+    def __init__(
+        self,
+        config: CorrectionTrainConfig,
+        state: TrainingState[CorrectionNet],
+        body: Body,
+        lessons: list[Lesson],
+        tests: list[Lesson],
+        reads: str,
+    ) -> None:
+        """Prepare the points that bodies are compared in.
+
+        Args:
+            config: Everything.
+            state: Network and optimiser.
+            body: Where the network is.
+            lessons: Of each folder, on the CPU.
+            tests: The same of held-out people.
+            reads: Fingerprint of the displacement network whose features are read.
+        """
+        super().__init__(state, config.out)
+        self.config, self.lessons, self.tests, self.reads = config, lessons, tests, reads
+        self.maker = LessonMaker(body, config.blind)
+        self.steps = max(1, round(config.epochs * sum(len(one.betas) for one in lessons) / config.batch_size))
+        landmarks = self.maker.kinematics.landmarks
+        self.dirs = body.shapedirs[[int(name.split()[1]) for name in landmarks if name.startswith("vertex ")]]
+        self.device = body.template.device
+
+    def gradient(self, step: int) -> tuple[Tensor, Losses]:
+        """See `Training`."""
+        config, network = self.config, self.state.model
+        generator = torch.Generator().manual_seed(1_000_003 * config.seed + step)
+        lessons = self.lessons[int(torch.randint(len(self.lessons), (), generator=generator))]
+        picks = torch.randint(len(lessons.betas), (config.batch_size,), generator=generator)
+        lesson = lessons[picks].to(self.device)
+        seen = _hide(lesson.seen, network, config.hidden, generator)
+        with mixed_precision(self.device):
+            correction = network(seen)
+        errors = self.errors(lesson, correction)
+        loss = 2.0 * errors["pose"] + errors["shape"] + 0.05 * errors["rotation"]
+        loss.backward()
+        return loss.detach(), {name: value.detach() for name, value in errors.items()}
 
     def errors(self, lesson: Lesson, correction: Correction) -> dict[str, Tensor]:
         """Mean distances in metres: points of the posed body of the true shape, and of the T-pose; and of rotations.
@@ -178,39 +232,33 @@ class _School:
         apart = (turned - lesson.true_rotations).square().sum((-1, -2)).add(1e-6).sqrt()
         return {"pose": posed.norm(dim=-1).mean(), "shape": shape.norm(dim=-1).mean(), "rotation": apart.mean()}
 
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Errors on held-out people before and after, millimetres; the body's own shape counts in ``pve``.
 
-def _loop(school: _School, state: TrainingState[CorrectionNet], reads: str) -> dict[str, float]:
-    config = school.config
-    recent: list[dict[str, Tensor]] = []
-    started, errors = time.monotonic(), dict(state.best_errors)
-    with Progress(school.steps, "step", 30.0, state.step) as progress:
-        while state.step < school.steps:
-            recent.append(_step(school, state))
-            progress.advance(1)
-            if state.step == school.steps or state.step % config.evaluate_every == 0:
-                with state.average.applied_to(state.model):
-                    errors = _examine(school, state.model)
-                    save_correction(config.out / BEST, state.model, reads)
-                write_metrics(
-                    config.out, state.step, {**mean_of(recent), **errors, "seconds": time.monotonic() - started}
-                )
-                state.best_errors, recent = errors, []
-                state.save(config.out / LAST)
-    return errors
+        Names end in the folder's number from the second folder on.
+        """
+        found = {}
+        for number, apart in enumerate(self.tests):
+            end, tests = f"_{number}" if number else "", apart.to(self.device)
+            with mixed_precision(self.device):
+                predicted = self.state.model(tests.seen.to(torch.float32))
+            for name, correction in (("before", predicted.map(torch.zeros_like)), ("after", predicted)):
+                errors = self.errors(tests, correction)
+                turned = tests.rotations @ rotvec_to_rotmat(correction.turns)
+                whole = self.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
+                found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
+                found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
+        return found
 
+    def write_best(self, path: Path) -> None:
+        """See `Training`."""
+        save_correction(path, self.state.model, self.reads)
 
-def _step(school: _School, state: TrainingState[CorrectionNet]) -> dict[str, Tensor]:
-    config = school.config
-    generator = torch.Generator().manual_seed(1_000_003 * config.seed + state.step)
-    lessons = school.lessons[int(torch.randint(len(school.lessons), (), generator=generator))]
-    lesson = lessons[torch.randint(len(lessons.betas), (config.batch_size,), generator=generator)]
-    with torch.autocast("cpu", torch.bfloat16):
-        correction = state.model(_hide(lesson.seen, state.model, config.hidden, generator))
-    errors = school.errors(lesson, correction)
-    loss = 2.0 * errors["pose"] + errors["shape"] + 0.05 * errors["rotation"]
-    rate = warm_cosine(state.step, school.steps, config.learning_rate, config.warmup)
-    state.descend(loss, rate, 1.0)
-    return {name: value.detach() for name, value in errors.items()}
+    def finish(self) -> None:
+        """Write the last weights, which the falling learning rate leaves at rest."""
+        with self.state.average.applied_to(self.state.model):
+            save_correction(self.out / FINAL, self.state.model, self.reads)
 
 
 def _hide(seen: CorrectionInput, network: CorrectionNet, share: float, generator: torch.Generator) -> CorrectionInput:
@@ -218,31 +266,11 @@ def _hide(seen: CorrectionInput, network: CorrectionNet, share: float, generator
 
     def hidden(values: Tensor, mean: Tensor) -> Tensor:
         away = torch.rand(len(values), *[1] * (values.ndim - 2), values.shape[-1], generator=generator) < share
-        return torch.where(away, mean, values.float())
+        return torch.where(away.to(values.device), mean, values.float())
 
     return CorrectionInput(
         hidden(seen.joints, network.get_buffer("joint_mean")), hidden(seen.whole, network.get_buffer("whole_mean"))
     )
-
-
-@torch.no_grad()
-def _examine(school: _School, network: CorrectionNet) -> dict[str, float]:
-    """Errors on held-out people before and after, millimetres; the body's own shape counts in ``pve``.
-
-    Names end in the folder's number from the second folder on.
-    """
-    found = {}
-    for number, tests in enumerate(school.tests):
-        end = f"_{number}" if number else ""
-        with torch.autocast("cpu", torch.bfloat16):
-            told = network(tests.seen.to(torch.float32))
-        for name, correction in (("before", told.map(torch.zeros_like)), ("after", told)):
-            errors = school.errors(tests, correction)
-            turned = tests.rotations @ rotvec_to_rotmat(correction.turns)
-            whole = school.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
-            found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
-            found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
-    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -251,8 +279,8 @@ def main(arguments: list[str] | None = None) -> int:
     config = parse(CorrectionTrainConfig, arguments, __doc__)
 
     def work() -> str:
-        told = ", ".join(f"{name} {value:.1f}" for name, value in train(config).items())
-        return f"Done: {told}; weights in {config.out / BEST}."
+        errors = ", ".join(f"{name} {value:.1f}" for name, value in train(config).items())
+        return f"Done: {errors}; weights in {config.out / FINAL}, the best so far in {config.out / BEST}."
 
     return end_well(work, config.out)
 

@@ -3,7 +3,6 @@
 import logging
 import math
 import sys
-import time
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
 from fitloop.pipelines.lessons.erring_bodies import CHUNK, SampleConfig, SampleMaker, has_chunk
-from fitloop.pipelines.training.state import Average, TrainingState, mean_of, warm_cosine, write_metrics
+from fitloop.pipelines.training.devices import mixed_precision, open_device
+from fitloop.pipelines.training.loop import LAST, Losses, Rhythm, Schedule, Training, mean_of, run_training
+from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.refinement.augmentation import Batch
 from fitloop.refinement.losses import endpoint_error, laplace_loss, surface_loss
 from fitloop.refinement.network import DisplacementNet, NetworkConfig, SurfaceHead, grow
@@ -24,7 +25,8 @@ from fitloop.refinement.weights import load_network, save_network
 from fitloop.regressor import load_regressor
 
 log = logging.getLogger("fitloop.train")
-LAST, BEST = "last.pt", "displacement.safetensors"
+BEST = "displacement.safetensors"
+_LONGEST_GRADIENT = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class RefinementTrainConfig:
     start: Path | None = None
     """Weights to start from; blocks that they lack change nothing at first."""
     surface: float = 0.5
-    """Weight of the second lesson, telling which point of the body each pixel shows; 0 leaves it out."""
+    """Weight of the second task, telling which point of the body each pixel shows; 0 leaves it out."""
     balance: float = 0.5
     """How far what the network is unsure of teaches as much as the rest (`laplace_loss`)."""
     batches: BatchConfig = field(default_factory=BatchConfig)
@@ -66,8 +68,12 @@ class RefinementTrainConfig:
     save_every: int = 100
     """Steps."""
     seed: int = 0
+    device: str = "cpu"
+    """Where to learn: `cpu`, `cuda`, `cuda:1`, ...; photos are drawn on the CPU."""
     threads: int | None = None
     """CPU threads; as many as there are cores if not given."""
+    tensorboard: bool = False
+    """Write curves to `out` for TensorBoard (`pip install fitloop[train]`)."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -113,75 +119,94 @@ def train(config: RefinementTrainConfig) -> dict[str, float]:
         Errors of the best weights on held-out people, which are in ``out/displacement.safetensors``.
 
     Raises:
-        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+        TrainingStopped: If the loss is not finite, the held-out error stays far above the start, or a checkpoint
+            cannot be written.
+        ValueError: If there is no such device, or an older checkpoint in ``out`` does not fit.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    body = load_body()
+    device, body = open_device(config.device, config.threads), load_body()
     config.out.mkdir(parents=True, exist_ok=True)
     save_config(config, config.out / "config.yaml")
     _draw_missing(config, body)
-    batches = RefinementBatches(config.out / "training", body, config.batches)
+    training = open_training(config, body.to(device))
+    rhythm = Rhythm(config.steps, config.evaluate_every, config.save_every)
+    schedule = Schedule(config.learning_rate, config.steps, config.warmup)
+    run_training(training, rhythm, schedule, _LONGEST_GRADIENT, config.tensorboard)
+    return training.state.best_errors
+
+
+def open_training(config: RefinementTrainConfig, body: Body) -> "RefinementTraining":
+    """Make the network, and load the last checkpoint if there is one.
+
+    Args:
+        config: Everything; the photos are drawn.
+        body: Where to learn.
+
+    Raises:
+        ValueError: If there are no photos, or an older checkpoint in ``out`` does not fit.
+    """
+    pool = Pool(RefinementBatches(config.out / "training", body, config.batches), config)
     tests = _test_batches(config, body)
+    device = body.template.device
     torch.manual_seed(config.seed)
     network = DisplacementNet(config.network)
     if config.start is not None:
         network = grow(load_network(config.start), config.network).train()
-    network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    surface = SurfaceHead(config.network)
+    network = network.to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    surface = SurfaceHead(config.network).to(device)
     learned = [*network.parameters(), *surface.parameters()]
     optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.99), weight_decay=config.weight_decay)
     state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {"surface": surface})
     if (config.out / LAST).is_file():
         state.load(config.out / LAST)
         log.info("Going on from step %d.", state.step)
-    return _loop(config, state, Pool(batches, config), tests)
+    return RefinementTraining(config, state, pool, tests)
 
 
-def _loop(
-    config: RefinementTrainConfig, state: TrainingState[DisplacementNet], pool: Pool, tests: list[Batch]
-) -> dict[str, float]:
-    recent: list[dict[str, Tensor]] = []
-    started = time.monotonic()
-    with Progress(config.steps, "step", 30.0, state.step) as progress:
-        while state.step < config.steps:
-            recent.append(_step(config, state, pool))
-            progress.advance(1)
-            last = state.step == config.steps
-            if last or state.step % config.evaluate_every == 0:
-                pool.batches.refresh()
-                _look_at_held_out(config, state, tests, {**mean_of(recent), "seconds": time.monotonic() - started})
-                recent = []
-            if last or state.step % config.save_every == 0:
-                state.save(config.out / LAST)
-    return state.best_errors
+class RefinementTraining(Training):
+    """The displacement network learns from views of drawn photos."""
 
+    # The loss says how sure the network may be, and may be negative; distances tell whether it goes astray.
+    measures, watched = ("held_out_loss",), ("held_out_pixels",)
+    best = BEST
 
-def _step(config: RefinementTrainConfig, state: TrainingState[DisplacementNet], pool: Pool) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(1_000_003 * config.seed + state.step)
-    batch = pool.draw(generator)
-    with torch.autocast("cpu", torch.bfloat16):
-        features = state.model.features(batch.inputs)
-        predicted, shown = state.model.read(features), state.others["surface"](features)
-    lessons = {"flow": laplace_loss(predicted, batch.truth, batch.weight, config.balance)}
-    lessons["surface"] = config.surface * surface_loss(shown, batch.surface)
-    loss = lessons["flow"] + lessons["surface"]
-    rate = warm_cosine(state.step, config.steps, config.learning_rate, config.warmup)
-    state.descend(loss, rate, 5.0)
-    with torch.no_grad():
-        return {**lessons, "pixels": endpoint_error(predicted, batch.truth, batch.weight)}
+    def __init__(
+        self, config: RefinementTrainConfig, state: TrainingState[DisplacementNet], pool: Pool, tests: list[Batch]
+    ) -> None:
+        """Take what was opened.
 
+        Args:
+            config: Everything.
+            state: Network, head of the second task, optimiser.
+            pool: Views to learn from.
+            tests: Views of held-out people, on the same device.
+        """
+        super().__init__(state, config.out)
+        self.config, self.pool, self.tests = config, pool, tests
+        self.device = pool.batches.device
 
-@torch.no_grad()
-def _look_at_held_out(
-    config: RefinementTrainConfig, state: TrainingState[DisplacementNet], tests: list[Batch], told: dict[str, float]
-) -> None:
-    """Measure the averaged weights, and keep them if they are the best so far."""
-    with state.average.applied_to(state.model):
+    def gradient(self, step: int) -> tuple[Tensor, Losses]:
+        """See `Training`."""
+        config, state = self.config, self.state
+        batch = self.pool.draw(torch.Generator().manual_seed(1_000_003 * config.seed + step))
+        with mixed_precision(self.device):
+            features = state.model.features(batch.inputs)
+            predicted, shown = state.model.read(features), state.others["surface"](features)
+        losses = {"flow": laplace_loss(predicted, batch.truth, batch.weight, config.balance)}
+        losses["surface"] = config.surface * surface_loss(shown, batch.surface)
+        loss = losses["flow"] + losses["surface"]
+        loss.backward()
+        with torch.no_grad():
+            losses["pixels"] = endpoint_error(predicted, batch.truth, batch.weight)
+        return loss.detach(), {name: value.detach() for name, value in losses.items()}
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Loss and distance on held-out people, and the distance if nothing were displaced."""
+        self.pool.batches.refresh()
         found = []
-        for batch in tests:
-            with torch.autocast("cpu", torch.bfloat16):
-                predicted = state.model(batch.inputs)
+        for batch in self.tests:
+            with mixed_precision(self.device):
+                predicted = self.state.model(batch.inputs)
             still = predicted.map(torch.zeros_like)
             found.append(
                 {
@@ -190,11 +215,11 @@ def _look_at_held_out(
                     "unrefined_pixels": endpoint_error(still, batch.truth, batch.weight),
                 }
             )
-        errors = mean_of(found)
-        if errors["held_out_loss"] < state.best_errors.get("held_out_loss", math.inf):
-            state.best_errors = errors
-            save_network(config.out / BEST, state.model)
-    write_metrics(config.out, state.step, {**told, **errors})
+        return mean_of(found)
+
+    def write_best(self, path: Path) -> None:
+        """See `Training`."""
+        save_network(path, self.state.model)
 
 
 def _test_batches(config: RefinementTrainConfig, body: Body) -> list[Batch]:
@@ -226,8 +251,8 @@ def main(arguments: list[str] | None = None) -> int:
     config = parse(RefinementTrainConfig, arguments, __doc__)
 
     def work() -> str:
-        told = ", ".join(f"{name} {value:.2f}" for name, value in train(config).items())
-        return f"Done: {told}; weights in {config.out / BEST}."
+        errors = ", ".join(f"{name} {value:.2f}" for name, value in train(config).items())
+        return f"Done: {errors}; weights in {config.out / BEST}."
 
     return end_well(work, config.out)
 

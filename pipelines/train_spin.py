@@ -7,14 +7,14 @@ torchrun --nproc-per-node 2 -m fitloop.pipelines.train_spin --data lspet.npz --s
 import logging
 import sys
 
-import torch
-
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.spin.config import SpinConfig
 from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run
 from fitloop.pipelines.spin.training import FINAL, go_on
+from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.loop import BEST
 from fitloop.pipelines.training.processes import Processes, join_processes
 
 _logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ def train_spin(config: SpinConfig, processes: Processes = Processes()) -> list[E
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If data, weights, fits and body do not belong together.
-        TrainingStopped: If the loss is not finite or a checkpoint cannot be written.
+        ValueError: If data, weights, fits, body and device do not go together.
+        TrainingStopped: If the loss is not finite, the held-out error stays far above the start, or a checkpoint
+            cannot be written.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    return go_on(open_run(config, processes))
+    open_device(config.device, config.threads)
+    return go_on(open_run(config, processes), config.tensorboard)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> str:
         with join_processes(config.device) as processes:
             epochs = train_spin(config, processes)
-        where = f"Weights in {config.out / FINAL}, report in {config.out / 'report.md'}."
+        where = (
+            f"Weights in {config.out / FINAL}, the best in {BEST} beside it; report in {config.out / 'report.html'}."
+        )
         return f"{epochs[-1].line()}\n{where}" if processes.first else ""
 
     return end_well(work, config.out)

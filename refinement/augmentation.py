@@ -73,7 +73,10 @@ def change_light(photos: Tensor, strength: float, generator: torch.Generator) ->
     count = len(photos)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(count, *shape, generator=generator)
+        return torch.randn(count, *shape, generator=generator).to(photos.device)
+
+    def uniform() -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator).to(photos.device)
 
     gain = torch.exp(strength * normal(1, 1, 1) + 0.3 * strength * normal(3, 1, 1))
     power = torch.exp(strength * normal(1, 1, 1))
@@ -81,15 +84,8 @@ def change_light(photos: Tensor, strength: float, generator: torch.Generator) ->
     gray = photos.mean(1, keepdim=True)
     photos = gray + torch.exp(1.5 * strength * normal(1, 1, 1)) * (photos - gray)
     soft = avg_pool2d(photos, 3, 1, 1)
-    softness = torch.rand(count, 1, 1, 1, generator=generator)
-    photos = torch.lerp(photos, soft, softness * (torch.rand(count, 1, 1, 1, generator=generator) < 0.4))
-    grain = (
-        0.04
-        * strength
-        / 0.2
-        * torch.rand(count, 1, 1, 1, generator=generator)
-        * torch.randn(photos.shape, generator=generator)
-    )
+    photos = torch.lerp(photos, soft, uniform() * (uniform() < 0.4))
+    grain = 0.04 * strength / 0.2 * uniform() * normal(*photos.shape[1:])
     return (photos + grain).clamp(0.0, 1.0)
 
 
@@ -109,7 +105,7 @@ def change_background(
         share: Of the photos.
         generator: Chooses.
     """
-    chosen = (torch.rand(len(photos), generator=generator) < share)[:, None, None, None]
+    chosen = (torch.rand(len(photos), generator=generator) < share).to(photos.device)[:, None, None, None]
     person = avg_pool2d(masks[:, None], 3, 1, 1)
     other = photos.roll(1, 0).flip(-1)
     return torch.where(chosen, person * photos + (1.0 - person) * other, photos)

@@ -42,8 +42,8 @@ MIRRORED_KEYPOINTS = [KEYPOINT_NAMES.index(mirrored(name)) for name in KEYPOINT_
 
 
 @dataclass(frozen=True)
-class Look(TensorRecord):
-    """One way to look at each person."""
+class AugmentedView(TensorRecord):
+    """The view through which the network sees each person."""
 
     view: View
     flipped: Bool[Tensor, "people"]
@@ -77,17 +77,17 @@ def draw_changes(people: int, config: AugmentationConfig, generator: torch.Gener
     return Changes(flipped, torch.deg2rad(torch.where(upright, 0.0, turn)), scale)
 
 
-def look_at(boxes: Float[Tensor, "people 4"], camera: Camera, changes: Changes) -> Look:
+def augmented_view(boxes: Float[Tensor, "people 4"], camera: Camera, changes: Changes) -> AugmentedView:
     """Turn, scale and mirror the views of boxes."""
     view = view_of_boxes(boxes, camera)
     cos, sin, zero = torch.cos(changes.angle), torch.sin(changes.angle), torch.zeros_like(changes.angle)
     # The crop's axes turn, so the person turns the other way.
     rows = [cos, sin, zero, -sin, cos, zero, zero, zero, zero + 1.0]
     turned = torch.stack(rows, -1).unflatten(-1, (3, 3)) @ view.rotation
-    return Look(View(turned, view.half_size * changes.scale), changes.flipped, changes.angle, changes.scale)
+    return AugmentedView(View(turned, view.half_size * changes.scale), changes.flipped, changes.angle, changes.scale)
 
 
-def keypoint_looks(detections: Detections, camera: Camera, changes: Changes) -> Look:
+def augmented_keypoint_view(detections: Detections, camera: Camera, changes: Changes) -> AugmentedView:
     """Views for the encoder of keypoints, tight around what was observed.
 
     Args:
@@ -96,20 +96,20 @@ def keypoint_looks(detections: Detections, camera: Camera, changes: Changes) -> 
         changes: Of the views.
     """
     boxes = tight_boxes(detections.keypoints, detections.confidence, detections.boxes)
-    return look_at(boxes, camera, changes)
+    return augmented_view(boxes, camera, changes)
 
 
-def keypoint_inputs_of(detections: Detections, camera: Camera, look: Look) -> KeypointInputs:
-    """What the encoder of keypoints reads through a look; see `fitloop.regressor.keypoint_encoder.keypoint_inputs`."""
-    points = points_in_view(detections.keypoints, camera, look.view)
+def keypoint_inputs_of(detections: Detections, camera: Camera, augmented: AugmentedView) -> KeypointInputs:
+    """What the encoder of keypoints reads of an augmented view; see `regressor.keypoint_encoder.keypoint_inputs`."""
+    points = points_in_view(detections.keypoints, camera, augmented.view)
     landmarks, sure = detections.landmarks, detections.landmark_confidence
     if landmarks is None or sure is None:
         landmarks, sure = points.new_zeros(*points.shape[:2], 3), torch.zeros_like(detections.confidence)
-    cos, sin = torch.cos(look.angle), torch.sin(look.angle)
+    cos, sin = torch.cos(augmented.angle), torch.sin(augmented.angle)
     turn = torch.stack([cos, sin, -sin, cos], -1).unflatten(-1, (2, 2))
     landmarks = torch.cat([landmarks[..., :2] @ turn.mT, landmarks[..., 2:]], -1)
     # The bearing is told in the photo's axes; the photo of a turned view is turned too.
-    place = bearing(camera, look.view)
+    place = bearing(camera, augmented.view)
     place = torch.cat([(turn @ place[..., :2, None])[..., 0], place[..., 2:]], -1)
     straight = KeypointInputs(points, detections.confidence, landmarks, sure, place)
     swapped = KeypointInputs(
@@ -119,16 +119,16 @@ def keypoint_inputs_of(detections: Detections, camera: Camera, look: Look) -> Ke
         sure[:, MIRRORED_KEYPOINTS],
         place * place.new_tensor([-1.0, 1.0, 1.0]),
     )
-    return where(look.flipped, swapped, straight)
+    return where(augmented.flipped, swapped, straight)
 
 
-def into_look(params: BodyParams, look: Look, body: Body) -> BodyParams:
+def into_augmented_view(params: BodyParams, augmented: AugmentedView, body: Body) -> BodyParams:
     """Bodies of the photo's camera frame as the network shall say them."""
-    turned = turn_params(params, look.view.rotation, rest_pelvis(body, params.betas))
-    return where(look.flipped, mirror_params(turned, body), turned)
+    turned = turn_params(params, augmented.view.rotation, rest_pelvis(body, params.betas))
+    return where(augmented.flipped, mirror_params(turned, body), turned)
 
 
-def out_of_look(params: BodyParams, look: Look, body: Body) -> BodyParams:
-    """Bodies that the network said, in the photo's camera frame: the inverse of `into_look`."""
-    straight = where(look.flipped, mirror_params(params, body), params)
-    return turn_params(straight, look.view.rotation.mT, rest_pelvis(body, straight.betas))
+def out_of_augmented_view(params: BodyParams, augmented: AugmentedView, body: Body) -> BodyParams:
+    """Bodies that the network said, in the photo's camera frame: the inverse of `into_augmented_view`."""
+    straight = where(augmented.flipped, mirror_params(params, body), params)
+    return turn_params(straight, augmented.view.rotation.mT, rest_pelvis(body, straight.betas))

@@ -9,13 +9,19 @@ from refinement_scenes import BODY, disturbed, photograph, standing
 from fitloop.body import BodyEstimate, Detections, KeypointKinematics
 from fitloop.body.keypoints import MEDIAPIPE_33
 from fitloop.geometry import camera_of, concatenate, project
-from fitloop.pipelines.lessons.erring_bodies import ESTIMATES, Samples, keypoint_rows, pack, visible_vertices
+from fitloop.pipelines.lessons.erring_bodies import (
+    ESTIMATES,
+    PhotoChunk,
+    estimates_to_rows,
+    keypoint_rows,
+    visible_vertices,
+)
 from fitloop.rendering import load_rasterizer
 
 ROWS = 4
 
 
-def samples(seed: int) -> Samples:
+def samples(seed: int) -> PhotoChunk:
     """People of one kind before a square camera."""
     people = [square(standing((0.1 * k - 0.13, 0.1, 3.0))) for k in range(ROWS)]
     truth = concatenate(people)
@@ -24,15 +30,15 @@ def samples(seed: int) -> Samples:
     estimates = [disturbed(truth, 0.05, seed=10 * seed + k) for k in range(len(ESTIMATES))]
     grid = torch.nn.functional.interpolate(masks[:, None], (128, 128))[:, 0]
     seen = visible_vertices(BODY, truth, masks > 0, load_rasterizer("auto"))
-    return Samples(
+    return PhotoChunk(
         np.stack([one.pixels.numpy()[:, :240] for one in drawn]),
         masks.byte().numpy(),
         (255 * grid).byte().numpy(),
         np.ones(ROWS, bool),
         np.packbits(seen.numpy(), axis=1),
         keypoint_rows(detected(truth)).numpy(),
-        pack(truth).numpy(),
-        torch.stack([pack(one) for one in estimates], 1).numpy(),
+        estimates_to_rows(truth).numpy(),
+        torch.stack([estimates_to_rows(one) for one in estimates], 1).numpy(),
     )
 
 

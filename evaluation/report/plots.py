@@ -93,6 +93,29 @@ def before_after(before: Series, after: Series, title: str, unit: str, scale: fl
     return _svg(axes, told, _frame(axes, f"{before.label}: {title} ({unit})", f"{after.label}") + dots)
 
 
+def lines(series: Sequence[tuple[Series, np.ndarray]], title: str, unit: str) -> Markup:
+    """One line per series over numbers from 0 up, such as epochs.
+
+    Args:
+        series: Values with their places along x; what is not finite is left out.
+        title: Written along y.
+        unit: Of x, written at the axis.
+    """
+    kept = [(item, places, np.isfinite(item.values)) for item, places in series]
+    kept = [(item, places[finite], item.values[finite]) for item, places, finite in kept if finite.any()]
+    if not kept:
+        return Markup()
+    right, top = (max(float(part.max()) for part in parts) for parts in ([k[1] for k in kept], [k[2] for k in kept]))
+    axes = Axes(max(right, 1.0), max(top, 1e-6))
+    curves = []
+    for item, places, values in kept:
+        pairs = zip(places.tolist(), values.tolist(), strict=True)
+        points = " ".join(f"{axes.x(x):.1f},{axes.y(max(y, 0.0)):.1f}" for x, y in pairs)
+        curves.append((item.color, points, f"{item.label}: {values[-1]:.1f}"))
+    told = "; ".join(f"{item.label} from {values[0]:.1f} to {values[-1]:.1f}" for item, _, values in kept)
+    return _svg(axes, f"{title}: {told}", _frame(axes, unit, title) + _part("curves", curves))
+
+
 def bars(rows: Sequence[tuple[str, Sequence[tuple[int, float, str]]]], title: str) -> Markup:
     """Grouped horizontal bars: per row a name and (colour, value, text) for each entry."""
     if not rows:

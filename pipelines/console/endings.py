@@ -13,6 +13,11 @@ def stop(message: str, code: int = USAGE_ERROR) -> int:
     return code
 
 
+def warn(message: str) -> None:
+    """Say on stderr what should be known, and go on."""
+    sys.stderr.write(f"fitloop: {message}\n")
+
+
 class TrainingStopped(RuntimeError):
     """Training cannot go on; the message says why and which checkpoint is good."""
 

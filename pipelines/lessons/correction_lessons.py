@@ -20,7 +20,7 @@ from fitloop.body.files import whole_file
 from fitloop.body.mirror import mirror_params
 from fitloop.geometry import Crop, TensorRecord, concatenate
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches, Rows, onto
-from fitloop.pipelines.lessons.erring_bodies import pack, unpack
+from fitloop.pipelines.lessons.erring_bodies import estimates_to_rows, rows_to_estimates
 from fitloop.refinement import DisplacementNet, Look, draw_bodies
 from fitloop.refinement.correction import Clues, CorrectionInput, correction_input, read_clues
 from fitloop.refinement.crops import CROP_SIZE, crops_to_look_at, cut_photos
@@ -77,13 +77,13 @@ class ClueReader:
             rows = mirror_rows(rows, self.body) if mirrored else rows
             for slot in self.slots:
                 clues = self._clues(rows, rows.estimates[slot])
-                packed = {"estimate": pack(rows.estimates[slot]), "truth": pack(rows.truth)}
+                packed = {"estimate": estimates_to_rows(rows.estimates[slot]), "truth": estimates_to_rows(rows.truth)}
                 parts[slot].append({**_arrays(clues), **packed})
         whole = {
             f"{slot}.{name}": torch.cat([p[name] for p in some]) for slot, some in parts.items() for name in some[0]
         }
         with whole_file(path) as temporary:
-            save_file(whole, temporary, self.about)
+            save_file({name: value.cpu() for name, value in whole.items()}, temporary, self.about)
 
     def _clues(self, rows: Rows, estimate: BodyEstimate) -> Clues:
         size = (rows.photos.shape[-2], rows.photos.shape[-1])
@@ -154,7 +154,7 @@ class LessonMaker:
 
     def lesson(self, arrays: dict[str, Tensor]) -> Lesson:
         """People of whom a file tells."""
-        estimate, truth = (unpack(arrays[name], self.body.name) for name in ("estimate", "truth"))
+        estimate, truth = (rows_to_estimates(arrays[name], self.body.name) for name in ("estimate", "truth"))
         box = arrays["crop"]
         values = {f.name: arrays[f.name].float() for f in fields(Clues) if f.name != "crop"}
         clues = Clues(**values, crop=Crop(box[:, :2], box[:, 2], torch.zeros_like(box[:, 2])))

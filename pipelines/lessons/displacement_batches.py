@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from fitloop.body import Body, BodyEstimate, BodyParams
 from fitloop.geometry import Crop, project, rotvec_to_rotmat
-from fitloop.pipelines.lessons.erring_bodies import Samples, load_chunks, unpack
+from fitloop.pipelines.lessons.erring_bodies import PhotoChunk, load_chunks, rows_to_estimates
 from fitloop.refinement.augmentation import Batch, blend, change_background, change_light, choose_rows, mirror, turn
 from fitloop.refinement.crops import CROP_SIZE, crop_of_bodies, cut_photos
 from fitloop.refinement.inputs import Appearance, Drawn, channel_slices, draw_bodies, network_input
@@ -77,18 +77,20 @@ class RefinementBatches:
 
     folder: Path
     body: Body
+    """Everything is computed where it lies; random numbers come from the CPU, so that they are the same everywhere."""
     config: BatchConfig = field(default_factory=BatchConfig)
     varied: bool = True
     """Whether to augment; without, photos and estimates are looked at as they are."""
 
     def __post_init__(self) -> None:
-        self.rasterizer = load_rasterizer("auto")
-        self.cells = body_cells(self.body)
+        self.device = self.body.template.device
+        self.rasterizer = load_rasterizer("auto", self.device)
+        self.cells = body_cells(self.body).to(self.device)
         self.refresh()
 
     def refresh(self) -> None:
         """Look which chunks there are by now."""
-        self.chunks: list[Samples] = load_chunks(self.folder)
+        self.chunks: list[PhotoChunk] = load_chunks(self.folder)
         if not self.chunks:
             raise ValueError(f"There are no samples in {self.folder}; draw some first.")
 
@@ -98,16 +100,18 @@ class RefinementBatches:
         def stacked(name: str) -> np.ndarray:
             return np.stack([getattr(self.chunks[chunk], name)[row] for chunk, row in picks])
 
-        estimates = torch.from_numpy(stacked("estimates"))
+        def moved(values: np.ndarray) -> Tensor:
+            return torch.from_numpy(values).to(self.device)
+
         bits = np.unpackbits(stacked("visible"), axis=1)[:, : len(self.body.template)]
         return Rows(
-            torch.from_numpy(stacked("photos")).permute(0, 3, 1, 2).float() / 255.0,
-            torch.from_numpy(stacked("masks")).float(),
-            torch.from_numpy(stacked("silhouettes")).float() / 255.0,
-            torch.from_numpy(stacked("detected")),
-            torch.from_numpy(bits).float(),
-            unpack(torch.from_numpy(stacked("truth")), self.body.name),
-            [unpack(one, self.body.name) for one in estimates.unbind(1)],
+            moved(stacked("photos")).permute(0, 3, 1, 2).float() / 255.0,
+            moved(stacked("masks")).float(),
+            moved(stacked("silhouettes")).float() / 255.0,
+            moved(stacked("detected")),
+            moved(bits).float(),
+            rows_to_estimates(moved(stacked("truth")), self.body.name),
+            [rows_to_estimates(one, self.body.name) for one in moved(stacked("estimates")).unbind(1)],
         )
 
     def __call__(self, count: int, generator: torch.Generator) -> Batch:
@@ -115,7 +119,7 @@ class RefinementBatches:
         chunks = torch.randint(len(self.chunks), (count,), generator=generator).tolist()
         picks = [(c, int(torch.randint(len(self.chunks[c].photos), (), generator=generator))) for c in chunks]
         rows = self.rows(picks)
-        number = torch.multinomial(torch.tensor(self.config.slots), count, replacement=True, generator=generator)
+        number = self._one_of(self.config.slots, count, generator)
         estimate = choose_rows(rows.estimates, number)
         if self.varied:
             estimate = self._disturb(estimate, rows.truth, generator)
@@ -145,7 +149,7 @@ class RefinementBatches:
         # What is not learned from may be infinitely far: true points at the camera.
         truth = torch.where(learned[:, None], seen[:, :2], 0.0)
         batch = Batch(inputs, truth, learned.float(), self._surface(rows, true, crop))
-        flipped = (torch.rand(count, generator=generator) < 0.5 * self.varied).nonzero()[:, 0]
+        flipped = (self._uniform(count, generator=generator) < 0.5 * self.varied).nonzero()[:, 0]
         for whole, part in zip(_tensors(batch), _tensors(mirror(batch[flipped])), strict=True):
             whole[flipped] = part
         return self._vary(batch, generator) if self.varied else batch
@@ -161,11 +165,11 @@ class RefinementBatches:
 
     def _vary(self, batch: Batch, generator: torch.Generator) -> Batch:
         count = len(batch.inputs)
-        batch = turn(batch, torch.deg2rad(self.config.rolled * torch.randn(count, generator=generator)))
+        batch = turn(batch, torch.deg2rad(self.config.rolled * self._normal(count, generator=generator)))
         order = torch.rand(count, 3, generator=generator).argsort(-1)
         kept = torch.rand(count, 1, generator=generator) >= self.config.recolored
-        order = torch.where(kept, torch.arange(3), order)
-        rows, slices = torch.arange(count)[:, None], channel_slices()
+        order = torch.where(kept, torch.arange(3), order).to(self.device)
+        rows, slices = torch.arange(count, device=self.device)[:, None], channel_slices()
         for name in ("photo", "texture"):
             start = slices[name].start
             batch.inputs[:, start : start + 3] = batch.inputs[rows, start + order]
@@ -175,20 +179,20 @@ class RefinementBatches:
         side = crop.side.clamp_min(16.0)
         if not self.varied:
             return replace(crop, side=side)
-        shift = self.config.jitter * torch.randn(len(side), 2, generator=generator)
-        scale = torch.exp(self.config.jitter * torch.randn(len(side), generator=generator))
+        shift = self.config.jitter * self._normal(len(side), 2, generator=generator)
+        scale = torch.exp(self.config.jitter * self._normal(len(side), generator=generator))
         return replace(crop, center=crop.center + shift * side[:, None], side=side * scale)
 
     def _disturb(self, estimate: BodyEstimate, truth: BodyEstimate, generator: torch.Generator) -> BodyEstimate:
         count = len(estimate.params.betas)
-        chosen = torch.rand(count, generator=generator) < self.config.blended
-        share = torch.where(chosen, 0.2 + 0.7 * torch.rand(count, generator=generator), torch.zeros(count))
+        chosen = self._uniform(count, generator=generator) < self.config.blended
+        share = torch.where(chosen, 0.2 + 0.7 * self._uniform(count, generator=generator), 0.0)
         estimate = blend(estimate, truth, share, self.body)
         params = estimate.params
-        size = torch.deg2rad(self.config.turns * torch.rand(count, 1, 1, generator=generator))
-        turned = params.rotations @ rotvec_to_rotmat(size * torch.randn(count, 24, 3, generator=generator))
-        betas = params.betas + 0.2 * torch.randn(params.betas.shape, generator=generator)
-        shift = torch.tensor([0.004, 0.004, 0.015]) * torch.randn(count, 3, generator=generator)
+        size = torch.deg2rad(self.config.turns * self._uniform(count, 1, 1, generator=generator))
+        turned = params.rotations @ rotvec_to_rotmat(size * self._normal(count, 24, 3, generator=generator))
+        betas = params.betas + 0.2 * self._normal(*params.betas.shape, generator=generator)
+        shift = params.transl.new_tensor([0.004, 0.004, 0.015]) * self._normal(count, 3, generator=generator)
         transl = params.transl + shift * params.transl[:, 2:]
         return replace(estimate, params=BodyParams(turned[:, 0], turned[:, 1:], betas, transl))
 
@@ -202,10 +206,10 @@ class RefinementBatches:
         generator: torch.Generator,
     ) -> Appearance:
         count = len(photos)
-        nothing = unknown_appearance(count, len(self.body.template))
+        nothing = unknown_appearance(count, len(self.body.template)).to(self.device)
         silhouette, given = silhouettes
         masks = torch.where(given[:, None, None] > 0, silhouette, 1.0)
-        kind = torch.multinomial(torch.tensor(self.config.textures), count, replacement=True, generator=generator)
+        kind = self._one_of(self.config.textures, count, generator)
         one = (kind == 1).nonzero()[:, 0]
         if len(one):
             usual = spread_over_cells(look_up(drawn[one], photos[one], masks[one]), self.cells)
@@ -214,7 +218,8 @@ class RefinementBatches:
         if len(many):
             other = self._other_photo(rows, many, photos, crop, generator)
             # Others' clothes come from the neighbour among those whose other photos were drawn.
-            giver = torch.where(kind[many] == 3, torch.arange(len(many)).roll(1), torch.arange(len(many)))
+            mine = torch.arange(len(many), device=self.device)
+            giver = torch.where(kind[many] == 3, mine.roll(1), mine)
             nothing.colors[many], nothing.known[many] = other.colors[giver], other.known[giver]
         return nothing
 
@@ -223,27 +228,38 @@ class RefinementBatches:
     ) -> Appearance:
         """As other photos of some of the people would tell: other light, and a body that is nearly aligned."""
         count = len(some)
-        slot = torch.randint(3, (count,), generator=generator)
-        share = 0.3 + 0.7 * torch.rand(count, generator=generator)
+        slot = torch.randint(3, (count,), generator=generator).to(self.device)
+        share = 0.3 + 0.7 * self._uniform(count, generator=generator)
         estimates = [estimate[some] for estimate in rows.estimates]
         aligned = blend(choose_rows(estimates, slot), rows.truth[some], share, self.body)
         drawn = draw_bodies(self.body, aligned, crop[some], self.config.size, self.rasterizer)
         masks = cut_photos(rows.masks[some, None], crop[some], self.config.size)[:, 0]
         seen = fill_unseen(merge_appearances([look_up(drawn, photos[some], masks)]), self.cells)
-        gain = torch.exp(0.7 * self.config.light * torch.randn(count, 1, 3, generator=generator))
-        shift = 0.3 * self.config.light * torch.randn(count, 1, 1, generator=generator)
+        gain = torch.exp(0.7 * self.config.light * self._normal(count, 1, 3, generator=generator))
+        shift = 0.3 * self.config.light * self._normal(count, 1, 1, generator=generator)
         return replace(seen, colors=(gain * seen.colors + shift).clamp(0.0, 1.0))
 
     def _silhouettes(self, rows: Rows, crop: Crop, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         count = len(rows.photos)
         shares = self.config.silhouettes if self.varied else (0.0, 1.0, 0.0)
-        kind = torch.multinomial(torch.tensor(shares), count, replacement=True, generator=generator)
+        kind = self._one_of(shares, count, generator)
         kind = torch.where((kind == 1) & ~rows.detected, 0, kind)
         coarse = avg_pool2d(interpolate(rows.masks[:, None], rows.silhouettes.shape[-2:], mode="area"), 3, 1, 1)
-        noise = interpolate(torch.randn(count, 1, 8, 8, generator=generator), coarse.shape[-2:], mode="bilinear")
+        noise = interpolate(self._normal(count, 1, 8, 8, generator=generator), coarse.shape[-2:], mode="bilinear")
         coarse = (coarse + 0.25 * noise).clamp(0.0, 1.0)
         told = torch.where((kind == 1)[:, None, None, None], rows.silhouettes[:, None], coarse)
         return cut_photos(told, onto(crop, rows.photos, told), self.config.size)[:, 0], (kind > 0).float()
+
+    def _normal(self, *shape: int, generator: torch.Generator) -> Tensor:
+        return torch.randn(shape, generator=generator).to(self.device)
+
+    def _uniform(self, *shape: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(shape, generator=generator).to(self.device)
+
+    def _one_of(self, shares: tuple[float, ...], count: int, generator: torch.Generator) -> Tensor:
+        """Numbers from 0, each as often as its share says."""
+        drawn = torch.multinomial(torch.tensor(shares), count, replacement=True, generator=generator)
+        return drawn.to(self.device)
 
 
 def onto(crop: Crop, photos: Tensor, grid: Tensor) -> Crop:

@@ -66,7 +66,7 @@ class SampleConfig:
 
 
 @dataclass(frozen=True)
-class Samples:
+class PhotoChunk:
     """Photos, truths and estimates; rows are photos."""
 
     photos: UInt8[np.ndarray, "rows height width 3"]
@@ -81,7 +81,7 @@ class Samples:
     keypoints: Float[np.ndarray, "rows keypoints parts"]
     """The detector's, by `keypoint_rows`."""
     truth: Float[np.ndarray, "rows numbers"]
-    """Packed by `pack`."""
+    """Packed by `estimates_to_rows`."""
     estimates: Float[np.ndarray, "rows estimates numbers"]
     """In the order of `ESTIMATES`."""
 
@@ -98,10 +98,10 @@ def has_chunk(folder: Path, number: int) -> bool:
     return (folder / f"photos-{number:05d}.npy").is_file()
 
 
-def load_chunks(folder: Path) -> list[Samples]:
+def load_chunks(folder: Path) -> list[PhotoChunk]:
     """All chunks of a folder that are finished, read when used."""
     numbers = sorted(path.stem.rsplit("-", 1)[1] for path in folder.glob("photos-*.npy"))
-    return [Samples(*(np.load(folder / f"{name}-{n}.npy", mmap_mode="r") for name in _ARRAYS)) for n in numbers]
+    return [PhotoChunk(*(np.load(folder / f"{name}-{n}.npy", mmap_mode="r") for name in _ARRAYS)) for n in numbers]
 
 
 def keypoint_rows(seen: Detections) -> Float[Tensor, "people keypoints parts"]:
@@ -111,15 +111,15 @@ def keypoint_rows(seen: Detections) -> Float[Tensor, "people keypoints parts"]:
     return torch.cat(parts, -1)
 
 
-def pack(estimate: BodyEstimate) -> Float[Tensor, "people numbers"]:
+def estimates_to_rows(estimate: BodyEstimate) -> Float[Tensor, "people numbers"]:
     """24 rotations, betas, transl, focal length, principal point as one row of numbers per person."""
     params, camera = estimate.params, estimate.camera
     parts = [params.rotations.flatten(1), params.betas, params.transl, camera.focal[:, None], camera.principal_point]
     return torch.cat(parts, -1)
 
 
-def unpack(numbers: Float[Tensor, "people numbers"], body: str) -> BodyEstimate:
-    """Inverse of `pack`."""
+def rows_to_estimates(numbers: Float[Tensor, "people numbers"], body: str) -> BodyEstimate:
+    """Inverse of `estimates_to_rows`."""
     rotations = numbers[:, :216].reshape(-1, 24, 3, 3)
     params = BodyParams(rotations[:, 0], rotations[:, 1:], numbers[:, 216:-6], numbers[:, -6:-3])
     return BodyEstimate(params, Camera(numbers[:, -3], numbers[:, -2:]), body)
@@ -136,7 +136,7 @@ class SampleMaker:
         self.noise = DetectorNoise(KEYPOINT_NAMES, config.noise)
         self.rasterizer = load_rasterizer("auto")
 
-    def __call__(self, number: int) -> Samples:
+    def __call__(self, number: int) -> PhotoChunk:
         """Make a chunk, the same for the same number and config."""
         generator = torch.Generator().manual_seed(1_000_003 * self.config.seed + number)
         photos = [
@@ -161,7 +161,7 @@ class SampleMaker:
             windows = [Window((0, 0), self.config.side, self.config.side)] * len(photos)
         seen, truth = moved_detections(seen, windows), moved_estimate(truth, windows)
         silhouettes = torch.stack([whole_silhouette(seen, row, self.config.side) for row in range(len(photos))])
-        return Samples(
+        return PhotoChunk(
             np.stack([window.cut(photo.pixels) for window, photo in zip(windows, photos, strict=True)]),
             np.stack(
                 [window.cut(255 * mask.astype(np.uint8)) > 127 for window, mask in zip(windows, masks, strict=True)]
@@ -170,8 +170,8 @@ class SampleMaker:
             (seen.confidence > 0.5).any(-1).numpy(),
             np.packbits(visible.numpy(), axis=1),
             keypoint_rows(seen).numpy(),
-            pack(truth).numpy(),
-            torch.stack([pack(moved_estimate(found[name], windows)) for name in ESTIMATES], 1).numpy(),
+            estimates_to_rows(truth).numpy(),
+            torch.stack([estimates_to_rows(moved_estimate(found[name], windows)) for name in ESTIMATES], 1).numpy(),
         )
 
     def _guess_camera(self, camera: Camera, generator: torch.Generator) -> Camera:

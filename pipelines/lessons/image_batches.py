@@ -21,19 +21,19 @@ from fitloop.data.synthetic.config import Split
 from fitloop.data.synthetic.dataset import CROPS
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import sampling_grid, to_crop
-from fitloop.pipelines.lessons.keypoint_batches import Batch
+from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
 from fitloop.regressor.looks import (
     MIRRORED_KEYPOINTS,
     AugmentationConfig,
+    AugmentedView,
     Changes,
-    Look,
+    augmented_keypoint_view,
+    augmented_view,
     draw_changes,
-    into_look,
+    into_augmented_view,
     keypoint_inputs_of,
-    keypoint_looks,
-    look_at,
     no_changes,
 )
 from fitloop.regressor.losses import Supervision
@@ -109,25 +109,27 @@ class ImageBatches:
             self._draw = StoredPeople(config.keep / split, people).__getitem__
         self._pool = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
 
-    def __call__(self, count: int, generator: torch.Generator) -> Batch:
+    def __call__(self, count: int, generator: torch.Generator) -> RegressorBatch:
         """Draw people, the same ones for the same generator state."""
         indices = torch.randint(self.config.photos, (count,), generator=generator).tolist()
         draw: Callable = map if self._pool is None else self._pool.map
         people = collate(list(draw(self._draw, indices)))
         changes = no_changes(count) if self.held_out else draw_changes(count, self.config.views, generator)
-        look_and_inputs = self._proxies if self.network.encoder == "proxy" else self._crops
-        look, inputs = look_and_inputs(people, changes, generator)
-        return Batch(inputs, look.view, self._truth(people, look))
+        view_and_inputs = self._proxies if self.network.encoder == "proxy" else self._crops
+        augmented, inputs = view_and_inputs(people, changes, generator)
+        return RegressorBatch(inputs, augmented.view, self._truth(people, augmented))
 
-    def _crops(self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator) -> tuple[Look, Tensor]:
-        look = look_at(people.boxes, people.camera, changes)
-        crops, _ = self._cut(people, _crop(people.boxes, look.scale, look.angle), generator)
+    def _crops(
+        self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
+    ) -> tuple[AugmentedView, Tensor]:
+        augmented = augmented_view(people.boxes, people.camera, changes)
+        crops, _ = self._cut(people, _crop(people.boxes, augmented.scale, augmented.angle), generator)
         crops = normalize_rgb(crops)
-        return look, torch.where(look.flipped[:, None, None, None], crops.flip(-1), crops)
+        return augmented, torch.where(augmented.flipped[:, None, None, None], crops.flip(-1), crops)
 
     def _proxies(
         self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
-    ) -> tuple[Look, ProxyInputs]:
+    ) -> tuple[AugmentedView, ProxyInputs]:
         seen = self.detector.detect(people.params, people.camera, generator)
         detected = Detections(
             seen.keypoints, seen.confidence, people.boxes, "smpl24", seen.landmarks, seen.landmark_confidence
@@ -158,8 +160,10 @@ class ImageBatches:
             torch.where(flip[:, None, None], silhouettes.flip(-1), silhouettes),
         )
         # The keypoints are looked at in their own square, as always, but turned and mirrored as the crop is.
-        look = keypoint_looks(detected, people.camera, replace(changes, scale=torch.ones_like(changes.scale)))
-        return look, ProxyInputs(maps, keypoint_inputs_of(detected, people.camera, look))
+        augmented = augmented_keypoint_view(
+            detected, people.camera, replace(changes, scale=torch.ones_like(changes.scale))
+        )
+        return augmented, ProxyInputs(maps, keypoint_inputs_of(detected, people.camera, augmented))
 
     def _boxes(self, detected: Detections, generator: torch.Generator) -> Tensor:
         """Boxes as detectors draw them: around the person or around the keypoints, never exactly."""
@@ -180,12 +184,12 @@ class ImageBatches:
         occluders = draw_occluders(len(crops), config.pixels, generator)
         return augment_pixels(crops, occluders, config.pixels, generator), occluders
 
-    def _truth(self, people: SyntheticPeopleBatch, look: Look) -> Supervision:
-        params = into_look(people.params, look, self.body)
+    def _truth(self, people: SyntheticPeopleBatch, augmented: AugmentedView) -> Supervision:
+        params = into_augmented_view(people.params, augmented, self.body)
         points = self.kinematics(params)
         visible = (points[..., 2] > 0.2).to(points.dtype)
         return Supervision(
-            points_2d=project_in_view(points, look.view).clamp(-5.0, 5.0),
+            points_2d=project_in_view(points, augmented.view).clamp(-5.0, 5.0),
             confidence_2d=visible,
             points_3d=points,
             confidence_3d=torch.ones_like(visible),

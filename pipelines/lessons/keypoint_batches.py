@@ -22,7 +22,7 @@ from fitloop.regressor.views import View, project_in_view
 
 
 @dataclass(frozen=True)
-class Batch:
+class RegressorBatch:
     """Input of the network, and what it should say."""
 
     inputs: Any
@@ -30,9 +30,9 @@ class Batch:
     view: View
     truth: Supervision
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "RegressorBatch":
         """Move everything."""
-        return Batch(self.inputs.to(device), self.view.to(device), self.truth.to(device))
+        return RegressorBatch(self.inputs.to(device), self.view.to(device), self.truth.to(device))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class KeypointBatches:
         self.sampler = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, config)
         self.supervised, self.seen = supervised, seen
 
-    def __call__(self, count: int, generator: torch.Generator) -> Batch:
+    def __call__(self, count: int, generator: torch.Generator) -> RegressorBatch:
         """Draw people, the same ones for the same generator state."""
         seen = round(self.seen.share * count) if self.seen is not None else 0
         samples = self.sampler(count - seen, generator) if seen < count else None
@@ -90,7 +90,7 @@ class KeypointBatches:
         return replace(batch, truth=truth)
 
 
-def keypoint_batch(samples: KeypointSamples) -> Batch:
+def keypoint_batch(samples: KeypointSamples) -> RegressorBatch:
     """Turn samples into network input and supervision in the same view."""
     boxes = boxes_of(samples.keypoints, samples.confidence)
     detections = Detections(
@@ -111,7 +111,7 @@ def keypoint_batch(samples: KeypointSamples) -> Batch:
         betas=samples.params.betas,
         confidence_params=torch.ones_like(visible[:, 0]),
     )
-    return Batch(inputs, view, truth)
+    return RegressorBatch(inputs, view, truth)
 
 
 def mean_pose(mocap: Mocap, count: int = 20000) -> Float[Tensor, "joints 3 3"]:
@@ -129,7 +129,7 @@ def split_mocap(path: Path) -> tuple[Mocap, Mocap]:
 
 
 @torch.no_grad()
-def joint_errors(model: HMR, batches: list[Batch], criterion: Criterion) -> dict[str, float]:
+def joint_errors(model: HMR, batches: list[RegressorBatch], criterion: Criterion) -> dict[str, float]:
     """Mean joint errors over held-out batches: 24 SMPL joints relative to the pelvis.
 
     Returns:

@@ -15,7 +15,7 @@ from fitloop.body import Body, Detections, KeypointKinematics
 from fitloop.body.mirror import mirror_params, mirror_points, rest_pelvis, turn_params
 from fitloop.data.keypoint_samples import KeypointSamples, boxes_of
 from fitloop.geometry import project, rotvec_to_rotmat, where
-from fitloop.pipelines.lessons.erring_bodies import load_chunks, unpack
+from fitloop.pipelines.lessons.erring_bodies import load_chunks, rows_to_estimates
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, to_known_landmarks
 from fitloop.regressor.looks import MIRRORED_KEYPOINTS
 
@@ -47,7 +47,7 @@ class SeenPeople:
         chunks = load_chunks(folder)
         if not chunks:
             raise ValueError(f"There are no samples in {folder}; `fitloop train-refinement` draws them.")
-        self.truth = unpack(torch.from_numpy(np.concatenate([chunk.truth for chunk in chunks])), body.name)
+        self.truth = rows_to_estimates(torch.from_numpy(np.concatenate([chunk.truth for chunk in chunks])), body.name)
         self.seen = read_keypoints(torch.from_numpy(np.concatenate([chunk.keypoints for chunk in chunks])))
         kept = self._plausible()
         if not len(kept):

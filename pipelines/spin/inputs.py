@@ -13,44 +13,47 @@ from fitloop.body.keypoints import BODY_25, SPIN_49
 from fitloop.data.images import load_image
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import to_crop
-from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.crops import cut_crops, cut_silhouettes
 from fitloop.regressor.keypoint_encoder import KeypointInputs, to_known_landmarks
 from fitloop.regressor.looks import (
     AugmentationConfig,
+    AugmentedView,
     Changes,
-    Look,
+    augmented_keypoint_view,
+    augmented_view,
     draw_changes,
     keypoint_inputs_of,
-    keypoint_looks,
-    look_at,
     no_changes,
 )
 from fitloop.regressor.proxy import ProxyInputs, make_proxy, mirror_proxy
 from fitloop.regressor.resnet import normalize_rgb
 
+Photos = tuple[Path | None, ...]
+"""Where each person's photo is; None where no folder was given."""
+
 
 @dataclass(frozen=True)
-class Drawn:
+class Augmentation:
     """What the augmentation drew for a batch, and where its photos are."""
 
     changes: Changes
     config: AugmentationConfig | None
     """How the encoder's input is disturbed; None leaves it as it is."""
     generator: torch.Generator
-    photos: tuple[Path | None, ...]
+    photos: Photos
 
 
-def draw(people: int, photos: tuple[Path | None, ...], config: AugmentationConfig, seed: int) -> Drawn:
+def draw_augmentation(people: int, photos: Photos, config: AugmentationConfig, seed: int) -> Augmentation:
     """Draw an augmentation; the same one for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    return Drawn(draw_changes(people, config, generator), config, generator, photos)
+    return Augmentation(draw_changes(people, config, generator), config, generator, photos)
 
 
-def undisturbed(people: int, photos: tuple[Path | None, ...]) -> Drawn:
+def undisturbed(people: int, photos: Photos) -> Augmentation:
     """Look at everybody as they are."""
-    return Drawn(no_changes(people), None, torch.Generator(), photos)
+    return Augmentation(no_changes(people), None, torch.Generator(), photos)
 
 
 def keypoints_of(evidence: Detections, ignore_detected: bool = False) -> Detections:
@@ -68,45 +71,51 @@ def keypoints_of(evidence: Detections, ignore_detected: bool = False) -> Detecti
     return to_known_landmarks(evidence)
 
 
-def look_and_inputs(samples: Samples, drawn: Drawn, network: HMRConfig) -> tuple[Look, Any]:
+def view_and_inputs(
+    samples: ObservedPeople, augmentation: Augmentation, network: HMRConfig
+) -> tuple[AugmentedView, Any]:
     """Choose views of people and cut out what the encoder reads.
 
     Args:
         samples: One row per person.
-        drawn: The augmentation.
+        augmentation: The augmentation.
         network: Which encoder.
 
     Raises:
         ValueError: If the encoder reads pixels and a photo is missing or no folder was given.
     """
     known = keypoints_of(samples.evidence)
-    changes = drawn.changes.to(samples.has_truth.device)
+    changes = augmentation.changes.to(samples.has_truth.device)
     if network.encoder == "keypoints":
         changes = replace(changes, scale=torch.ones_like(changes.scale))
-        look = keypoint_looks(known, samples.camera, changes)
-        inputs = keypoint_inputs_of(known, samples.camera, look)
-        return look, inputs if drawn.config is None else _disturbed(inputs, drawn.config, drawn.generator)
+        augmented = augmented_keypoint_view(known, samples.camera, changes)
+        inputs = keypoint_inputs_of(known, samples.camera, augmented)
+        return augmented, inputs if augmentation.config is None else _disturbed(
+            inputs, augmentation.config, augmentation.generator
+        )
     if network.encoder == "proxy":
-        return _look_and_proxies(known, samples, drawn, network.image_size)
-    look = look_at(known.boxes, samples.camera, changes)
+        return _view_and_proxies(known, samples, augmentation, network.image_size)
+    augmented = augmented_view(known.boxes, samples.camera, changes)
     usual = crop_of_box(known.boxes)
-    crop = Crop(usual.center, usual.side * look.scale, look.angle)
-    inputs = normalize_rgb(_noisy(_crops(drawn, crop, network.image_size), drawn))
-    return look, torch.where(look.flipped[:, None, None, None], inputs.flip(-1), inputs)
+    crop = Crop(usual.center, usual.side * augmented.scale, augmented.angle)
+    inputs = normalize_rgb(_noisy(_crops(augmentation, crop, network.image_size), augmentation))
+    return augmented, torch.where(augmented.flipped[:, None, None, None], inputs.flip(-1), inputs)
 
 
-def _look_and_proxies(known: Detections, samples: Samples, drawn: Drawn, size: int) -> tuple[Look, ProxyInputs]:
+def _view_and_proxies(
+    known: Detections, samples: ObservedPeople, augmentation: Augmentation, size: int
+) -> tuple[AugmentedView, ProxyInputs]:
     # The detector's silhouettes lie on upright grids, so nothing is turned.
-    changes = drawn.changes.to(samples.has_truth.device)
+    changes = augmentation.changes.to(samples.has_truth.device)
     changes = replace(changes, angle=torch.zeros_like(changes.angle))
     usual = crop_of_box(known.boxes)
-    maps = _proxies(known, Crop(usual.center, usual.side * changes.scale, changes.angle), drawn, size)
+    maps = _proxies(known, Crop(usual.center, usual.side * changes.scale, changes.angle), augmentation, size)
     maps = torch.where(changes.flipped[:, None, None, None], mirror_proxy(maps), maps)
-    look = keypoint_looks(known, samples.camera, replace(changes, scale=torch.ones_like(changes.scale)))
-    keypoints = keypoint_inputs_of(known, samples.camera, look)
-    if drawn.config is not None:
-        keypoints = _disturbed(keypoints, drawn.config, drawn.generator)
-    return look, ProxyInputs(maps, keypoints)
+    augmented = augmented_keypoint_view(known, samples.camera, replace(changes, scale=torch.ones_like(changes.scale)))
+    keypoints = keypoint_inputs_of(known, samples.camera, augmented)
+    if augmentation.config is not None:
+        keypoints = _disturbed(keypoints, augmentation.config, augmentation.generator)
+    return augmented, ProxyInputs(maps, keypoints)
 
 
 def _disturbed(inputs: KeypointInputs, config: AugmentationConfig, generator: torch.Generator) -> KeypointInputs:
@@ -120,26 +129,26 @@ def _disturbed(inputs: KeypointInputs, config: AugmentationConfig, generator: to
     )
 
 
-def _crops(drawn: Drawn, crop: Crop, size: int) -> Tensor:
-    cut = [cut_crops(photo_of(path), crop[row : row + 1], size) for row, path in enumerate(drawn.photos)]
+def _crops(augmentation: Augmentation, crop: Crop, size: int) -> Tensor:
+    cut = [cut_crops(read_photo(path), crop[row : row + 1], size) for row, path in enumerate(augmentation.photos)]
     return torch.cat(cut)
 
 
-def _noisy(crops: Tensor, drawn: Drawn) -> Tensor:
-    if drawn.config is None:
+def _noisy(crops: Tensor, augmentation: Augmentation) -> Tensor:
+    if augmentation.config is None:
         return crops
-    spread = drawn.config.channel_noise
-    factor = 1.0 - spread + 2.0 * spread * torch.rand(len(crops), 3, 1, 1, generator=drawn.generator)
+    spread = augmentation.config.channel_noise
+    factor = 1.0 - spread + 2.0 * spread * torch.rand(len(crops), 3, 1, 1, generator=augmentation.generator)
     return (crops * factor.to(crops)).clamp(0.0, 1.0)
 
 
-def _proxies(known: Detections, crop: Crop, drawn: Drawn, size: int) -> Tensor:
-    crops = _noisy(_crops(drawn, crop, size), drawn)
+def _proxies(known: Detections, crop: Crop, augmentation: Augmentation, size: int) -> Tensor:
+    crops = _noisy(_crops(augmentation, crop, size), augmentation)
     silhouettes = cut_silhouettes(known, crop, size)
     return make_proxy(crops, to_crop(known.keypoints, crop), known.confidence, silhouettes)
 
 
-def photo_of(path: Path | None) -> Image:
+def read_photo(path: Path | None) -> Image:
     """Read a photo, or take one that was read lately.
 
     Raises:

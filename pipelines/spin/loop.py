@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -18,21 +17,20 @@ from fitloop.fitting import Fit, FitConfig, SolverConfig, fit
 from fitloop.fitting.plausibility import Gate, Reprojection
 from fitloop.fitting.reference import ReferenceConfig, ReferenceFitter
 from fitloop.geometry import where
-from fitloop.pipelines.spin.compat import compare_as_spin, spin_fit_config
-from fitloop.pipelines.spin.config import SpinConfig
-from fitloop.pipelines.spin.inputs import Drawn, keypoints_of, look_and_inputs, undisturbed
+from fitloop.pipelines.spin.config import FitsConfig, FitterConfig, TeachingConfig
+from fitloop.pipelines.spin.inputs import Augmentation, Photos, keypoints_of, undisturbed, view_and_inputs
 from fitloop.pipelines.spin.refined_fits import FitsRefiner
-from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, FitsStore, Source
+from fitloop.pipelines.training.state import evaluating
 from fitloop.regressor import HMRConfig, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
-from fitloop.regressor.looks import MIRRORED_KEYPOINTS, Look, into_look, out_of_look
+from fitloop.regressor.looks import MIRRORED_KEYPOINTS, AugmentedView, into_augmented_view, out_of_augmented_view
 from fitloop.regressor.losses import Criterion, Supervision, output_params, relative_keypoint_loss
 from fitloop.regressor.views import points_in_view
 
 FARTHEST = 5.0
 """Halves of the view: keypoints further out must not outweigh those inside."""
-Photos = tuple[Path | None, ...]
 
 
 @dataclass
@@ -45,37 +43,59 @@ class Tally:
         """Add to a sum."""
         self.counts[name] = self.counts.get(name, 0.0) + value
 
-    def share(self, name: str, of: str) -> float:
-        """One sum over another; 0 if there is nothing to divide by."""
-        return self.counts.get(name, 0.0) / max(self.counts.get(of, 0.0), 1e-12)
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds that the block takes."""
+        begun = perf_counter()
+        yield
+        self.add(name, perf_counter() - begun)
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """The parts of the options that concern a step."""
+
+    fitter: FitterConfig
+    fits: FitsConfig
+    teaching: TeachingConfig
+
+
+@dataclass(frozen=True)
+class SpinBatch:
+    """Who is learned from in a step, and how they are looked at."""
+
+    rows: Int[Tensor, "people"]
+    """In the store."""
+    people: ObservedPeople
+    augmentation: Augmentation
 
 
 class SpinLoop:
-    """Everything a step needs besides the network."""
+    """Everything a step needs besides the network; what the original does otherwise is in `pipelines.spin.compat`."""
 
-    def __init__(self, config: SpinConfig, network: HMRConfig, body: Body, convention: str, store: FitsStore) -> None:
+    def __init__(self, config: LoopConfig, network: HMRConfig, body: Body, convention: str, store: FitsStore) -> None:
         """Prepare fitter, gate and losses.
 
         Args:
-            config: Of the run.
+            config: Of fitter, gate and losses.
             network: Which encoder.
             body: The body being learned.
             convention: Of the evidence.
             store: The best fits of the samples.
         """
         self.config, self.network, self.body, self.store = config, network, body, store
-        self.fit_config = spin_fit_config(config.fit, convention) if config.spin_compat else config.fit
+        self.fit_config = config.fitter.fit
         self.fit: Callable[[Detections, BodyEstimate], Fit] = partial(_fit_fast, body, self.fit_config)
-        if config.fitter == "reference":
-            fitter = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.spin_compat))
-            self.fit = torch.enable_grad()(fitter.fit)
-        self.refine = FitsRefiner(body) if config.refine else None
-        self.gate = Gate(body, convention, config.gate, self.fit_config)
-        self.reprojection = Reprojection(body, convention, self.fit_config, config.odd.mean_over_unseen)
+        if config.fitter.fitter == "reference":
+            reference = ReferenceFitter(body, convention, ReferenceConfig(spin_compat=config.fitter.spin_compat))
+            self.fit = torch.enable_grad()(reference.fit)
+        self.refine = FitsRefiner(body) if config.fitter.refine else None
+        self.gate = Gate(body, convention, config.fits.gate, self.fit_config)
+        self.reprojection = Reprojection(body, convention, self.fit_config)
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
         self.columns = [number for number, name in enumerate(KEYPOINT_NAMES) if name in known]
         names = tuple(KEYPOINT_NAMES[number] for number in self.columns)
-        self.criterion = Criterion(body, names, config.losses)
+        self.criterion = Criterion(body, names, config.teaching.loss)
         self.annotated = [names.index(name) if name in names else -1 for name in SPIN_24.landmarks]
         placed = [number for number, column in enumerate(self.annotated) if column >= 0]
         self.hips = [placed.index(SPIN_24.index(f"{side}_hip")) for side in ("left", "right")]
@@ -86,150 +106,163 @@ class SpinLoop:
         """Where bodies and network are; the store is on the CPU."""
         return self.body.template.device
 
-    @property
-    def _looks_twice(self) -> bool:
-        """Whether fits start from a second look, at the photo as it is."""
-        if self.config.odd.fit_from_augmented is None:
-            return self.network.encoder == "keypoints"
-        return not self.config.odd.fit_from_augmented
-
-    def step(self, model: nn.Module, rows: Int[Tensor, "people"], samples: Samples, drawn: Drawn) -> Tensor:
-        """One step on some people: the loss to go downhill on, with the store brought up to date.
+    def step(self, model: nn.Module, batch: SpinBatch) -> Tensor:
+        """One step of fitting in the loop: predict, fit from the prediction, learn from the better fit.
 
         Args:
             model: The network, in training mode.
-            rows: Their rows in the store.
-            samples: The same people.
-            drawn: What the augmentation drew for them.
+            batch: Some people; their rows of the store are brought up to date.
+
+        Returns:
+            The loss to go downhill on.
         """
-        start = perf_counter()
-        look, inputs = look_and_inputs(samples, drawn, self.network)
-        output: HMROutput = model(inputs).to(torch.float32)
-        predicted = perf_counter()
+        seen, output = self.predict(model, batch)
         with torch.no_grad():
-            estimate = self._guess(model, output, look, samples, drawn.photos)
-            target = self._target(rows, samples, estimate, drawn.photos)
-            fitted = perf_counter()
-            valid = self._valid(target, samples)
-            truth = self._supervision(target, valid, samples, look)
-        losses = self.criterion(output, look.view, truth)
-        if self.config.odd.mean_over_unseen:
-            losses = {name: value * _seen_share(name, truth) for name, value in losses.items()}
-        losses |= self._annotated_loss(output, samples, look)
-        total = torch.stack(list(losses.values())).sum()
-        self._count(losses, valid, predicted - start, fitted - predicted)
-        return total
+            best = self.keep_better(batch, self.guess(model, output, seen, batch))
+            target = self.supervision(best, batch, seen)
+        return self.loss(output, target, batch.people, seen)
 
-    def _guess(self, model: nn.Module, output: HMROutput, look: Look, samples: Samples, photos: Photos) -> BodyEstimate:
-        """Where fits start: at what the network says of people as they are, or of the view that it learns from."""
-        if self.config.mode == "loop" and self._looks_twice:
-            with evaluating(model):
-                return estimate_all(model, self, samples, photos)
-        params = out_of_look(output_params(output.detach(), look.view, self.body), look, self.body)
-        return BodyEstimate(params, samples.camera, self.body.name)
+    def predict(self, model: nn.Module, batch: SpinBatch) -> tuple[AugmentedView, HMROutput]:
+        """What the network says of augmented views."""
+        with self.tally.timed("seconds_forward"):
+            seen, inputs = view_and_inputs(batch.people, batch.augmentation, self.network)
+            return seen, model(inputs).to(torch.float32)
 
-    def _target(self, rows: Tensor, samples: Samples, estimate: BodyEstimate, photos: Photos) -> BestFits:
-        """The best body of each person after the network had its say."""
-        best = self.store.read(rows).to(self.device)
+    @property
+    def looks_twice(self) -> bool:
+        """Whether fits start from what the network says of the photo as it is, instead of the augmented view.
+
+        That is a better guess, but a third of a step where the encoder reads pixels.
+        """
+        return self.network.encoder == "keypoints"
+
+    def guess(self, model: nn.Module, output: HMROutput, seen: AugmentedView, batch: SpinBatch) -> BodyEstimate:
+        """Where fits start, in the photo's camera frame."""
+        if self.config.fits.mode == "loop" and self.looks_twice:
+            with self.tally.timed("seconds_fitting"), evaluating(model):
+                return estimate_all(model, self, batch.people, batch.augmentation.photos)
+        params = out_of_augmented_view(output_params(output.detach(), seen.view, self.body), seen, self.body)
+        return BodyEstimate(params, batch.people.camera, self.body.name)
+
+    def keep_better(self, batch: SpinBatch, guess: BodyEstimate) -> BestFits:
+        """Fit from the guess, and keep the better of that and what is stored, person by person."""
+        rows, people = batch.rows, batch.people
         self.tally.add("people", float(len(rows)))
-        if self.config.mode != "loop":
-            return best
-        proposal = self.fit(samples.evidence, estimate)
-        allowed = self._judge(proposal, samples.evidence)
-        found = proposal_of(proposal)
-        if self.config.odd.compare_reprojection_only:
-            best, found = compare_as_spin(best, found, samples, self.reprojection, self.config.odd)
-            self.store.write(rows, best)
-        kept, better = self.store.keep_better(rows, found.to("cpu"), allowed.cpu(), self.config.margin)
-        self.tally.add("updated", float(better.sum()))
-        self.tally.add("not_better", float((allowed.cpu() & ~better).sum()))
-        if self.refine is not None:
-            kept, refined = self.refine(kept, better, samples, photos)
-            self.store.write(rows[refined], kept[refined])
-            self.tally.add("refined", float(refined.sum()))
-        return kept.to(self.device)
+        if self.config.fits.mode != "loop":
+            return self.store.read(rows).to(self.device)
+        with self.tally.timed("seconds_fitting"):
+            proposal = self.fit(people.evidence, guess)
+            believed = self.believed(proposal, people.evidence).cpu()
+            found = self.comparable(batch, proposal_of(proposal)).to("cpu")
+            kept, better = self.store.keep_better(rows, found, believed, self.config.fits.margin)
+            self.tally.add("updated", float(better.sum()))
+            self.tally.add("not_better", float((believed & ~better).sum()))
+            if self.refine is not None:
+                kept, refined = self.refine(kept, better, people, batch.augmentation.photos)
+                self.store.write(rows[refined], kept[refined])
+                self.tally.add("refined", float(refined.sum()))
+            return kept.to(self.device)
 
-    def _judge(self, proposal: Fit, evidence: Detections) -> Bool[Tensor, "people"]:
+    def comparable(self, batch: SpinBatch, found: BestFits) -> BestFits:
+        """New fits with the energy that is compared with that of the stored ones."""
+        del batch
+        return found
+
+    def believed(self, proposal: Fit, evidence: Detections) -> Bool[Tensor, "people"]:
+        """Whose fit is plausible; what was rejected, and why, is counted."""
         allowed = torch.ones_like(proposal.energy, dtype=torch.bool)
-        reasons = self.gate(proposal, evidence)
-        if self.config.odd.no_gate:
-            reasons = {"evidence": reasons["evidence"]}
-        for reason, rejected in reasons.items():
+        for reason, rejected in self.rejections(proposal, evidence).items():
             self.tally.add(f"rejected_{reason}", float(rejected.sum()))
             allowed &= ~rejected
         self.tally.add("rejected", float((~allowed).sum()))
         return allowed
 
-    def static_fits(self, rows: Tensor, samples: Samples, estimate: BodyEstimate) -> None:
+    def rejections(self, proposal: Fit, evidence: Detections) -> dict[str, Bool[Tensor, "people"]]:
+        """Whose fit is not believed, by reason."""
+        return self.gate(proposal, evidence)
+
+    def static_fits(self, rows: Int[Tensor, "people"], people: ObservedPeople, guess: BodyEstimate) -> None:
         """Fit once from an estimate and keep what is believed."""
-        proposal = self.fit(samples.evidence, estimate)
+        proposal = self.fit(people.evidence, guess)
         self.tally.add("people", float(len(rows)))
         found = replace(proposal_of(proposal).to("cpu"), source=torch.full_like(rows, int(Source.STATIC)))
-        self.store.keep_better(rows, found, self._judge(proposal, samples.evidence).cpu())
+        self.store.keep_better(rows, found, self.believed(proposal, people.evidence).cpu())
 
-    def _valid(self, target: BestFits, samples: Samples) -> Float[Tensor, "people"]:
+    def valid(self, best: BestFits, people: ObservedPeople) -> Float[Tensor, "people"]:
         """Whose fit teaches: 1 where it is good enough, 0 elsewhere."""
-        if self.config.mode == "keypoints":
-            return torch.zeros_like(target.energy)
-        error = self.reprojection(target.params, samples.evidence, samples.camera)
-        good = (error < self.config.valid_below) & (target.source != int(Source.NONE))
+        if self.config.fits.mode == "keypoints":
+            return torch.zeros_like(best.energy)
+        error = self.reprojection(best.params, people.evidence, people.camera)
+        good = (error < self.config.teaching.valid_below) & (best.source != int(Source.NONE))
         return good.to(error.dtype)
 
-    def _supervision(self, target: BestFits, valid: Tensor, samples: Samples, look: Look) -> Supervision:
+    def supervision(self, best: BestFits, batch: SpinBatch, seen: AugmentedView) -> Supervision:
         """Fits, or the truth where it is known, and the observed keypoints, as the network should have said them."""
-        truth_known = samples.has_truth if self.config.use_truth else torch.zeros_like(samples.has_truth)
-        taught = replace(target.params, betas=self._limited(target.params.betas))
-        taught = where(truth_known > 0, replace(samples.truth, transl=taught.transl), taught)
+        people = batch.people
+        valid = self.valid(best, people)
+        self.tally.add("valid", float(valid.sum()))
+        truth_known = people.has_truth if self.config.teaching.use_truth else torch.zeros_like(people.has_truth)
+        params = replace(best.params, betas=self.limited(best.params.betas))
+        params = where(truth_known > 0, replace(people.truth, transl=params.transl), params)
+        params = into_augmented_view(params, seen, self.body)
         sure = torch.maximum(valid, truth_known)
-        seen = into_look(taught, look, self.body)
-        points = self.criterion.kinematics(seen)
-        known = keypoints_of(samples.evidence, ignore_detected=self.config.odd.ignore_detected)
-        flat = points_in_view(known.keypoints, samples.camera, look.view).clamp(-FARTHEST, FARTHEST)
-        flipped = look.flipped
-        flat = torch.where(flipped[:, None, None], mirror_points(flat, MIRRORED_KEYPOINTS), flat)
-        confidence = torch.where(flipped[:, None], known.confidence[:, MIRRORED_KEYPOINTS], known.confidence)
-        solid = 0.0 if self.config.odd.learn_in_2d_and_parameters_only else sure[:, None]
+        points = self.criterion.kinematics(params)
+        flat, confidence = self._keypoints_in(people, seen)
         return Supervision(
             points_2d=flat[:, self.columns],
             confidence_2d=confidence[:, self.columns],
             points_3d=points,
-            confidence_3d=torch.ones_like(points[..., 0]) * solid,
-            rotations=seen.rotations,
-            betas=seen.betas,
+            confidence_3d=torch.ones_like(points[..., 0]) * sure[:, None],
+            rotations=params.rotations,
+            betas=params.betas,
             confidence_params=sure,
         )
 
-    def _limited(self, betas: Tensor) -> Tensor:
-        limit = self.config.max_beta
-        if self.config.odd.betas_all_or_none:
-            return torch.where((betas.abs() > limit).any(-1, keepdim=True), 0.0, betas)
-        return betas.clamp(-limit, limit)
+    def _keypoints_in(self, people: ObservedPeople, seen: AugmentedView) -> tuple[Tensor, Tensor]:
+        known, flipped = self.observed(people), seen.flipped
+        flat = points_in_view(known.keypoints, people.camera, seen.view).clamp(-FARTHEST, FARTHEST)
+        flat = torch.where(flipped[:, None, None], mirror_points(flat, MIRRORED_KEYPOINTS), flat)
+        return flat, torch.where(flipped[:, None], known.confidence[:, MIRRORED_KEYPOINTS], known.confidence)
 
-    def _annotated_loss(self, output: HMROutput, samples: Samples, look: Look) -> dict[str, Tensor]:
-        """Loss to annotated 3D joints, relative to the middle of the annotated hips, where there are any."""
-        weight = self.config.losses.total * self.config.losses.joints_3d
-        joints = samples.joints_3d
-        known = [number for number, column in enumerate(self.annotated) if column >= 0]
-        if not weight or not self.config.use_truth or not bool((joints[..., 3] > 0).any()):
-            return {}
-        turned = joints[..., :3] @ look.view.rotation.mT
-        mirror = list(SPIN_24.flip)
-        flipped = look.flipped[:, None]
-        turned = torch.where(flipped[..., None], mirror_points(turned, mirror), turned)[:, known]
-        sure = torch.where(flipped, joints[:, mirror, 3], joints[..., 3])[:, known]
-        points = self.criterion.kinematics(output_params(output, look.view, self.body))
-        mine = points[:, [self.annotated[number] for number in known]]
-        loss = relative_keypoint_loss(mine, turned, sure, (self.hips[0], self.hips[1]), self.config.losses.norm)
-        share = sure.mean() if self.config.odd.mean_over_unseen else 1.0
-        return {"annotated_3d": weight * loss * share}
+    def observed(self, people: ObservedPeople) -> Detections:
+        """Keypoints that teach, in the columns of `KEYPOINT_NAMES`."""
+        return keypoints_of(people.evidence)
 
-    def _count(self, losses: dict[str, Tensor], valid: Tensor, predicting: float, fitting: float) -> None:
-        self.tally.add("valid", float(valid.sum()))
+    def limited(self, betas: Float[Tensor, "people betas"]) -> Float[Tensor, "people betas"]:
+        """Shape coefficients as they teach."""
+        return betas.clamp(-self.config.teaching.max_beta, self.config.teaching.max_beta)
+
+    def loss(self, output: HMROutput, target: Supervision, people: ObservedPeople, seen: AugmentedView) -> Tensor:
+        """Sum of all losses."""
+        losses = self.fit_losses(output, target, seen) | self.annotated_loss(output, people, seen)
         self.tally.add("steps", 1.0)
         for name, value in losses.items():
             self.tally.add(f"loss_{name}", float(value.detach()))
-        self.tally.add("seconds_forward", predicting)
-        self.tally.add("seconds_fitting", fitting)
+        return torch.stack(list(losses.values())).sum()
+
+    def fit_losses(self, output: HMROutput, target: Supervision, seen: AugmentedView) -> dict[str, Tensor]:
+        """Losses to fits and observed keypoints."""
+        return self.criterion(output, seen.view, target)
+
+    def annotated_loss(self, output: HMROutput, people: ObservedPeople, seen: AugmentedView) -> dict[str, Tensor]:
+        """Loss to annotated 3D joints, relative to the middle of the annotated hips, where there are any."""
+        config = self.config.teaching
+        weight = config.loss.total * config.loss.joints_3d
+        if not weight or not config.use_truth or not bool((people.joints_3d[..., 3] > 0).any()):
+            return {}
+        annotated, sure = self.annotated_joints(people, seen)
+        points = self.criterion.kinematics(output_params(output, seen.view, self.body))
+        mine = points[:, [column for column in self.annotated if column >= 0]]
+        loss = relative_keypoint_loss(mine, annotated, sure, (self.hips[0], self.hips[1]), config.loss.norm)
+        return {"annotated_3d": weight * loss}
+
+    def annotated_joints(self, people: ObservedPeople, seen: AugmentedView) -> tuple[Tensor, Tensor]:
+        """Annotated 3D joints that the body has, in the view's axes, and their confidence."""
+        joints, flipped, mirror = people.joints_3d, seen.flipped[:, None], list(SPIN_24.flip)
+        known = [number for number, column in enumerate(self.annotated) if column >= 0]
+        turned = joints[..., :3] @ seen.view.rotation.mT
+        turned = torch.where(flipped[..., None], mirror_points(turned, mirror), turned)
+        return turned[:, known], torch.where(flipped, joints[:, mirror, 3], joints[..., 3])[:, known]
 
 
 def _fit_fast(body: Body, config: FitConfig, evidence: Detections, estimate: BodyEstimate) -> Fit:
@@ -242,42 +275,23 @@ def proposal_of(fitted: Fit) -> BestFits:
     return BestFits(fitted.estimate.params, fitted.energy, source, torch.zeros_like(source))
 
 
-def _seen_share(name: str, truth: Supervision) -> float | Tensor:
-    """What turns a mean over what is seen into SPIN's mean over everything."""
-    if name == "keypoints_2d":
-        return truth.confidence_2d.mean()
-    return 1.0
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch a network to evaluation, and every part of it back to what it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-def estimate_all(model: nn.Module, loop: SpinLoop, samples: Samples, photos: Photos) -> BodyEstimate:
+def estimate_all(model: nn.Module, loop: SpinLoop, people: ObservedPeople, photos: Photos) -> BodyEstimate:
     """What the network says of people it is shown as they are.
 
     Returns:
         In the photo's camera frame, without gradient.
     """
     with torch.no_grad():
-        look, inputs = look_and_inputs(samples, undisturbed(len(samples), photos), loop.network)
+        seen, inputs = view_and_inputs(people, undisturbed(len(people), photos), loop.network)
         output: HMROutput = model(inputs).to(torch.float32)
-        params: BodyParams = out_of_look(output_params(output, look.view, loop.body), look, loop.body)
-    return BodyEstimate(params, samples.camera, loop.body.name)
+        params: BodyParams = out_of_augmented_view(output_params(output, seen.view, loop.body), seen, loop.body)
+    return BodyEstimate(params, people.camera, loop.body.name)
 
 
-def placed_and_judged(loop: SpinLoop, fits: BestFits, samples: Samples) -> BestFits:
+def placed_and_judged(loop: SpinLoop, fits: BestFits, people: ObservedPeople) -> BestFits:
     """Place fits of unknown camera by least squares and give them the energy that later fits are compared by."""
     judging = replace(loop.fit_config.stages[-1], solver=SolverConfig(max_steps=0))
     config = replace(loop.fit_config, stages=(judging,), starts=("init",), camera_init="least_squares")
-    start = BodyEstimate(fits.params, samples.camera, loop.body.name).to(loop.device)
-    judged = fit(loop.body, samples.evidence.to(loop.device), start, config).to("cpu")
+    start = BodyEstimate(fits.params, people.camera, loop.body.name).to(loop.device)
+    judged = fit(loop.body, people.evidence.to(loop.device), start, config).to("cpu")
     return replace(fits, params=judged.estimate.params, energy=judged.energy)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from fitloop.body import BodyParams
 from fitloop.evaluation.joints import mpjpe, pa_mpjpe
 from fitloop.geometry import TensorRecord, concatenate
-from fitloop.pipelines.spin.loop import Photos, SpinLoop, estimate_all
-from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.inputs import Photos
+from fitloop.pipelines.spin.loop import SpinLoop, estimate_all
+from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import Source
 
 CHUNK = 256
@@ -34,7 +35,7 @@ class Errors(TensorRecord):
     """The same after similarity alignment."""
 
 
-def errors_of(params: BodyParams, samples: Samples, loop: SpinLoop) -> Errors:
+def errors_of(params: BodyParams, samples: ObservedPeople, loop: SpinLoop) -> Errors:
     """Measure bodies in the photo's frame against everything that is known of the people, hidden truth included."""
     difference, confidence = loop.reprojection.errors(params, samples.evidence, samples.camera)
     seen = (confidence > 0).to(difference)
@@ -51,7 +52,7 @@ def errors_of(params: BodyParams, samples: Samples, loop: SpinLoop) -> Errors:
     )
 
 
-def _joint_errors(params: BodyParams, samples: Samples, loop: SpinLoop) -> tuple[Tensor, Tensor]:
+def _joint_errors(params: BodyParams, samples: ObservedPeople, loop: SpinLoop) -> tuple[Tensor, Tensor]:
     known = [number for number, column in enumerate(loop.annotated) if column >= 0]
     points = loop.criterion.kinematics(params)[:, [loop.annotated[number] for number in known]]
     truth, sure = samples.joints_3d[:, known, :3], (samples.joints_3d[:, known, 3] > 0).to(points)
@@ -62,7 +63,7 @@ def _joint_errors(params: BodyParams, samples: Samples, loop: SpinLoop) -> tuple
     return plain, torch.where(nothing, torch.nan, pa_mpjpe(points, truth, sure))
 
 
-def network_errors(model: nn.Module, samples: Samples, photos: Photos, loop: SpinLoop) -> Errors:
+def network_errors(model: nn.Module, samples: ObservedPeople, photos: Photos, loop: SpinLoop) -> Errors:
     """Measure the network on people shown as they are."""
     was_training = model.training
     model.eval()
@@ -77,7 +78,7 @@ def network_errors(model: nn.Module, samples: Samples, photos: Photos, loop: Spi
     return concatenate(parts)
 
 
-def store_errors(rows: Tensor, samples: Samples, loop: SpinLoop) -> Errors:
+def store_errors(rows: Tensor, samples: ObservedPeople, loop: SpinLoop) -> Errors:
     """Measure the stored fits of some rows; NaN where nothing is stored."""
     best = loop.store.read(rows).to(loop.device)
     errors = errors_of(best.params, samples.to(loop.device), loop)

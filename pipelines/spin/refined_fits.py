@@ -1,7 +1,6 @@
 """Stored fits moved on to the pixels: dense refinement inside the training loop."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from jaxtyping import Bool
@@ -10,8 +9,8 @@ from torch import Tensor
 from fitloop.body import Body, BodyEstimate
 from fitloop.geometry import Camera, concatenate
 from fitloop.pipelines.chain.refining import make_refiner
-from fitloop.pipelines.spin.inputs import photo_of
-from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.inputs import Photos, read_photo
+from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, Source
 from fitloop.refinement import Photo
 from fitloop.refinement.refiner import Refiner
@@ -35,7 +34,7 @@ class FitsRefiner:
         self.body = body.name
 
     def __call__(
-        self, fits: BestFits, chosen: Bool[Tensor, "people"], samples: Samples, photos: tuple[Path | None, ...]
+        self, fits: BestFits, chosen: Bool[Tensor, "people"], samples: ObservedPeople, photos: Photos
     ) -> tuple[BestFits, Bool[Tensor, "people"]]:
         """Refine some people's fits, each in its own photo.
 
@@ -56,7 +55,7 @@ class FitsRefiner:
         for row in chosen.nonzero()[:, 0].tolist():
             seen = samples.evidence[row : row + 1].to("cpu")
             camera: Camera = samples.camera[row : row + 1].to("cpu")
-            photo = Photo(torch.from_numpy(photo_of(photos[row]).pixels), seen.silhouettes, seen.silhouette_boxes)
+            photo = Photo(torch.from_numpy(read_photo(photos[row]).pixels), seen.silhouettes, seen.silhouette_boxes)
             refined = self.refiner(photo, seen, BodyEstimate(results[row].params, camera, self.body))
             if bool(refined.accepted):
                 source = torch.full_like(results[row].source, int(Source.REFINED))

@@ -1,11 +1,16 @@
-"""Regression against refinement over the epochs: a table, a plot, and the numbers behind them."""
+"""Regression against refinement over the epochs: a table, a page of plots, and the numbers behind them."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jinja2 import Environment
+from markupsafe import Markup
+
 from fitloop.body.files import whole_file
+from fitloop.evaluation.report.plots import Series, lines
 
 REASONS = ("pose_prior", "interpenetration", "landmarks", "silhouette", "evidence")
 
@@ -30,7 +35,7 @@ class Epoch:
 
     @property
     def fitting_share(self) -> float:
-        """Percent of the steps' time that fitting took."""
+        """Percent of the time that fitting took, out of all that the gradients took."""
         return 100.0 * self.tally.get("seconds_fitting", 0.0) / max(self.tally.get("seconds_step", 0.0), 1e-9)
 
     def tree(self) -> dict[str, Any]:
@@ -83,49 +88,66 @@ def _cell(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.1f}"
 
 
-def write_report(out: Path, epochs: list[Epoch], mode: str, plot: bool = True) -> None:
-    """Write ``report.md``, ``report.json`` and ``report.png``.
+def write_report(out: Path, epochs: list[Epoch], mode: str) -> None:
+    """Write ``report.md``, ``report.json`` and ``report.html``.
 
     Args:
         out: Folder of the run.
         epochs: In order.
         mode: Of the run, for the title.
-        plot: Draw the picture too, which takes a second.
     """
-    text = f"# Regression against refinement: {mode}\n\n{table(epochs)}\n\n"
-    text += (
-        "The network is measured on people kept apart, the store on people trained on. Percentages are of an epoch's "
-    )
-    text += "people; a fit may be rejected for several reasons.\n\n![report](report.png)\n"
-    with whole_file(out / "report.md") as path:
-        path.write_text(text, encoding="utf-8")
-    with whole_file(out / "report.json") as path:
-        path.write_text(json.dumps([epoch.tree() for epoch in epochs], indent=1), encoding="utf-8")
-    if plot:
-        with whole_file(out / "report.png") as path:
-            _plot(path, epochs)
+    title = f"Regression against refinement: {mode}"
+    text = f"# {title}\n\n{table(epochs)}\n\n{_ABOUT}\n\nPlots are in [report.html](report.html).\n"
+    plots = [{"title": name, "labels": labels, "svg": Markup(svg)} for name, labels, svg in _plots(epochs)]
+    page = Environment(autoescape=True).from_string(_PAGE).render(title=title, about=_ABOUT, plots=plots)
+    contents = {
+        "report.md": text,
+        "report.json": json.dumps([epoch.tree() for epoch in epochs], indent=1),
+        "report.html": page,
+    }
+    for name, content in contents.items():
+        with whole_file(out / name) as path:
+            path.write_text(content, encoding="utf-8")
 
 
-def _plot(path: Path, epochs: list[Epoch]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+_ABOUT = (
+    "The network is measured on people kept apart, the store on people trained on. Percentages are of an epoch's "
+    "people; a fit may be rejected for several reasons."
+)
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title><style>
+:root { color-scheme: light dark; --ink: light-dark(#1d1d1f, #ececee); --grid: light-dark(#d5d5d8, #45454a) }
+:root { --s0: light-dark(#2a78d6, #3987e5); --s1: light-dark(#eb6834, #d95926); --s2: light-dark(#1a8f6a, #27a57d) }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em }
+body { color: var(--ink); background: light-dark(#fff, #19191b) }
+main { display: flex; flex-wrap: wrap; gap: 24px }
+figure { margin: 0; flex: 1 1 440px; max-width: 500px }
+.line { fill: none; stroke-width: 2 } .axis, .grid { stroke: var(--grid) } text { fill: var(--ink); font-size: 12px }
+.stage-0 { stroke: var(--s0) } .stage-1 { stroke: var(--s1) } .stage-2 { stroke: var(--s2) }
+.key-0 { color: var(--s0) } .key-1 { color: var(--s1) } .key-2 { color: var(--s2) }
+</style></head><body><h1>{{ title }}</h1><p>{{ about }}</p><main>
+{% for plot in plots %}<figure><figcaption><b>{{ plot.title }}</b>
+{% for label in plot.labels %}<span class="key-{{ loop.index0 }}">&#9644;</span> {{ label }} {% endfor %}
+</figcaption>{{ plot.svg }}</figure>
+{% endfor %}</main></body></html>
+"""
 
-    names = ["error_2d", "pose_prior"] + ["pa_mpjpe"] * any("pa_mpjpe" in epoch.network for epoch in epochs)
-    figure = Figure(figsize=(4.2 * (len(names) + 1), 3.4))
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(names) + 1)
-    numbers = [epoch.number for epoch in epochs]
-    for axis, name in zip(axes, names, strict=False):
-        for part, style in (("network", "-o"), ("store", "--s")):
-            axis.plot(numbers, [getattr(epoch, part).get(name, float("nan")) for epoch in epochs], style, label=part)
-        axis.set_title(_COLUMNS[name])
-        axis.set_xlabel("epoch")
-        axis.legend()
+
+def _plots(epochs: list[Epoch]) -> list[tuple[str, list[str], str]]:
+    """Title, labels and drawing of each plot that has something to show."""
+    measured: list[tuple[str, list[Epoch], dict[str, list[float]]]] = []
+    for name in ("error_2d", "pose_prior", "mpjpe", "pa_mpjpe"):
+        parts = {part: [getattr(epoch, part).get(name, np.nan) for epoch in epochs] for part in ("network", "store")}
+        measured.append((_COLUMNS[name], epochs, parts))
     later = [epoch for epoch in epochs if epoch.tally.get("people")]
-    for name, label in (("updated", "updated"), ("rejected", "rejected"), ("valid", "taught by a fit")):
-        axes[-1].plot([epoch.number for epoch in later], [epoch.share(name) for epoch in later], "-o", label=label)
-    axes[-1].set_title("share of people (%)")
-    axes[-1].set_xlabel("epoch")
-    axes[-1].legend()
-    figure.subplots_adjust(left=0.05, right=0.98, bottom=0.15, wspace=0.25)
-    figure.savefig(path, dpi=100)
+    labels = {"updated": "updated", "rejected": "rejected", "valid": "taught by a fit"}
+    shares = {label: [epoch.share(name) for epoch in later] for name, label in labels.items()}
+    measured.append(("share of people (%)", later, shares))
+    drawn = []
+    for title, some, parts in measured:
+        numbers = np.array([float(epoch.number) for epoch in some])
+        series = [(Series(label, n, np.array(values)), numbers) for n, (label, values) in enumerate(parts.items())]
+        svg = lines(series, title, "epoch")
+        if svg:
+            drawn.append((title, list(parts), svg))
+    return drawn

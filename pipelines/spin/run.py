@@ -13,17 +13,28 @@ from fitloop.body import Body, load_body
 from fitloop.body.files import whole_file
 from fitloop.data.spin_format import read_spin
 from fitloop.pipelines.console.options import save_config
-from fitloop.pipelines.spin.config import SpinConfig
-from fitloop.pipelines.spin.loop import SpinLoop, Tally
+from fitloop.pipelines.spin.compat import OriginalLoop, as_original
+from fitloop.pipelines.spin.config import (
+    DataConfig,
+    FitsConfig,
+    FitterConfig,
+    NetworkConfig,
+    ScheduleConfig,
+    SpinConfig,
+    TeachingConfig,
+)
+from fitloop.pipelines.spin.loop import LoopConfig, SpinLoop, Tally
+from fitloop.pipelines.spin.quirks import Quirks
 from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.samples import Crowd, Deal, make_crowd, split
 from fitloop.pipelines.spin.store import FitsStore
+from fitloop.pipelines.training.loop import LAST
 from fitloop.pipelines.training.processes import Processes
 from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.regressor import Weights, load_weights
 from fitloop.regressor.regressor import weights_path
 
-LAST, FITS, PROGRESS = "last.pt", "fits", "progress.json"
+FITS, PROGRESS = "fits", "progress.json"
 
 _logger = logging.getLogger(__name__)
 
@@ -32,23 +43,26 @@ _logger = logging.getLogger(__name__)
 class Run:
     """A training run between two steps."""
 
-    config: SpinConfig
+    out: Path
+    schedule: ScheduleConfig
     weights: Weights
+    """What the network belongs to: body and size."""
     crowd: Crowd
     apart: Crowd
+    """To measure on."""
+    deal: Deal
+    """Which rows are visited when."""
     loop: SpinLoop
     state: TrainingState
     processes: Processes
     epochs: list[Epoch]
     """What was measured so far."""
+    measured_fits: int
+    """Stored fits that are measured after each epoch, at most."""
+    frozen_statistics: bool = True
+    """Of batch normalisation."""
     dealt: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     """Rows of this epoch by epoch and shard, drawn when first needed."""
-
-    @property
-    def deal(self) -> Deal:
-        """Which rows are visited when."""
-        config = self.config
-        return Deal(self.crowd.sizes, self.crowd.shares(config), config.shards, config.batch_size, config.seed)
 
     def rows(self, epoch: int, shard: int, place: int) -> Int[Tensor, "people"]:
         """Rows of a shard for one step of an epoch."""
@@ -61,7 +75,7 @@ class Run:
 def open_run(config: SpinConfig, processes: Processes = Processes()) -> Run:
     """Load everything, and the last checkpoint if there is one."""
     body = load_body(config.body)
-    crowd, apart = _people(config, body)
+    crowd, apart = _people(config.part(DataConfig), body)
     return open_run_of(config, body, crowd, apart, processes)
 
 
@@ -69,7 +83,7 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     """`open_run` for people that are at hand.
 
     Args:
-        config: Of the run; its data sets are not read.
+        config: Of the run; its data sets are not read. From here on every module gets only its part.
         body: The body to learn.
         crowd: To learn from.
         apart: To measure on.
@@ -84,22 +98,36 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
         save_config(config, config.out / "config.yaml")
         FitsStore(config.out / FITS, crowd.key(body), config.shards)
     processes.wait()
+    convention = crowd.samples.evidence.convention
+    config = as_original(config, convention) if config.spin_compat else config
     store = FitsStore(config.out / FITS, crowd.key(body), config.shards, processes.owned_shards(config.shards))
-    loop = SpinLoop(config, weights.config, body, crowd.samples.evidence.convention, store)
+    parts = LoopConfig(config.part(FitterConfig), config.part(FitsConfig), config.part(TeachingConfig))
+    place = (weights.config, body, convention, store)
+    loop = SpinLoop(parts, *place) if config.quirks == Quirks() else OriginalLoop(parts, *place, config.quirks)
     optimizer = torch.optim.Adam(weights.model.parameters(), lr=config.learning_rate)
-    state = TrainingState(
-        weights.model, {"model": optimizer}, Average(weights.model, 0.0 if config.spin_compat else config.average), {}
-    )
+    state = TrainingState(weights.model, {"model": optimizer}, Average(weights.model, config.average), {})
+    epochs = _resume(config.out, state, loop, processes)
+    schedule, shares = config.part(ScheduleConfig), crowd.shares(config.part(DataConfig))
+    deal = Deal(crowd.sizes, shares, schedule.shards, schedule.batch_size, schedule.seed)
+    frozen = config.part(NetworkConfig).frozen_statistics
+    people = config.held_out_people
+    people_and_deal = (crowd, apart.first(people), deal)
+    return Run(config.out, schedule, weights, *people_and_deal, loop, state, processes, epochs, people, frozen)
+
+
+def _resume(out: Path, state: TrainingState, loop: SpinLoop, processes: Processes) -> list[Epoch]:
+    """Bring network and store to the last checkpoint, if there is one; return what was measured until then."""
     epochs: list[Epoch] = []
-    last = config.out / LAST
-    if last.is_file():
-        state.load(last)
-        epochs, tally = _read_progress(config.out / PROGRESS, state.step)
+    if (out / LAST).is_file():
+        state.load(out / LAST)
+        epochs, tally = _read_progress(out / PROGRESS, state.step)
         loop.tally = tally if processes.first else Tally()
-        _logger.info("Going on from step %d of %s.", state.step, last)
+        if epochs and not state.start_errors:
+            state.start_errors = dict(epochs[0].network)
+        _logger.info("Going on from step %d of %s.", state.step, out / LAST)
     processes.wait()
-    store.recover(state.step)
-    return Run(config, weights, crowd, apart, loop, state, processes, epochs)
+    loop.store.recover(state.step)
+    return epochs
 
 
 def load_start(source: str, body: Body) -> Weights:
@@ -114,7 +142,7 @@ def load_start(source: str, body: Body) -> Weights:
     return weights.to_train()
 
 
-def _people(config: SpinConfig, body: Body) -> tuple[Crowd, Crowd]:
+def _people(config: DataConfig, body: Body) -> tuple[Crowd, Crowd]:
     datasets = [read_spin(path) for path in config.data]
     images: list[Path | None] = list(config.images) or [None] * len(datasets)
     if config.held_out:
@@ -125,7 +153,7 @@ def _people(config: SpinConfig, body: Body) -> tuple[Crowd, Crowd]:
     return training, make_crowd([part for _, part in kept], images, body)
 
 
-def _folders(config: SpinConfig) -> list[Path | None]:
+def _folders(config: DataConfig) -> list[Path | None]:
     folders: list[Path | None] = list(config.images)
     known = len(folders) == len(config.held_out)
     return folders if known else [folders[0] if folders else None] * len(config.held_out)
@@ -133,7 +161,7 @@ def _folders(config: SpinConfig) -> list[Path | None]:
 
 def checkpoint(run: Run) -> None:
     """Write store and network so that a kill at any moment leaves a pair that belongs together."""
-    step, out = run.state.step, run.config.out
+    step, out = run.state.step, run.out
     run.loop.store.prepare_checkpoint(step)
     tally = run.processes.add(run.loop.tally.counts)
     run.processes.wait()

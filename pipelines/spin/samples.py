@@ -15,7 +15,7 @@ from fitloop.data.spin_format import POSE_SIZE, SpinDataset
 from fitloop.data.spin_images import photo_sizes
 from fitloop.geometry import Camera, TensorRecord, concatenate, rotvec_to_rotmat
 from fitloop.geometry.cameras import default_focal
-from fitloop.pipelines.spin.config import SpinConfig
+from fitloop.pipelines.spin.config import DataConfig
 from fitloop.pipelines.spin.store import StoreKey
 
 SPIN_FOCAL = 5000.0 / 224.0
@@ -23,7 +23,7 @@ SPIN_FOCAL = 5000.0 / 224.0
 
 
 @dataclass(frozen=True)
-class Samples(TensorRecord):
+class ObservedPeople(TensorRecord):
     """One row per person; index it to get a batch."""
 
     evidence: Detections
@@ -42,9 +42,9 @@ class Samples(TensorRecord):
 
 @dataclass(frozen=True)
 class Crowd:
-    """Samples of all data sets, one after the other, and where their photos lie."""
+    """ObservedPeople of all data sets, one after the other, and where their photos lie."""
 
-    samples: Samples
+    samples: ObservedPeople
     photos: tuple[Path | None, ...]
     """One per row; None where no folder was given."""
     names: tuple[str, ...]
@@ -54,6 +54,16 @@ class Crowd:
 
     def __len__(self) -> int:
         return len(self.photos)
+
+    def photos_of(self, rows: Int[Tensor, "people"]) -> tuple[Path | None, ...]:
+        """Where the photos of some rows are."""
+        return tuple(self.photos[row] for row in rows.tolist())
+
+    def first(self, count: int) -> "Crowd":
+        """At most so many people, as one data set."""
+        if len(self) <= count:
+            return self
+        return Crowd(self.samples[slice(0, count)], self.photos[:count], ("+".join(self.names),), (count,))
 
     def key(self, body: Body) -> StoreKey:
         """What a store of these people's fits belongs to."""
@@ -65,7 +75,7 @@ class Crowd:
     def _equal(self) -> tuple[float, ...]:
         return tuple(1.0 / len(self.sizes) for _ in self.sizes)
 
-    def shares(self, config: SpinConfig) -> tuple[float, ...]:
+    def shares(self, config: DataConfig) -> tuple[float, ...]:
         """How often each data set is drawn from."""
         if config.spin_mixture:
             names = [_spin_name(name) for name in self.names]
@@ -78,7 +88,7 @@ def _spin_name(name: str) -> str:
     return known.get(name, name)
 
 
-def _fingerprint(samples: Samples) -> str:
+def _fingerprint(samples: ObservedPeople) -> str:
     digest = hashlib.sha256()
     for tensor in (samples.evidence.keypoints, samples.evidence.confidence, samples.evidence.boxes):
         digest.update(tensor.contiguous().numpy().tobytes())
@@ -109,7 +119,7 @@ def make_crowd(datasets: list[SpinDataset], images: list[Path | None], body: Bod
     return Crowd(concatenate(parts), tuple(photos), names, tuple(len(dataset) for dataset in datasets))
 
 
-def _samples(dataset: SpinDataset, folder: Path | None, body: Body, with_openpose: bool) -> Samples:
+def _samples(dataset: SpinDataset, folder: Path | None, body: Body, with_openpose: bool) -> ObservedPeople:
     people = len(dataset)
     sizes = dataset.photo_sizes
     if sizes is None and folder is not None:
@@ -117,7 +127,7 @@ def _samples(dataset: SpinDataset, folder: Path | None, body: Body, with_openpos
     joints = np.zeros((people, 24, 4), np.float32) if dataset.joints_3d is None else dataset.joints_3d
     mine = dataset.body in (body.name, body.name.split("-")[0])
     known = dataset.has_params if dataset.has_params is not None and mine else np.zeros(people, bool)
-    return Samples(
+    return ObservedPeople(
         dataset.detections(with_openpose),
         _cameras(dataset, sizes),
         _truth(dataset, body) if mine else _nothing(people, body),

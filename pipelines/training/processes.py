@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as distributed
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ class Processes:
         distributed.all_gather_object(gathered, counts)
         names = sorted({name for one in gathered if one for name in one})
         return {name: sum((one or {}).get(name, 0.0) for one in gathered) for name in names}
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a number over all processes, the same in each."""
+        if self.count == 1:
+            return value
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total / self.count
 
 
 @contextmanager

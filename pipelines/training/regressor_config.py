@@ -1,6 +1,5 @@
 """Options of training a regressor."""
 
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,7 +74,7 @@ class TrainConfig:
     save_every: int = 250
     """Steps between checkpoints to go on from."""
     device: str = "cpu"
-    """`cpu` or `cuda`."""
+    """Where to compute: `cpu`, `cuda`, `cuda:1`, ..."""
     threads: int | None = None
     """CPU threads; as many as there are cores if not given."""
     tensorboard: bool = False
@@ -107,12 +106,3 @@ class TrainConfig:
             raise ValueError(f"The encoder {encoder!r} learns from photos: give images.assets, their folder.")
         if self.supervised < 1:
             raise ValueError("supervised below 1 is for the encoder of keypoints.")
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Rise linearly over the warm-up, stay, then follow a cosine to 0."""
-    start = config.flat * config.steps
-    fallen = min(1.0, max(0.0, (step - start) / max(1.0, config.steps - start)))
-    return (
-        config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup)) * 0.5 * (1.0 + math.cos(math.pi * fallen))
-    )

@@ -1,21 +1,30 @@
 """All that a training run must remember to go on exactly where it stopped."""
 
-import json
-import math
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fitloop.body.files import whole_file
 from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.regressor.checkpoints import read_torch_file
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation, and every part of it back to what it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class Average:
@@ -48,16 +57,15 @@ class Average:
         """Put the average into the network for evaluation, and the live weights back afterwards."""
         live = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
         model.load_state_dict(self.tensors)
-        model.eval()
         try:
-            yield
+            with evaluating(model):
+                yield
         finally:
             model.load_state_dict(live)
-            model.train()
 
 
 class TrainingState(Generic[Network]):
-    """Network, optimisers, average, step and best result."""
+    """Network, optimisers, average, step, and what was measured at the start and at best."""
 
     def __init__(
         self, model: Network, optimizers: dict[str, torch.optim.Optimizer], average: Average, others: dict
@@ -66,37 +74,25 @@ class TrainingState(Generic[Network]):
 
         Args:
             model: The network.
-            optimizers: By name.
+            optimizers: By name; the first one moves the network.
             average: Of the network.
             others: Further modules by name, such as the discriminator.
         """
         self.model, self.optimizers, self.average, self.others = model, optimizers, average, others
         self.step = 0
+        self.start_errors: dict[str, float] = {}
+        self.last_errors: dict[str, float] = {}
         self.best_errors: dict[str, float] = {}
+        self.best_step = 0
         self.stale = 0
+        """Evaluations since the best one."""
+        self.far = 0
+        """Evaluations in a row that were far above the start."""
 
-    def descend(self, loss: Tensor, rate: float, longest: float) -> None:
-        """Take one step of the optimiser ``network`` and of the average.
-
-        Args:
-            loss: With a gradient.
-            rate: Learning rate of the step.
-            longest: Length that the network's gradient is cut to.
-
-        Raises:
-            TrainingStopped: If loss or gradient is not finite; nothing is changed.
-        """
-        optimizer = self.optimizers["network"]
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        length = torch.nn.utils.clip_grad_norm_(self.model.parameters(), longest)
-        if not bool(torch.isfinite(loss) & torch.isfinite(length)):
-            raise TrainingStopped(f"Loss or gradient of step {self.step} is not finite; lower learning_rate and go on.")
-        optimizer.step()
-        self.average.update(self.model)
-        self.step += 1
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The one that moves the network."""
+        return next(iter(self.optimizers.values()))
 
     def save(self, path: Path) -> None:
         """Write everything, whole or not at all.
@@ -111,8 +107,12 @@ class TrainingState(Generic[Network]):
             "optimizers": {name: one.state_dict() for name, one in self.optimizers.items()},
             "others": {name: one.state_dict() for name, one in self.others.items()},
             "step": self.step,
+            "start_errors": self.start_errors,
+            "last_errors": self.last_errors,
             "best_errors": self.best_errors,
+            "best_step": self.best_step,
             "stale": self.stale,
+            "far": self.far,
         }
         try:
             with whole_file(path) as temporary:
@@ -141,28 +141,12 @@ class TrainingState(Generic[Network]):
             for name, one in self.others.items():
                 one.load_state_dict(tree["others"][name])
             self.step, self.best_errors, self.stale = tree["step"], tree["best_errors"], tree["stale"]
+            # Older checkpoints do not know the start: what was best so far takes its place.
+            self.start_errors = tree.get("start_errors", self.best_errors)
+            self.last_errors = tree.get("last_errors", self.best_errors)
+            self.best_step, self.far = tree.get("best_step", self.step), tree.get("far", 0)
         except (KeyError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"{path} belongs to another network or program ({' '.join(str(error).split())[:200]}); "
                 "choose another --out, or remove it to start over."
             ) from error
-
-
-def warm_cosine(step: int, steps: int, rate: float, warmup: int) -> float:
-    """Learning rate that rises linearly over the warm-up and follows a cosine to 0."""
-    fallen = 0.5 * (1.0 + math.cos(math.pi * step / steps))
-    return rate * min(1.0, (step + 1) / warmup) * fallen
-
-
-def write_metrics(out: Path, step: int, values: dict[str, float]) -> None:
-    """Add a line to ``metrics.jsonl`` of a folder, and tell it."""
-    line = {"step": step, **{name: round(value, 4) for name, value in values.items()}}
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    sys.stderr.write(", ".join(f"{name} {value:.4g}" for name, value in line.items()) + "\n")
-
-
-def mean_of(losses: list[dict[str, Tensor]]) -> dict[str, float]:
-    """Average each loss over the steps since the last report."""
-    names = losses[0].keys() if losses else ()
-    return {name: float(torch.stack([one[name].detach() for one in losses]).mean()) for name in names}

@@ -8,12 +8,12 @@ from fitloop.body import BodyEstimate, Detections, KeypointKinematics, load_body
 from fitloop.body.keypoints import SPIN_24
 from fitloop.body.params import JOINT_NAMES, upright
 from fitloop.fitting import Fit, FitConfig, Status
-from fitloop.fitting.plausibility import Gate, GateConfig, LimbOverlap, Reprojection, silhouette_overlap
+from fitloop.fitting.plausibility import Gate, LimbOverlap, PlausibilityConfig, Reprojection, silhouette_overlap
 from fitloop.geometry import Camera, project, rotvec_to_rotmat
 from fitloop.rendering import load_rasterizer
 
 BODY = stick_body()
-EVERYTHING_OFF = GateConfig(0.0, 0.0, 0.0, 0.0)
+EVERYTHING_OFF = PlausibilityConfig(0.0, 0.0, 0.0, 0.0)
 
 
 def seen(params, camera, convention=SPIN_24, body=BODY):
@@ -57,7 +57,7 @@ def test_a_person_of_whom_nothing_was_seen_can_not_be_judged():
 
 
 def test_an_elbow_bent_and_twisted_the_wrong_way_is_an_implausible_pose():
-    gate = Gate(BODY, "spin24", GateConfig(), FitConfig())
+    gate = Gate(BODY, "spin24", PlausibilityConfig(), FitConfig())
     camera = toy_camera(1)
     for params, monster in ((bent("left_knee", 0.3, 0.0, 0.0), False), (bent("left_elbow", 1.5, 2.5, 1.5), True)):
         assert gate(fitted(params, camera), seen(params, camera))["pose_prior"].item() == monster

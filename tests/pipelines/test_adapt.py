@@ -90,7 +90,8 @@ def test_a_folder_is_adapted_to_and_reported(photos, tmp_path, monkeypatch, caps
     options = ["--images", str(folder), "--out", str(tmp_path / "out"), "--epochs", "1", "--batch-size", "4"]
     assert program.main([*options, "--regressor", str(toy.network(tmp_path))]) == 0
     assert "2D error on photos kept apart" in capsys.readouterr().out
-    for name in ("final.safetensors", "photos_fits.npy", "report.md", "report.png", "summary.md", "config.yaml"):
+    weights = ("best.safetensors", "final.safetensors", "photos_fits.npy")
+    for name in (*weights, "report.md", "report.html", "summary.md", "config.yaml"):
         assert (tmp_path / "out" / name).is_file(), name
     assert np.isfinite(np.load(tmp_path / "out" / "photos_fits.npy")).all()
 

@@ -14,7 +14,7 @@ from fitloop.data.mocap import load_mocap
 from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.console.options import load_config
 from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
-from fitloop.pipelines.train import learning_rate, main, train
+from fitloop.pipelines.train import main, train
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.pipelines.training.state import Average
 from fitloop.regressor import HeadConfig, HMRConfig, LossConfig, load_weights
@@ -87,17 +87,19 @@ def test_a_run_leaves_weights_metrics_and_its_config(config):
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(config, monkeypatch):
     train(config)
     broken = replace(config, out=config.out.with_name("broken"))
-    step = program._step
+    learn = program.Criterion.__call__
 
-    def power_cut(run):
-        if run.state.step == 5:
-            raise KeyboardInterrupt
-        return step(run)
+    def power_cut(*given):
+        power_cut.calls += 1
+        if power_cut.calls == 6:
+            raise SystemError
+        return learn(*given)
 
-    monkeypatch.setattr(program, "_step", power_cut)
-    with pytest.raises(KeyboardInterrupt):
+    power_cut.calls = 0
+    monkeypatch.setattr(program.Criterion, "__call__", power_cut)
+    with pytest.raises(SystemError):
         train(broken)
-    monkeypatch.setattr(program, "_step", step)
+    monkeypatch.setattr(program.Criterion, "__call__", learn)
     train(broken)
     whole, mended = (torch.load(c.out / "last.pt", weights_only=True) for c in (config, broken))
     for name, tensor in whole["model"].items():
@@ -117,9 +119,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(config,
 
     poisoned.calls = 0
     monkeypatch.setattr(program.Criterion, "__call__", poisoned)
-    with pytest.raises(
-        TrainingStopped, match=r"not finite in the batch of step 4 \(seed 8; .*pose nan.*last.pt and best"
-    ):
+    with pytest.raises(TrainingStopped, match=r"not finite in the batch of step 4 \(.*pose nan.*last.pt and best"):
         train(config)
     saved = torch.load(config.out / "last.pt", weights_only=True)
     assert saved["step"] == 4
@@ -179,7 +179,7 @@ def test_training_stops_early_when_held_out_people_get_no_better(config, monkeyp
     monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": float(next(worse)), "pa_mpjpe": 1.0})
     errors = train(replace(config, steps=40, evaluate_every=2, patience=3))
     assert errors["mpjpe"] == 100.0
-    assert metrics(config)[-1]["step"] == 8
+    assert metrics(config)[-1]["step"] == 6
 
 
 def test_the_checkpoint_of_another_network_is_refused(config):
@@ -206,14 +206,6 @@ def test_only_some_people_teach_their_3d(mocap):
     assert 0.15 < float(known.float().mean()) < 0.35
     assert bool(((truth.confidence_3d > 0).any(1) == known).all())
     assert bool((truth.confidence_2d > 0).any(1).all())
-
-
-def test_the_learning_rate_rises_stays_and_falls_to_nothing(config):
-    config = replace(config, steps=100, warmup=10, flat=0.5, learning_rate=1.0)
-    assert learning_rate(config, 0) == pytest.approx(0.1)
-    assert learning_rate(config, 9) == learning_rate(config, 49) == 1.0
-    assert learning_rate(config, 75) == pytest.approx(0.5)
-    assert learning_rate(config, 99) < 0.01
 
 
 def test_the_average_follows_the_weights_and_gives_them_back():

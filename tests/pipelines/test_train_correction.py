@@ -41,13 +41,13 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     names = ("0-held-out-00000", "0-training-00000", "0-training-00000-mirrored")
     assert set(looked) == {f"{name}.safetensors" for name in names}
     steps = []
-    taken = training._step
+    taken = training.CorrectionTraining.gradient
 
-    def counted(school, state):
-        steps.append(state.step)
-        return taken(school, state)
+    def counted(learning, step):
+        steps.append(step)
+        return taken(learning, step)
 
-    monkeypatch.setattr(training, "_step", counted)
+    monkeypatch.setattr(training.CorrectionTraining, "gradient", counted)
     train(config(folder, tmp_path, epochs=5.0))
     assert steps == list(range(8, 10)), "16 people straight and 16 mirrored, 8 at once"
     assert looked == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "seen").iterdir()}

@@ -13,7 +13,7 @@ import fitloop.pipelines.train_refinement as training
 from fitloop.body.keypoints import MEDIAPIPE_33
 from fitloop.geometry import project
 from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
-from fitloop.pipelines.lessons.erring_bodies import SampleConfig, load_chunks, pack, unpack
+from fitloop.pipelines.lessons.erring_bodies import SampleConfig, estimates_to_rows, load_chunks, rows_to_estimates
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.pipelines.train_refinement import RefinementTrainConfig, train
 from fitloop.refinement import load_network
@@ -39,7 +39,7 @@ def config(folder: Path, **changed) -> RefinementTrainConfig:
 
 def test_bodies_come_back_from_their_rows_of_numbers():
     truth = standing((0.0, 0.0, 3.0), (1.0, 0.0, 4.0))
-    again = unpack(pack(truth), truth.body)
+    again = rows_to_estimates(estimates_to_rows(truth), truth.body)
     torch.testing.assert_close(again.params.rotations, truth.params.rotations)
     torch.testing.assert_close(again.params.transl, truth.params.transl)
     torch.testing.assert_close(again.camera.principal_point, truth.camera.principal_point)
@@ -113,13 +113,13 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     errors = train(config(tmp_path))
     assert errors["unrefined_pixels"] > 0
     steps = []
-    taken = training._step
+    taken = training.RefinementTraining.gradient
 
-    def counted(config, state, pool):
-        steps.append(state.step)
-        return taken(config, state, pool)
+    def counted(learning, step):
+        steps.append(step)
+        return taken(learning, step)
 
-    monkeypatch.setattr(training, "_step", counted)
+    monkeypatch.setattr(training.RefinementTraining, "gradient", counted)
     train(config(tmp_path, steps=3))
     assert steps == [2]
     assert load_network(tmp_path / "displacement.safetensors").config.widths == (8, 8, 8)

@@ -10,12 +10,12 @@ from fitloop.regressor.looks import (
     MIRRORED_KEYPOINTS,
     AugmentationConfig,
     Changes,
+    augmented_keypoint_view,
     draw_changes,
-    into_look,
+    into_augmented_view,
     keypoint_inputs_of,
-    keypoint_looks,
     no_changes,
-    out_of_look,
+    out_of_augmented_view,
 )
 from fitloop.regressor.views import project_in_view
 
@@ -42,28 +42,28 @@ def changed(count=4):
 
 def test_out_of_a_look_undoes_into_it():
     params, camera, detections = people()
-    look = keypoint_looks(detections, camera, changed())
-    back = out_of_look(into_look(params, look, BODY), look, BODY)
+    augmented = augmented_keypoint_view(detections, camera, changed())
+    back = out_of_augmented_view(into_augmented_view(params, augmented, BODY), augmented, BODY)
     for first, second in ((back.rotations, params.rotations), (back.transl, params.transl), (back.betas, params.betas)):
         torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
 
 
 def test_without_changes_the_encoder_reads_what_it_reads_elsewhere():
     _, camera, detections = people()
-    look = keypoint_looks(detections, camera, no_changes(4))
+    augmented = augmented_keypoint_view(detections, camera, no_changes(4))
     inputs, view = keypoint_inputs(detections, camera)
-    ours = keypoint_inputs_of(detections, camera, look)
+    ours = keypoint_inputs_of(detections, camera, augmented)
     torch.testing.assert_close(ours.points, inputs.points)
     torch.testing.assert_close(ours.bearing, inputs.bearing)
-    torch.testing.assert_close(look.view.rotation, view.rotation)
+    torch.testing.assert_close(augmented.view.rotation, view.rotation)
 
 
 def test_a_body_taken_into_a_turned_view_falls_on_the_keypoints_that_the_encoder_reads():
     params, camera, detections = people()
     straight = Changes(torch.zeros(4, dtype=torch.bool), changed().angle, changed().scale)
-    look = keypoint_looks(detections, camera, straight)
-    seen = project_in_view(KINEMATICS(into_look(params, look, BODY)), look.view)
-    torch.testing.assert_close(seen, keypoint_inputs_of(detections, camera, look).points, atol=1e-4, rtol=0)
+    augmented = augmented_keypoint_view(detections, camera, straight)
+    seen = project_in_view(KINEMATICS(into_augmented_view(params, augmented, BODY)), augmented.view)
+    torch.testing.assert_close(seen, keypoint_inputs_of(detections, camera, augmented).points, atol=1e-4, rtol=0)
 
 
 def test_mirroring_twice_changes_nothing():
@@ -91,8 +91,8 @@ def test_the_mirror_image_of_the_open_body_has_its_joints_mirrored():
 def test_a_mirrored_look_shows_left_as_right():
     _, camera, detections = people()
     flipped = Changes(torch.ones(4, dtype=torch.bool), torch.zeros(4), torch.ones(4))
-    plain = keypoint_inputs_of(detections, camera, keypoint_looks(detections, camera, no_changes(4)))
-    mirror = keypoint_inputs_of(detections, camera, keypoint_looks(detections, camera, flipped))
+    plain = keypoint_inputs_of(detections, camera, augmented_keypoint_view(detections, camera, no_changes(4)))
+    mirror = keypoint_inputs_of(detections, camera, augmented_keypoint_view(detections, camera, flipped))
     left, right = KEYPOINT_NAMES.index("left_knee"), KEYPOINT_NAMES.index("right_knee")
     torch.testing.assert_close(mirror.points[:, left, 0], -plain.points[:, right, 0])
     torch.testing.assert_close(mirror.points[:, left, 1], plain.points[:, right, 1])
@@ -105,15 +105,15 @@ def test_a_turned_photo_and_a_turned_view_tell_the_network_the_same():
     turn = torch.tensor([[torch.cos(torch.tensor(angle)), -torch.sin(torch.tensor(angle))],
                          [torch.sin(torch.tensor(angle)), torch.cos(torch.tensor(angle))]])  # fmt: skip
     turned = (detections.keypoints - camera.principal_point[:, None]) @ turn.mT + camera.principal_point[:, None]
-    look = keypoint_looks(
+    augmented = augmented_keypoint_view(
         detections, camera, Changes(torch.zeros(4, dtype=torch.bool), torch.full((4,), -angle), torch.ones(4))
     )
-    ours = keypoint_inputs_of(detections, camera, look)
+    ours = keypoint_inputs_of(detections, camera, augmented)
     # The same square, seen in the turned photo: its center turns along.
     from fitloop.regressor.views import View, bearing, points_in_view
 
     axis = torch.block_diag(turn, torch.eye(1))
-    photo_view = View(look.view.rotation @ axis.mT, look.view.half_size)
+    photo_view = View(augmented.view.rotation @ axis.mT, augmented.view.half_size)
     torch.testing.assert_close(ours.points, points_in_view(turned, camera, photo_view), atol=1e-4, rtol=0)
     torch.testing.assert_close(ours.bearing[:, :2], bearing(camera, photo_view)[:, :2], atol=1e-5, rtol=0)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fitloop.pipelines.spin.inputs import draw
+from fitloop.pipelines.spin.inputs import draw_augmentation
+from fitloop.pipelines.spin.loop import SpinBatch
 from fitloop.pipelines.spin.quirks import Quirks
 from fitloop.pipelines.spin.samples import make_crowd
 from fitloop.regressor import HeadConfig, HMRConfig, build_hmr
@@ -30,6 +31,6 @@ def test_encoders_of_pixels_are_spared_the_second_look_where_nothing_is_said(tmp
     model = build_hmr(run.loop.network).train()
     counted = []
     model.register_forward_hook(lambda *_: counted.append(1))
-    drawn = draw(4, crowd.photos, run.config.augmentation, 0)
-    run.loop.step(model, torch.arange(4), crowd.samples, drawn)
+    augmentation = draw_augmentation(4, crowd.photos, run.loop.config.teaching.augmentation, 0)
+    run.loop.step(model, SpinBatch(torch.arange(4), crowd.samples, augmentation))
     assert len(counted) == looks

@@ -15,7 +15,7 @@ from fitloop.pipelines.chain.refining import make_refiner
 from fitloop.pipelines.spin.config import SpinConfig
 from fitloop.pipelines.spin.refined_fits import FitsRefiner
 from fitloop.pipelines.spin.report import Epoch, table
-from fitloop.pipelines.spin.samples import Samples
+from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, Source
 from fitloop.refinement import Displacement, DisplacementNet
 from fitloop.refinement.network import NetworkConfig
@@ -49,7 +49,7 @@ def crowd(tmp_path):
     photo = photograph(TRUTH)
     Image.fromarray(photo.pixels.numpy()).save(tmp_path / "both.png")
     evidence = replace(see(BODY, TRUTH), silhouettes=photo.silhouettes, silhouette_boxes=photo.silhouette_boxes)
-    samples = Samples(evidence, TRUTH.camera, TRUTH.params, torch.zeros(2), torch.zeros(2, 24, 4))
+    samples = ObservedPeople(evidence, TRUTH.camera, TRUTH.params, torch.zeros(2), torch.zeros(2, 24, 4))
     fits = BestFits(
         disturbed(TRUTH).params, torch.tensor([5.0, 6.0]), torch.full((2,), int(Source.LOOP)), torch.ones(2).long()
     )

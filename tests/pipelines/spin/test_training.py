@@ -11,27 +11,22 @@ import pytest
 import torch
 
 import fitloop.pipelines.spin.training as program
-from fitloop.fitting.plausibility import GateConfig
+from fitloop.fitting.plausibility import PlausibilityConfig
 from fitloop.pipelines import train_spin as command
-from fitloop.pipelines.spin import report as spin_report
-from fitloop.pipelines.spin.config import SpinConfig
-from fitloop.pipelines.spin.quirks import Quirks
+from fitloop.pipelines.console.endings import TrainingStopped
+from fitloop.pipelines.spin.compat import as_original
+from fitloop.pipelines.spin.config import PARTS, FitsConfig, ScheduleConfig, SpinConfig
+from fitloop.pipelines.spin.quirks import SPIN_QUIRKS, Quirks
 from fitloop.pipelines.spin.run import checkpoint
 from fitloop.pipelines.spin.samples import Deal, make_crowd, split
 from fitloop.pipelines.spin.store import FitsStore, Source
 from fitloop.pipelines.spin.training import go_on
 from fitloop.pipelines.training.state import TrainingState
-from fitloop.regressor import load_weights
+from fitloop.regressor import PRESETS, load_weights
 
 TOY = Path(__file__).parents[2] / "spin_toy.py"
 toy = runpy.run_path(str(TOY))
 toy_run, people, BODY = toy["toy_run"], toy["people"], toy["BODY"]
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Drawing takes longer than a toy run."""
-    monkeypatch.setattr(spin_report, "_plot", lambda path, epochs: path.touch())
 
 
 def store_bytes(folder):
@@ -55,21 +50,18 @@ def test_the_store_fills_with_fits_that_are_better_than_the_network(tmp_path):
     assert {"mpjpe", "pa_mpjpe"} <= set(epochs[-1].store)
 
 
-def test_the_energy_of_the_store_never_rises(tmp_path):
+def test_the_energy_of_the_store_never_rises(tmp_path, monkeypatch):
     run = toy_run(tmp_path, epochs=4)
     rows = run.loop.store.all_rows()
     energies = []
-    measure = program._measure
+    measure = program.SpinTraining.evaluate
 
-    def watched(run, model):
-        measure(run, model)
+    def watched(training):
         energies.append(run.loop.store.read(rows).energy)
+        return measure(training)
 
-    program._measure = watched
-    try:
-        go_on(run)
-    finally:
-        program._measure = measure
+    monkeypatch.setattr(program.SpinTraining, "evaluate", watched)
+    go_on(run)
     for before, after in zip(energies, energies[1:], strict=False):
         assert (after <= before).all()
 
@@ -108,7 +100,7 @@ def test_a_killed_run_goes_on_to_the_same_store_and_weights(tmp_path, moment, mo
     run = toy_run(tmp_path, "killed")
     with monkeypatch.context() as patch:
         if moment == "in a step":
-            die_at(patch, program, "_step", lambda run, model: run.state.step == 5)
+            die_at(patch, program.SpinTraining, "gradient", lambda training, step: step == 5)
         elif moment == "store written":
             die_at(patch, TrainingState, "save", lambda state, path: state.step == 4)
         else:
@@ -162,13 +154,13 @@ def test_keypoints_alone_store_nothing(tmp_path):
 
 
 def test_a_gate_that_believes_nothing_leaves_the_store_empty(tmp_path):
-    epochs = go_on(toy_run(tmp_path, gate=GateConfig(pose_prior=1e-3)))
+    epochs = go_on(toy_run(tmp_path, gate=PlausibilityConfig(pose_prior=1e-3)))
     assert epochs[-1].fits["known"] == 0
     assert epochs[-1].tally["rejected_pose_prior"] == 24
 
 
 def test_the_original_has_no_gate(tmp_path):
-    epochs = go_on(toy_run(tmp_path, gate=GateConfig(pose_prior=1e-3), spin_compat=True))
+    epochs = go_on(toy_run(tmp_path, gate=PlausibilityConfig(pose_prior=1e-3), spin_compat=True))
     assert epochs[-1].fits["known"] >= 18
 
 
@@ -176,7 +168,7 @@ def limited(tmp_path, name, **options):
     run = toy_run(tmp_path, name, **options)
     betas = torch.zeros(2, 10)
     betas[0, 3], betas[0, 4], betas[1, 2] = 5.0, 1.0, -2.0
-    return run.loop._limited(betas)
+    return run.loop.limited(betas)
 
 
 def test_shape_is_limited_number_by_number_or_as_spin_does_all_at_once(tmp_path):
@@ -204,8 +196,8 @@ def test_spins_comparison_ignores_the_priors(tmp_path):
     best, samples = run.loop.store.read(rows), run.crowd.samples[rows]
     shifted = dataclasses.replace(best.params, transl=best.params.transl + torch.tensor([0.3, 0.0, 0.0]))
     worse = BestFits(shifted, best.energy * 0.1, best.source, best.updates)
-    for odd, old_is_right in ((Quirks(), False), (Quirks(place_old_fit_anew=True), True)):
-        old, new = compare_as_spin(worse, best, samples, run.loop.reprojection, odd)
+    for quirks, old_is_right in ((Quirks(), False), (Quirks(place_old_fit_anew=True), True)):
+        old, new = compare_as_spin(worse, best, samples, run.loop.reprojection, quirks)
         assert (new.energy < 50).all()
         assert (old.energy < 2 * new.energy + 20).all() == old_is_right
 
@@ -258,12 +250,12 @@ def test_weights_of_another_body_and_a_store_of_another_data_set_are_refused(tmp
 
 
 def test_encoders_of_images_say_that_they_need_photos(tmp_path):
-    from fitloop.pipelines.spin.inputs import look_and_inputs, undisturbed
+    from fitloop.pipelines.spin.inputs import undisturbed, view_and_inputs
     from fitloop.regressor import HMRConfig
 
     samples = make_crowd([people(2, 0, "toy")], [None], BODY).samples
     with pytest.raises(ValueError, match="give the folder of the photos with --images"):
-        look_and_inputs(samples, undisturbed(2, (None, None)), HMRConfig("resnet18", image_size=32))
+        view_and_inputs(samples, undisturbed(2, (None, None)), HMRConfig("resnet18", image_size=32))
 
 
 def test_progress_of_another_checkpoint_is_refused(tmp_path):
@@ -292,3 +284,54 @@ def test_impossible_options_are_refused(options, words):
 def test_a_missing_data_set_ends_in_one_sentence(tmp_path, capsys):
     code = command.main(["--data", str(tmp_path / "none.npz"), "--out", str(tmp_path)])
     assert code == 2 and "make it with fitloop prepare" in capsys.readouterr().err
+
+
+def test_training_that_diverges_stops_keeps_the_best_and_says_so(tmp_path):
+    with pytest.raises(
+        TrainingStopped, match=r"diverged: .* on held-out people was .* at the start .* lower --learning"
+    ):
+        go_on(toy_run(tmp_path, epochs=6, learning_rate=10.0, clip=1e6))
+    out = tmp_path / "run"
+    start = load_weights(toy["network"](tmp_path)).model.state_dict()
+    best = load_weights(out / "best.safetensors").model.state_dict()
+    for name, tensor in start.items():
+        torch.testing.assert_close(best[name], tensor, atol=1e-3, rtol=1e-3)
+    assert not (out / "final.safetensors").exists() and (out / "report.html").is_file()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 3, 6, 9]
+
+
+def test_the_best_weights_lie_beside_the_final_ones(tmp_path):
+    epochs = go_on(toy_run(tmp_path, epochs=3, learning_rate=3e-3))
+    errors = [epoch.network["mpjpe"] for epoch in epochs]
+    best = load_weights(tmp_path / "run" / "best.safetensors").model.state_dict()
+    first = load_weights(toy["network"](tmp_path)).model.state_dict()
+    is_start = all(torch.allclose(best[name], tensor, atol=1e-3) for name, tensor in first.items())
+    assert is_start == (min(errors) == errors[0])
+    assert (tmp_path / "run" / "final.safetensors").is_file()
+
+
+def test_the_report_draws_network_store_and_shares(tmp_path):
+    go_on(toy_run(tmp_path))
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert page.count("<svg") == page.count("<figure>") == 5
+    assert "Regression against refinement: loop" in page and "taught by a fit" in page
+    assert "2D error (px of 224): network from" in page
+    assert "report.html" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_every_part_of_the_options_gets_its_own_values_and_none_of_the_others():
+    config = SpinConfig(data=(Path("a.npz"),), epochs=3, margin=0.1, max_beta=2.0, refine=False, body="x")
+    assert config.part(ScheduleConfig).epochs == 3 and config.part(FitsConfig).margin == 0.1
+    names = [field.name for kind in PARTS for field in dataclasses.fields(kind)]
+    assert len(names) == len(set(names)), "no option belongs to two parts"
+    whole = {field.name for field in dataclasses.fields(SpinConfig)}
+    assert whole - set(names) == {"out", "quirks", "device", "threads", "tensorboard"}
+
+
+def test_the_original_is_the_same_config_however_it_was_asked_for():
+    config = as_original(SpinConfig(data=(Path("a.npz"),), spin_compat=True, learning_rate=1e-3), "spin49")
+    rates = config.part(ScheduleConfig).rates(10)
+    assert {rates(step) for step in range(100)} == {1e-3}
+    assert config.quirks == SPIN_QUIRKS and config.loss == PRESETS["spin"] and config.average == 0.0
+    assert "left_hip_openpose" in config.fit.ignored
