@@ -97,6 +97,7 @@ class ReportData:
 
     def worst_first(self) -> list[int]:
         """Rows with an error, largest first, then those without a result."""
+        # Stable, so that people with equal errors keep the order of the truth and pages can be compared.
         order = np.argsort(-np.nan_to_num(self.errors, nan=-np.inf), kind="stable")
         return [int(row) for row in order]
 
@@ -133,6 +134,7 @@ def stage_estimates(data: ReportData, rows: Sequence[int]) -> list[dict[str, Bod
         rows: Of the truth; all must have a result in the main entry.
     """
     found: list[dict[str, BodyEstimate]] = [{} for _ in rows]
+    # A truth with genders was made by other body files than the one that is drawn here.
     if data.truth.params is not None and "gender" not in data.truth.labels:
         _add(found, rows, "truth", data.truth.take(np.array(rows, np.int64)), np.ones(len(rows), bool))
     for item in data.shown:
@@ -175,6 +177,7 @@ def view_box(data: ReportData, row: int, margin: float = 1.3) -> tuple[float, fl
     if data.truth.boxes is None or not torch.isfinite(data.truth.boxes[row]).all():
         return 0.0, 0.0, float(width), float(height)
     left, top, right, bottom = (float(edge) for edge in data.truth.boxes[row])
+    # Square, since a crop is; at least 8 pixels, since a box may be a single point.
     half = margin * max(right - left, bottom - top, 8.0) / 2.0
     x, y = (left + right) / 2.0, (top + bottom) / 2.0
     return x - half, y - half, x + half, y + half

@@ -52,6 +52,7 @@ def people_data(data: ReportData) -> dict[str, Any]:
 def _rounded(values: np.ndarray | None, name: str) -> list[float | None] | None:
     if values is None:
         return None
+    # Rounded, and null for what is unknown: the numbers of thousands of people are most of the page.
     scale = 100.0 if METRICS[name].unit == "share" else 1.0
     return [round(scale * float(value), 2) if math.isfinite(value) else None for value in values]
 

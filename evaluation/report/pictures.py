@@ -82,6 +82,7 @@ def body_figure(protocol: Protocol, bodies: Bodies, name: str) -> tuple[str, tup
     centred = mesh.vertices - torch.tensor([middle[0], middle[1], 0.0])
     drawn = draw_overlay(np.full((height, width, 3), 255, np.uint8), centred[None], body.faces, camera)
     covered = load_rasterizer()(centred, body.faces, camera, (height, width)).covered.numpy()
+    # Grey, so that the colours of the errors on it are the only ones; transparent, so that it suits light and dark.
     grey = drawn.mean(-1, keepdims=True).astype(np.uint8)
     picture = np.concatenate([grey, grey, grey, (255 * covered[..., None]).astype(np.uint8)], -1)
     wanted = landmarks_of(protocol, body)

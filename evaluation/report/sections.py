@@ -175,6 +175,7 @@ def _joint_bars(drawn: list[Shown], means: dict[str, np.ndarray], number: int) -
 
 
 def _means(errors: np.ndarray) -> np.ndarray:
+    # Not nanmean, which warns of joints that nobody has.
     known = np.isfinite(errors)
     total = np.where(known, errors, 0.0).sum(0)
     return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan)
@@ -195,14 +196,20 @@ def energy_table(data: ReportData) -> SortableTable | None:
     rows = []
     for item in data.shown:
         values = [item.table.values.get(name) for name in names]
-        means = [math.nan if value is None or not np.isfinite(value).any() else np.nanmean(value) for value in values]
-        if np.isfinite(means).any():
+        means = [_mean(value) for value in values]
+        if any(math.isfinite(mean) for mean in means):
             cells = [_number(mean, f"{mean:.4g}") if math.isfinite(mean) else Cell("-") for mean in means]
             rows.append(Row(item.label, tuple(cells), item.color))
     if not rows:
         return None
     titles = (name.removeprefix("energy_").replace("_", " ") for name in names)
     return SortableTable(("mean over people", *titles), tuple(rows))
+
+
+def _mean(values: np.ndarray | None) -> float:
+    if values is None or not np.isfinite(values).any():
+        return math.nan
+    return float(np.nanmean(values))
 
 
 def time_table(data: ReportData) -> SortableTable | None:

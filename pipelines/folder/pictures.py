@@ -82,9 +82,9 @@ def shrink(pixels: np.ndarray, side: int) -> tuple[np.ndarray, float]:
     scale = min(1.0, side / max(height, width))
     if scale == 1.0:
         return pixels, scale
-    small = shrunk_size(height, width, side)
+    rows, columns = shrunk_size(height, width, side)
     # The gap lets Pillow shrink by whole steps first: faster on large photos, and nobody sees a difference.
-    resized = PillowImage.fromarray(pixels).resize(small[::-1], PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
+    resized = PillowImage.fromarray(pixels).resize((columns, rows), PillowImage.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(resized), scale
 
 
