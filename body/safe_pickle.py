@@ -151,7 +151,7 @@ def load_array_lists(path: str | Path, keys: tuple[str, ...]) -> dict[str, list[
         lists = {key: entries[key] if isinstance(entries[key], list | tuple) else [entries[key]] for key in keys}
         return {key: [decode(value) for value in values] for key, values in lists.items()}
 
-    return _told(path, read)
+    return _told(path, read, convertible=False)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -190,16 +190,20 @@ def _member(file: Any, key: str) -> np.ndarray:
     return file[key]
 
 
-def _told(path: Path, read: Callable[[], Content]) -> Content:
+def _told(path: Path, read: Callable[[], Content], *, convertible: bool = True) -> Content:
     """Read; what goes wrong is told with what to do about it."""
     try:
         return read()
     except FileNotFoundError:
         raise
     except Refused as error:
+        if not convertible:
+            raise ValueError(
+                f"{path} is no usable file of arrays: {error}. Get the file again from its owner."
+            ) from error
         raise ValueError(
-            f"{path} is no usable file of plain arrays: {error}, because it could run anything. If you trust the file, "
-            f"convert it where it was made (the line calls it 'old'): {_conversion(path)}"
+            f"{path} is no usable file of arrays: {error}, because it could run anything. If you trust the file, "
+            f"write plain arrays where it was made (the line calls it 'old'): {_conversion(path)}"
         ) from error
     except _BROKEN as error:
         raise ValueError(
