@@ -84,7 +84,7 @@ def decode(value: Any) -> np.ndarray:
     """
     if isinstance(value, Recorder):
         return _decode_recorded(value)
-    array = np.asarray(value)
+    array = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     if array.dtype.kind not in "biufcSU":
         raise Refused("it holds a list of something else than numbers or texts")
     return array

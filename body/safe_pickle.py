@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from fitloop.body import pickled_arrays as recorded
 from fitloop.body.pickled_arrays import Recorder, Refused, decode, decode_scalar
@@ -27,16 +28,18 @@ _BROKEN = (
     *(struct.error, OverflowError, MemoryError, ImportError, RecursionError, RuntimeError, zipfile.BadZipFile),
 )
 """What reading raises on files that were cut off or changed."""
+_SAVE = "np.savez('new.npz', **{k: v.toarray() if hasattr(v, 'toarray') else np.array(v) for k, v in d.items()})"
 CONVERT = (
-    "python -c \"import pickle, numpy as np; d = pickle.load(open('old.pkl', 'rb'), encoding='latin1'); "
-    "np.savez('new.npz', **{k: v.toarray() if hasattr(v, 'toarray') else np.array(v) for k, v in d.items()})\""
+    f"python -c \"import pickle, numpy as np; d = pickle.load(open('old.pkl', 'rb'), encoding='latin1'); {_SAVE}\""
 )
 """Makes a file that is read here of one that is not, where the libraries that it needs are installed."""
+CONVERT_TORCH = f"python -c \"import torch, numpy as np; d = torch.load('old.pkl', weights_only=False); {_SAVE}\""
+"""The same for what ``torch.save`` wrote."""
 CONVERT_NPZ = (
     "python -c \"import numpy as np; d = {k: v.item() if v.dtype == object else v for k, v in np.load('old.npz', "
-    "allow_pickle=True).items()}; np.savez('new.npz', **{k: v.toarray() if hasattr(v, 'toarray') else np.array(v) "
-    'for k, v in d.items()})"'
+    f'allow_pickle=True).items()}}; {_SAVE}"'
 )
+"""The same for an ``.npz``."""
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -148,7 +151,7 @@ def load_array_lists(path: str | Path, keys: tuple[str, ...]) -> dict[str, list[
         lists = {key: entries[key] if isinstance(entries[key], list | tuple) else [entries[key]] for key in keys}
         return {key: [decode(value) for value in values] for key, values in lists.items()}
 
-    return _told(path, read)
+    return _told(path, read, convertible=False)
 
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
@@ -187,17 +190,20 @@ def _member(file: Any, key: str) -> np.ndarray:
     return file[key]
 
 
-def _told(path: Path, read: Callable[[], Content]) -> Content:
+def _told(path: Path, read: Callable[[], Content], *, convertible: bool = True) -> Content:
     """Read; what goes wrong is told with what to do about it."""
     try:
         return read()
     except FileNotFoundError:
         raise
     except Refused as error:
-        archive = path.suffix.lower() == ".npz"
+        if not convertible:
+            raise ValueError(
+                f"{path} is no usable file of arrays: {error}. Get the file again from its owner."
+            ) from error
         raise ValueError(
-            f"{path} is no usable file of plain arrays: {error}, because it could run anything. If you trust the file, "
-            f"convert it where it was made (old{path.suffix} stands for it): {CONVERT_NPZ if archive else CONVERT}"
+            f"{path} is no usable file of arrays: {error}, because it could run anything. If you trust the file, "
+            f"write plain arrays where it was made (the line calls it 'old'): {_conversion(path)}"
         ) from error
     except _BROKEN as error:
         raise ValueError(
@@ -205,11 +211,31 @@ def _told(path: Path, read: Callable[[], Content]) -> Content:
         ) from error
 
 
+def _conversion(path: Path) -> str:
+    if path.suffix.lower() == ".npz":
+        return CONVERT_NPZ
+    return CONVERT_TORCH if zipfile.is_zipfile(path) else CONVERT
+
+
+def _read_pickle(path: Path) -> Any:
+    with path.open("rb") as file:
+        return _unpickle(file)
+
+
+def _read_torch(path: Path) -> Any:
+    """What ``torch.save`` wrote, by PyTorch's own allow-list."""
+    try:
+        with torch.serialization.safe_globals(numpy_globals()):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message tells users to switch its protection off.
+        raise Refused("it asks for more than tensors and arrays, which is not read here") from error
+
+
 def _read_entries(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; give the path of a .pkl file with arrays.")
-    with path.open("rb") as file:
-        content = _unpickle(file)
+    content = _read_torch(path) if zipfile.is_zipfile(path) else _read_pickle(path)
     entries = content.state if isinstance(content, recorded.Estimator) else content
     if not isinstance(entries, dict):
         raise ValueError(f"it holds a {type(entries).__name__} instead of a dictionary of arrays")
@@ -219,4 +245,6 @@ def _read_entries(path: Path) -> dict[str, Any]:
 
 def _is_data(value: Any) -> bool:
     """Settings such as None or nested dictionaries are skipped; arrays, numbers and texts are kept."""
-    return isinstance(value, Recorder | np.ndarray | np.generic | int | float | str | bytes | list | tuple)
+    return isinstance(
+        value, Recorder | torch.Tensor | np.ndarray | np.generic | int | float | str | bytes | list | tuple
+    )

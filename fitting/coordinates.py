@@ -60,7 +60,9 @@ def exponential(
     eye, crosses = eye_and_crosses(rotvec.dtype, rotvec.device)
     cross = rotvec @ crosses
     eye, outer = eye.flatten(), (rotvec[..., None] * rotvec[..., None, :]).flatten(-2)
-    rotation = torch.addcmul((1.0 - cosine * angle_sq) * eye, sine, cross).addcmul_(cosine, outer)
+    rotation = torch.addcmul(torch.addcmul(eye, cosine * angle_sq, eye, value=-1.0), sine, cross).addcmul_(
+        cosine, outer
+    )
     jacobian = torch.addcmul(sine * eye, cosine, cross, value=-1.0).addcmul_(cubic, outer)
     return rotation.unflatten(-1, (3, 3)), jacobian.unflatten(-1, (3, 3))
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 import torch
 
-from fitloop.body.safe_pickle import CONVERT, CONVERT_NPZ, load_arrays, load_npz
+from fitloop.body.safe_pickle import CONVERT, CONVERT_NPZ, CONVERT_TORCH, load_arrays, load_npz
 
 
 def _write(tmp_path, content, protocol=2):
@@ -92,6 +92,17 @@ def test_tensors_come_back_as_arrays(tmp_path, protocol, dtype):
     np.testing.assert_array_equal(found["whole"], whole.numpy())
     np.testing.assert_array_equal(found["view"], whole[1:, ::2].numpy())
     np.testing.assert_array_equal(found["turned"], whole.T.numpy())
+
+
+def test_what_pytorch_saved_is_read_by_its_own_allow_list(tmp_path):
+    path = tmp_path / "body.pkl"
+    torch.save({"v": torch.nn.Parameter(torch.ones(2)), "f": np.arange(3), "style": "lbs"}, path)
+    found = load_arrays(path)
+    assert (found["v"].tolist(), found["f"].tolist(), str(found["style"])) == ([1.0, 1.0], [0, 1, 2], "lbs")
+    torch.save({"v": _Hostile(open, str(tmp_path / "ran"), "w")}, path)
+    with pytest.raises(ValueError, match="more than tensors and arrays.*If you trust the file") as error:
+        load_arrays(path)
+    assert str(error.value).endswith(CONVERT_TORCH) and not (tmp_path / "ran").exists()
 
 
 def test_parameters_matrices_and_names_of_bytes_are_read(tmp_path):

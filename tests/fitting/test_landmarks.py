@@ -1,12 +1,14 @@
+from math import pi
+
 import pytest
 import torch
 from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, convention_named
-from fitloop.fitting.coordinates import exponential, pack, unpack, wrap
+from fitloop.fitting.coordinates import exponential, logarithm, pack, unpack, wrap
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.landmarks import move, place, pull
-from fitloop.geometry.rotations import rotvec_to_rotmat
+from fitloop.geometry.rotations import rotmat_to_rotvec, rotvec_to_rotmat
 
 NAMES = tuple(dict.fromkeys(str(name) for name in convention_named("body25").landmarks))
 
@@ -39,6 +41,23 @@ def test_exponential_and_its_jacobian_hold_from_zero_to_pi(size):
         moved, _ = exponential(size * axis + shift)
         turned = rotation @ exponential(step * jacobian[..., column])[0]
         torch.testing.assert_close(moved, turned, atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1e-7, 1e-3, 1.0, 2.5, 3.14, pi - 1e-6])
+def test_logarithm_is_that_of_the_rotations_library(size, dtype):
+    axis = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
+    rotation = rotvec_to_rotmat(size * axis.double()).to(dtype)
+    found = logarithm(rotation)
+    close = {"atol": 2e-6 if dtype == torch.float32 else 1e-12, "rtol": 0.0}
+    torch.testing.assert_close(rotvec_to_rotmat(found), rotation, **close)
+    torch.testing.assert_close(found.norm(dim=-1), rotmat_to_rotvec(rotation).norm(dim=-1), **close)
+
+
+def test_a_turn_by_half_a_circle_has_a_logarithm():
+    for axis in torch.eye(3):
+        rotation = 2.0 * axis[:, None] * axis - torch.eye(3)
+        torch.testing.assert_close(logarithm(rotation).abs(), pi * axis)
 
 
 def test_exponential_is_right_in_float32_near_zero():

@@ -51,6 +51,16 @@ def test_fit_leaves_its_inputs_alone(body):
     assert torch.equal(init.params.transl, before[1].params.transl)
 
 
+def test_a_loss_may_compare_with_a_fit_and_no_gradient_flows_into_it(body):
+    truth = estimate_of(random_params(2, seed=0), body)
+    betas = truth.params.betas.clone().requires_grad_()
+    init = replace(truth, params=replace(truth.params, betas=betas))
+    result = fit(body, see(body, truth), init)
+    scale = torch.ones(1, requires_grad=True)
+    (scale * result.estimate.params.betas * result.estimate.camera.focal[:, None]).square().sum().backward()
+    assert scale.grad is not None and betas.grad is None
+
+
 def test_a_batch_gives_what_the_singles_give_and_two_runs_are_identical(body):
     truth = estimate_of(random_params(5, seed=0), body)
     detections, init = see(body, truth), estimate_of(start_near(truth.params), body)

@@ -8,7 +8,7 @@ from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, convention_named
 from fitloop.fitting import StageConfig, load_pose_prior
-from fitloop.fitting.coordinates import POSE, pack
+from fitloop.fitting.coordinates import ORIENT, POSE, pack
 from fitloop.fitting.interpenetration import interpenetration, make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.problem import BodyProblem, Evidence, make_stage_tables
@@ -21,6 +21,7 @@ from fitloop.fitting.terms import (
     reprojection,
     shape_prior,
 )
+from fitloop.geometry.rotations import right_jacobian_inverse, rotmat_to_rotvec
 
 NAMES = tuple(str(name) for name in convention_named("coco17").landmarks)
 OFF = StageConfig(pose_prior=0.0, angle_prior=0.0, shape_prior=0.0, landmarks=0.0)
@@ -83,6 +84,15 @@ def test_gradients_match_finite_differences(body, evidence, weights):
     numeric = numeric_gradient(problem, state, model.gradient.shape[1])
     torch.testing.assert_close(model.gradient, numeric, atol=1e-3, rtol=1e-5)
     assert (torch.linalg.eigvalsh(model.hessian) > -1e-6 * model.hessian.abs().amax()).all()
+
+
+def test_the_hold_on_the_start_has_the_curvature_of_gauss_and_newton(body, evidence):
+    state = pack(random_params(ROWS, seed=1, spread=0.7, dtype=torch.float64))
+    held, loose = (problem_of(body, evidence, replace(OFF, start_prior=weight)) for weight in (3.0, 0.0))
+    added = held.evaluate(state).hessian - loose.evaluate(state).hessian
+    anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (held.anchor, state))
+    jacobian = right_jacobian_inverse(rotmat_to_rotvec(anchor.mT @ orient))
+    torch.testing.assert_close(added[:, :3, :3], 2.0 * 3.0**2 * jacobian.mT @ jacobian, atol=1e-6, rtol=1e-6)
 
 
 def test_the_energy_is_the_visible_sum_of_its_terms(body, evidence):
