@@ -153,6 +153,7 @@ def dense_rows(
     points, along = problem.vertices[:, chosen], problem.along[:, chosen]
     apart = (surface.targets - project(points, estimate.camera)) / estimate.camera.focal[:, None, None]
     apart = apart * points[..., 2:]
+    # What a step along the direction does across the line of sight: its depth moves the point in the picture too.
     across = along[..., :2] - along[..., 2:] * points[..., :2] / points[..., 2:]
     share = across.norm(dim=-1)
     target = (apart * across).sum(-1) / share.clamp_min(1e-6)
