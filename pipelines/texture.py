@@ -122,7 +122,7 @@ def _read(path: Path, photo: str, row: int | None, largest: bool) -> Chosen | No
         return Chosen(photo, row, estimate, torch.from_numpy(boxes[row : row + 1]), (height, width))
 
 
-def gather(body: Body, people: list[Chosen], images: Path, masks: bool) -> Iterator[Contribution]:
+def gather_colors(body: Body, people: list[Chosen], images: Path, masks: bool) -> Iterator[Contribution]:
     """Look the colours up in each photo; photos in which the body cannot be seen are told and left out.
 
     Raises:
@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(config.threads)
     try:
         body = load_body(config.body).to(open_device(config.device))
-        given = list(gather(body, choose_people(config), config.images, config.masks))
+        given = list(gather_colors(body, choose_people(config), config.images, config.masks))
         if not given:
             raise ValueError("No photo shows the person.")
         texture, given = make_texture(body, given)

@@ -152,7 +152,7 @@ def make_texture(body: Body, given: list[Contribution]) -> tuple[PersonTexture, 
 
     Args:
         body: The body model.
-        given: From `gather`, at least one.
+        given: From `gather_colors`, at least one.
 
     Returns:
         The texture, and the contributions with their distances from it.
