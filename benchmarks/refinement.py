@@ -87,6 +87,7 @@ def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     rows: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, int] = {}
     flow: list[tuple[float, float]] = []
+    # The first call prepares the fit and compiles the drawing; times are those of all others.
     refiner(cases[0].photo, cases[0].detections, cases[0].fitted)
     refiner.seconds.clear()
     for case in cases:

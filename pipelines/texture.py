@@ -116,13 +116,14 @@ def _read(path: Path, photo: str, row: int | None, largest: bool) -> Chosen | No
         if str(found["status"][row]) in _UNUSABLE:
             stop(f"{photo}:{row} is left out: it has no fit ({str(found['status'][row]).replace('_', ' ')}).")
             return None
+        # The last stage that ran lies nearest to what the photo shows.
         prefix = STAGE_PREFIXES["refined"] if "refined_betas" in found else ""
         height, width = found["image_size"].tolist()
         estimate = estimate_of(found, prefix)[row : row + 1]
         return Chosen(photo, row, estimate, torch.from_numpy(boxes[row : row + 1]), (height, width))
 
 
-def gather(body: Body, people: list[Chosen], images: Path, masks: bool) -> Iterator[Contribution]:
+def gather_colors(body: Body, people: list[Chosen], images: Path, masks: bool) -> Iterator[Contribution]:
     """Look the colours up in each photo; photos in which the body cannot be seen are told and left out.
 
     Raises:
@@ -139,12 +140,14 @@ def gather(body: Body, people: list[Chosen], images: Path, masks: bool) -> Itera
         if not bool(look.seen[0]):
             stop(f"{chosen.name} is left out: its body lies outside the photo or is too small.")
             continue
+        # Without a silhouette of this person all of the drawn body counts, as far as it lies in the photo.
         mask = look.silhouette if masked else look.inside.to(look.silhouette.dtype)
         yield Contribution(chosen, look_up(look.drawn, look.photo, mask, MARGIN), masked)
 
 
 def _look(body: Body, chosen: Chosen, images: Path, detector: MediapipeDetector | None) -> tuple[Look, bool]:
     image = load_image(images / chosen.photo, chosen.photo)
+    # A photo of the same name but another size would give colours from beside the person.
     if image.pixels.shape[:2] != chosen.size:
         raise ValueError(
             f"{images / chosen.photo} has {image.pixels.shape[1]} x {image.pixels.shape[0]} pixels, "
@@ -166,13 +169,14 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(config.threads)
     try:
         body = load_body(config.body).to(open_device(config.device))
-        given = list(gather(body, choose_people(config), config.images, config.masks))
+        given = list(gather_colors(body, choose_people(config), config.images, config.masks))
         if not given:
             raise ValueError("No photo shows the person.")
         texture, given = make_texture(body, given)
     except (ValueError, FileNotFoundError, ImportError) as error:
         return stop(str(error), USAGE_ERROR)
     try:
+        # Files and pictures are made of what was merged, wherever that was done.
         write_outputs(config.out, body.to("cpu"), texture, given)
     except OSError as error:
         return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)

@@ -86,6 +86,7 @@ def read_clues(
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
         levels = network.levels(inputs)
     evidence = gather_evidence(body, look, network.read(levels[-1].float()))
+    # A joint beside the crop reads the features at the border, which is nearest to it; one far away is noise.
     mesh, crop = body(estimate.params), look.crop
     side = crop.side[:, None, None]
     grid = (2.0 * (project(mesh.joints, estimate.camera) - crop.center[:, None]) / side).clamp(-1.2, 1.2)[:, None]
@@ -127,6 +128,7 @@ def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bo
     stance = [world.flatten(-2), joints - joints[:, :1], place.clamp(-2.0, 2.0), local]
     moved, sure = clues.moved / _UNIT, clues.confidence[..., None]
     seen = [clues.features, _by_part(body, torch.cat([moved, moved.abs(), clues.metric, sure], -1), clues.confidence)]
+    # Angles instead of pixels: a photo of twice the size gives the same numbers.
     width = crop.side[:, None] / camera.focal[:, None]
     slope = (crop.center - camera.principal_point) / camera.focal[:, None]
     far = params.transl / params.transl.new_tensor([1.0, 1.0, 4.0])
@@ -187,6 +189,7 @@ class CorrectionNet(nn.Module):
         for name, count in (("joint", config.joint_numbers), ("whole", config.whole_numbers)):
             self.register_buffer(f"{name}_mean", torch.zeros(count))
             self.register_buffer(f"{name}_scale", torch.ones(count))
+        # A fresh network changes nothing, so that training starts from the fit as it is.
         with torch.no_grad():
             for head in (self.turn, self.shape):
                 head.weight.zero_()
@@ -206,6 +209,7 @@ class CorrectionNet(nn.Module):
         return self.joint(self._even(seen.joints, "joint")) + self.name
 
     def _even(self, values: Tensor, name: str) -> Tensor:
+        # Numbers beyond what training saw would be extrapolated into bent bodies.
         mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
         return ((values.float() - mean) / scale).clamp(-6.0, 6.0)
 
@@ -232,5 +236,6 @@ def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> Bod
     params = estimate.params
     turned = params.rotations @ rotvec_to_rotmat(correction.turns)
     betas = params.betas + correction.betas
+    # Another shape moves the pelvis in its own frame; the place in the photo is right already.
     shift = body.rest_joints(params.betas)[:, 0] - body.rest_joints(betas)[:, 0]
     return replace(estimate, params=BodyParams(turned[:, 0], turned[:, 1:], betas, params.transl + shift))

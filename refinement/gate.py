@@ -89,12 +89,14 @@ def judge(
     covers = outcome.overlap_after > outcome.overlap_before
     reason = torch.full_like(has_keypoints, int(Reason.BETTER), dtype=torch.long)
 
+    # The first reason that applies is told, so the order is from what excludes most.
     def reject(where: Tensor, why: Reason) -> None:
         reason[where & (reason == int(Reason.BETTER))] = int(why)
 
     reject(~outcome.seen, Reason.NOT_SEEN)
     reject(~has_keypoints & ~has_silhouette, Reason.NO_EVIDENCE)
     reject(~plausible(fitted.params, refined.params, config), Reason.IMPLAUSIBLE)
+    # A share alone would refuse good fits, whose errors are within what detectors err.
     limit = (1.0 + config.keypoints_worse) * outcome.withheld_before + config.keypoints_noise
     reject(has_keypoints & (outcome.withheld_after > limit), Reason.WITHHELD_KEYPOINTS)
     least = outcome.overlap_before - config.silhouette_worse
@@ -109,6 +111,7 @@ def plausible(fitted: BodyParams, refined: BodyParams, config: GateConfig) -> Bo
     shape = (refined.betas - fitted.betas).abs().amax(-1)
     before, after = fitted.transl[:, 2].clamp_min(1e-3), refined.transl[:, 2]
     depth = (after / before - 1.0).abs()
+    # Comparisons with NaN are false, but so is their opposite: what is not a number is refused by name.
     finite = torch.isfinite(turn + shape + depth)
     return finite & (turn < config.turn) & (shape < config.shape) & (depth < config.depth) & (after > 0.1)
 

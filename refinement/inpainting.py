@@ -36,6 +36,7 @@ def fill_over_surface(body: Body, seen: Appearance) -> Appearance:
     Returns:
         Colours of all vertices; people of whom nothing was seen stay unknown.
     """
+    # Sparse systems are solved by SciPy, on the CPU; a texture is filled once.
     neighbours, mirror = _neighbours(body), mirrored_vertices(body)
     usual = spread_over_cells(seen, body_cells(body))
     rows = [
@@ -75,6 +76,7 @@ def _neighbours(body: Body) -> csr_matrix:
     ends = np.concatenate([ends, ends[:, ::-1]])
     count = len(body.template)
     found = csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    # Two faces share most edges, and duplicates are added up.
     found.data[:] = 1.0
     return found
 

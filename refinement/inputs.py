@@ -85,6 +85,7 @@ def network_input(
         silhouette: The detector's probability.
         has_silhouette: 1 where there is one, else 0.
     """
+    # Everything that is known at vertices goes to the pixels in one pass: finding them costs more than channels do.
     depth = drawn.vertices[..., 2:]
     place = unique_vertex_colors(body.template).expand(*drawn.vertices.shape)
     known = appearance.known[..., None]
@@ -112,6 +113,7 @@ def mirrored_input(inputs: Float[Tensor, "people channels size size"]) -> Float[
     slices = channel_slices()
     inputs = inputs.flip(-1)
     normals, colors = slices["normals"].start, slices["colors"].start
+    # x of the normals turns round, and so does the x of the place on the body, where a body was drawn at all.
     inputs[:, normals] = -inputs[:, normals]
     inputs[:, colors] = inputs[:, slices["cover"].start] - inputs[:, colors]
     return inputs

@@ -81,6 +81,7 @@ def look_at(body: Body, photo: Photo, estimate: BodyEstimate, rasterizer: Raster
     else:
         silhouette = cut_silhouettes(photo.silhouettes, photo.silhouette_boxes, crop, size)
     inside = inside_photo(crop, size, photo.size)
+    # Rows of people who are not there stay, so that everything keeps one row per person.
     shown = (drawn.fragments.covered & inside).flatten(1).sum(-1) >= MIN_COVER
     return Look(crop, drawn, cut_photo(photo.pixels, crop, size), silhouette, inside, large & shown)
 
@@ -117,12 +118,14 @@ def predict_displacement(
     with torch.no_grad():
         if not twice:
             return network(inputs)
+        # One pass over both is quicker than two.
         both = network(torch.cat([inputs, mirrored_input(inputs)]))
     people = len(inputs)
     straight, mirrored = both[:people], both[people:].map(lambda one: one.flip(-1))
     back = mirrored.offset * mirrored.offset.new_tensor([-1.0, 1.0])[:, None, None]
     spread, uneven = (straight.log_spread + mirrored.log_spread) / 2.0, None
     if straight.uneven is not None and mirrored.uneven is not None:
+        # In a mirror an angle a becomes pi - a: cos 2a stays and sin 2a changes sign.
         uneven = (straight.uneven + mirrored.uneven * mirrored.offset.new_tensor([1.0, -1.0])[:, None, None]) / 2.0
     return Displacement((straight.offset + back) / 2.0, spread, uneven)
 

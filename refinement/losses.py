@@ -28,6 +28,7 @@ def laplace_loss(
     error = predicted.offset - truth
     if predicted.uneven is not None:
         error = _evened(error, predicted.uneven)
+    # The root has no slope at 0; a hundredth of a pixel makes it smooth there.
     error = error.square().sum(1).add(1e-4).sqrt()
     loss = error * (-predicted.log_spread).exp() + 2.0 * predicted.log_spread
     if balance:

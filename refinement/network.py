@@ -83,6 +83,7 @@ class DisplacementNet(nn.Module):
             for wide, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.head = nn.Conv2d(widths[0], 5, 3, padding=1)
+        # At first nothing is displaced and everything is equally unsure.
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.zero_()
@@ -115,6 +116,7 @@ class DisplacementNet(nn.Module):
     def read(self, features: Float[Tensor, "people width half half"]) -> Displacement:
         """The displacement that features stand for."""
         found = interpolate(self.head(features).float(), scale_factor=2.0, mode="bilinear", align_corners=False)
+        # Without a limit a few directions would become certain, and the likelihood infinite.
         uneven = _MOST_UNEVEN * torch.tanh(found[:, 3:] / _MOST_UNEVEN)
         return Displacement(_UNIT * found[:, :2], (found[:, 2] + 1.0).clamp(*_LOG_SPREAD), uneven)
 
@@ -152,6 +154,7 @@ def grow(network: DisplacementNet, config: NetworkConfig) -> DisplacementNet:
         )
     grown = DisplacementNet(config)
     grown.load_state_dict(network.state_dict(), strict=False)
+    # A block whose last scale is 0 passes its input on.
     with torch.no_grad():
         for level, blocks in zip(grown.down, had.blocks, strict=True):
             for number in range(1 + blocks, len(list(level.children()))):

@@ -89,7 +89,7 @@ class OffsetProblem:
 
 
 @dataclass(frozen=True)
-class Rows:
+class Equations:
     """Equations of one person: coefficient * field = target, all metres."""
 
     corners: Int[np.ndarray, "rows 3"]
@@ -99,14 +99,14 @@ class Rows:
     weight: Float[np.ndarray, "rows"]
     """Metres of outline that the row stands for."""
 
-    def joined(self, other: "Rows") -> "Rows":
+    def joined(self, other: "Equations") -> "Equations":
         pairs = [(getattr(self, name), getattr(other, name)) for name in ("corners", "share", "target", "weight")]
-        return Rows(*(np.concatenate(pair) for pair in pairs))
+        return Equations(*(np.concatenate(pair) for pair in pairs))
 
 
 def outline_rows(
     problem: OffsetProblem, drawn: Fragments, field: Float[Tensor, "people vertices"], config: OffsetConfig
-) -> tuple[list[Rows], Float[Tensor, "people"]]:
+) -> tuple[list[Equations], Float[Tensor, "people"]]:
     """One row per pixel of the outline of the clothed bodies, and the share of them that the silhouette shows.
 
     Args:
@@ -141,18 +141,19 @@ def outline_rows(
     for number in range(len(field)):
         mine = used & (outline.person == number)
         values = (corners, share, target, pixel)
-        rows.append(Rows(*(value[mine].cpu().numpy() for value in values)))
+        rows.append(Equations(*(value[mine].cpu().numpy() for value in values)))
     return rows, found / total.clamp_min(1)
 
 
 def dense_rows(
     problem: OffsetProblem, estimate: BodyEstimate, surface: SurfaceEvidence, config: OffsetConfig
-) -> list[Rows]:
+) -> list[Equations]:
     """Where points of the surface were seen, as far as motion along their directions can bring them there."""
     chosen = list(surface.vertices)
     points, along = problem.vertices[:, chosen], problem.along[:, chosen]
     apart = (surface.targets - project(points, estimate.camera)) / estimate.camera.focal[:, None, None]
     apart = apart * points[..., 2:]
+    # What a step along the direction does across the line of sight: its depth moves the point in the picture too.
     across = along[..., :2] - along[..., 2:] * points[..., :2] / points[..., 2:]
     share = across.norm(dim=-1)
     target = (apart * across).sum(-1) / share.clamp_min(1e-6)
@@ -164,11 +165,11 @@ def dense_rows(
         kept = weight[number] > 0
         shares = pad(share[number, kept, None], (0, 2))
         values = (corners[kept], shares, target[number, kept], weight[number, kept])
-        rows.append(Rows(*(value.cpu().numpy() for value in values)))
+        rows.append(Equations(*(value.cpu().numpy() for value in values)))
     return rows
 
 
-def solve(space: OffsetSpace, rows: Rows, config: OffsetConfig) -> Float[np.ndarray, "vertices"]:
+def solve(space: OffsetSpace, rows: Equations, config: OffsetConfig) -> Float[np.ndarray, "vertices"]:
     """The field at every vertex, by iteratively reweighted least squares."""
     if len(rows.target) == 0:
         return np.zeros(len(space.spread), np.float32)

@@ -72,6 +72,7 @@ def offset_space(body: Body, nodes: int = NODES) -> OffsetSpace:
 def _offset_space(body: Body, nodes: int) -> OffsetSpace:
     bare = _bare(body)
     laplacian, area = cotangent_laplacian(body.template.double().cpu().numpy(), body.faces.cpu().numpy())
+    # Hands and face wear nothing: there the magnitude costs so much that neighbours end in a hem.
     magnitude = area / REACH**4 * (1.0 + _STIFF * bare)
     energy = laplacian.T @ sparse.diags(1.0 / area) @ laplacian + sparse.diags(magnitude)
     chosen = np.array(spread_points(body, nodes).vertices)

@@ -136,6 +136,7 @@ def find_offsets(
     drawn = problem.draw(field)
     before = drawn.covered & problem.inside
     share = torch.zeros_like(field[:, 0])
+    # The clothed outline is another one than the bare body's, so rows are gathered anew where it is drawn now.
     for number in range(config.rounds):
         rows, found = outline_rows(problem, drawn, field, config)
         share = found if number == 0 else share
@@ -148,6 +149,7 @@ def find_offsets(
     overlaps = overlap(before, problem.silhouette), overlap(after, problem.silhouette)
     seen = problem.large & (before.flatten(1).sum(-1) >= MIN_COVER)
     reason = _judge(field, problem.space, (*overlaps, share, seen), config)
+    # Overlaps are told of what was tried; the offsets themselves only where they are taken.
     taken = (reason == int(OffsetReason.BETTER))[:, None]
     rest = torch.where(taken, field, 0.0)[..., None] * problem.space.directions
     return Offsets(rest.to(body.template.dtype), reason, *overlaps, share)
@@ -161,6 +163,7 @@ def _pose_problem(
     space, vertices = offset_space(body), body(estimate.params).vertices
     crop, large = crops_to_look_at(vertices, estimate.camera, size, _MARGIN)
     large = large & vertices.isfinite().flatten(1).all(-1)
+    # One NaN would reach all people through the smoothing of their pictures.
     grids = grids.nan_to_num(0.0)
     silhouette = cut_silhouettes(grids, boxes, crop, PICTURE)
     inside = inside_photo(crop, PICTURE, size)
@@ -185,6 +188,7 @@ def _judge(
     reject(before.isnan(), OffsetReason.NO_SILHOUETTE)
     reject(before < config.least_overlap, OffsetReason.ANOTHER_SHAPE)
     reject(outline < config.least_outline, OffsetReason.TOO_LITTLE)
+    # Written so that a field that is not a number is absurd.
     reject(~(field[:, worn].abs().mean(-1) < config.largest_mean), OffsetReason.ABSURD)
     reject(~(after > before + config.least_gain), OffsetReason.NO_GAIN)
     return reason

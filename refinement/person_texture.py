@@ -152,7 +152,7 @@ def make_texture(body: Body, given: list[Contribution]) -> tuple[PersonTexture, 
 
     Args:
         body: The body model.
-        given: From `gather`, at least one.
+        given: From `gather_colors`, at least one.
 
     Returns:
         The texture, and the contributions with their distances from it.
@@ -165,6 +165,7 @@ def make_texture(body: Body, given: list[Contribution]) -> tuple[PersonTexture, 
         raise ValueError("No photo shows enough of the person's surface to take colours from.")
     whole = fill_over_surface(body, merged)
     told = [replace(one, distance=_distance(one, [other for other in given if other is not one])) for one in given]
+    # A median: one photo in which the body was fitted badly must not change the person's shape.
     betas = torch.cat([one.chosen.estimate.params.betas for one in given]).median(0).values
     colors = (255.0 * whole.colors[0]).round().clamp(0, 255).byte().cpu().numpy()
     names = tuple(one.chosen.name for one in given)

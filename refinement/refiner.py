@@ -129,11 +129,13 @@ class Refiner:
         Raises:
             ValueError: If the body is not the one that the network knows.
         """
+        # What the gate compares is the fitted body; what the rounds start from may be the corrected one.
         before = self._look(photo, fitted)
         start = self._corrected(fitted, before)
         first = look = before if start is fitted else self._look(photo, start)
         displacement = self.predict(look, photo)
         surface = self._gather(look, displacement)
+        # The last round's fit is done together with those that the gate judges by.
         for _ in range(self.config.rounds - 1):
             with self._clock("fit"):
                 start = self.fit(self.body, detections, start, surface)
@@ -189,6 +191,7 @@ class Refiner:
         self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
     ) -> tuple[BodyEstimate, tuple[Tensor, Tensor]]:
         """The fit to everything; and errors of withheld keypoints without and with what was seen of the surface."""
+        # Three fits in one batch: bodies are independent, and a batch takes little longer than one of them.
         kept = withhold(detections, self.config.withheld)
         people = len(detections.boxes)
         evidence = concatenate([detections, kept, kept])
@@ -208,6 +211,7 @@ class Refiner:
         side = (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1).clamp_min(1.0)
         distance = (points - detections.keypoints[:, columns]).norm(dim=-1) / side[:, None]
         weight = detections.confidence[:, columns]
+        # A keypoint on somebody else would outweigh all others.
         distance = torch.where(weight > 0, distance, 0.0).clamp_max(0.1)
         total = weight.sum(-1)
         return torch.where(total > 0, (weight * distance).sum(-1) / total.clamp_min(1e-9), torch.nan)
@@ -239,6 +243,7 @@ def withhold(detections: Detections, every: int) -> Detections:
     """
     seen = detections.confidence > 0
     number = seen.long().cumsum(-1) - 1
+    # Counted among the seen ones, so that what is withheld is spread over the body whatever was missed.
     hidden = seen & (number % every == 0) & (seen.sum(-1, keepdim=True) >= 8)
     kept = replace(detections, confidence=torch.where(hidden, 0.0, detections.confidence))
     if detections.landmark_confidence is None:

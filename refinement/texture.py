@@ -56,6 +56,7 @@ def look_up(
     grid = (2.0 * project(vertices, drawn.camera) / size - 1.0)[:, None]
     rays = backproject(_centers(size, depth).expand(len(depth), -1, 2), torch.ones_like(depth.flatten(1)), drawn.camera)
     towards = -(drawn.normals.flatten(1, 2) * normalize(rays, dim=-1)).sum(-1).view(depth.shape)
+    # Squared, because a slanted pixel also spans more of the surface.
     weight = towards.clamp_min(0.0).square() * _inner(depth, max(1, round(margin * size)))
     weight = weight if masks is None else weight * (masks > 0.5)
     colors = grid_sample(photos, grid, align_corners=False)[:, :, 0].mT
@@ -95,6 +96,7 @@ def merge_appearances(looks: list[Appearance]) -> Appearance:
         return Appearance(looks[0].colors, (looks[0].known > SEEN).to(looks[0].known.dtype))
     colors = torch.stack([look.colors for look in looks])
     weight = torch.stack([look.known for look in looks])
+    # From the median on: a mean would start half way to the photo of somebody else and stay there.
     middle = _weighted_median(colors, weight)
     for _ in range(3):
         distance = (colors - middle).norm(dim=-1)
@@ -138,6 +140,7 @@ def spread_over_cells(look: Appearance, cells: Int[Tensor, "vertices"]) -> Appea
     people, count = len(look.colors), int(cells.max()) + 1
     flat = (cells + count * torch.arange(people, device=cells.device)[:, None]).flatten()
     colors, weight = look.colors.flatten(0, 1), look.known.flatten()
+    # The first of four rounds has no mean yet and counts all alike.
     agreeing, mean = weight, colors.new_zeros(people * count, 3)
     for _ in range(4):
         total = colors.new_zeros(people * count).index_add(0, flat, agreeing)

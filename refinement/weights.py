@@ -69,6 +69,7 @@ def load_network(path: Path | None = None, device: torch.device | str = "cpu") -
     if path is None:
         return _shipped(torch.device(device))
     about, tensors = _read(path, "fitloop train-refinement")
+    # Weights for other channels would load and predict nonsense.
     if about.get("format") != FORMAT or json.loads(about.get("channels", "{}")) != CHANNELS:
         raise ValueError(f"{path} holds no displacement network that looks at {', '.join(CHANNELS)}.")
     config = {key: tuple(value) for key, value in json.loads(about["config"]).items()}

@@ -1,7 +1,7 @@
 """Meshes to pixels: rasterizers, interpolation, shading, overlays and mesh files. Knows no networks or datasets."""
 
 from fitloop.rendering.backends import load_rasterizer as load_rasterizer
-from fitloop.rendering.export import Appearance as Appearance
+from fitloop.rendering.export import Material as Material
 from fitloop.rendering.export import export_glb as export_glb
 from fitloop.rendering.interpolation import interpolate as interpolate
 from fitloop.rendering.interpolation import normal_map as normal_map

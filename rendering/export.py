@@ -15,7 +15,7 @@ from fitloop.rendering.interpolation import vertex_normals
 
 
 @dataclass(frozen=True)
-class Appearance:
+class Material:
     """What covers a surface: one colour per vertex, or a texture; plain light grey without either."""
 
     vertex_colors: Float[Tensor, "vertices 3"] | None = None
@@ -36,7 +36,7 @@ def export_glb(
     path: str | Path,
     vertices: Float[Tensor, "*people vertices 3"],
     faces: Int[Tensor, "faces 3"],
-    appearance: Appearance | tuple[Appearance, ...] = Appearance(),
+    appearance: Material | tuple[Material, ...] = Material(),
 ) -> None:
     """Write one body or several to a binary glTF 2.0 file with smooth normals.
 
@@ -117,7 +117,7 @@ def _to_file_axes(vertices: Tensor) -> Tensor:
     return to_gltf_axes(vertices.detach().cpu().float())
 
 
-def _gltf_mesh(vertices: Tensor, faces: Tensor, look: Appearance) -> Any:
+def _gltf_mesh(vertices: Tensor, faces: Tensor, look: Material) -> Any:
     from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 

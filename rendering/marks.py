@@ -47,6 +47,7 @@ def draw_keypoints(
                 opacity = 0.4 + 0.5 * float(min(weights[a], weights[b]))
                 _capsule(picture, points[[a, b]], 0.45 * radius, bright if left[a] or left[b] else dark, opacity)
         for index in np.flatnonzero(seen):
+            # A dark rim keeps the disc visible on any background.
             ends, opacity = points[[index, index]], 0.4 + 0.6 * float(weights[index])
             _capsule(picture, ends, 1.35 * radius, np.full(3, 25.0), 0.7 * opacity)
             _capsule(picture, ends, radius, bright if left[index] else dark, opacity)

@@ -53,6 +53,7 @@ class NumbaRasterizer:
 
 def _jobs(meshes: int, height: int, threads: int) -> list[tuple[int, int, int]]:
     bands = 1 if meshes == 0 else min(height, max(1, math.ceil(threads / meshes)))
+    # Bands of rows share nothing, so that threads need no locks.
     edges = [height * band // bands for band in range(bands + 1)]
     return [(mesh, start, stop) for mesh in range(meshes) for start, stop in zip(edges, edges[1:], strict=False)]
 

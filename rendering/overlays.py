@@ -160,6 +160,7 @@ def _to_unit_camera(vertices: Tensor, camera: Camera) -> Tensor:
 
     People estimated with different cameras can then hide one another; depths stay.
     """
+    # z stays, so that who hides whom stays too.
     xy = vertices[..., :2] * camera.focal[..., None, None] + camera.principal_point[..., None, :] * vertices[..., 2:]
     return torch.cat([xy, vertices[..., 2:]], dim=-1)
 

@@ -88,6 +88,7 @@ class CheckedMeshes:
 
     def fragments(self, face_ids: Tensor, barycentrics: Tensor, depth: Tensor) -> Fragments:
         """Give flat results the caller's batch axes, device and floating type."""
+        # Whoever drew, the caller gets what he would get from a back end of his own device.
         flat = Fragments(face_ids, barycentrics, depth).to(self.vertices.device, self.vertices.dtype)
         return flat.map(lambda tensor: tensor.reshape(*self.batch, *tensor.shape[1:]))
 
@@ -112,6 +113,7 @@ def check_meshes(vertices: Tensor, faces: Tensor, camera: Camera, size: tuple[in
             f"The camera has the batch shape {tuple(camera.focal.shape)}, the vertices {batch}; "
             "give one camera for all or one per mesh."
         )
+    # Back ends know one batch axis, and one camera per mesh.
     rows = Camera(camera.focal.expand(batch).reshape(-1), camera.principal_point.expand(*batch, 2).reshape(-1, 2))
     flat = vertices.detach().reshape(-1, count, 3)
     return CheckedMeshes(flat, faces, rows.detach().to(flat.device), batch)

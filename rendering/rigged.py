@@ -148,6 +148,7 @@ def _primitive(file: _Glb, body: Body, vertices: Tensor, colors: Tensor) -> dict
 
 def _joint_nodes(body: Body, joints: Tensor) -> list[dict[str, Any]]:
     """Node 1 and on: the skeleton, each joint below its parent."""
+    # Rest rotations are none, so a joint's place below its parent is the plain difference.
     nodes = []
     for number, (name, parent) in enumerate(zip(body.joint_names, JOINT_PARENTS, strict=True)):
         place = joints[number] - joints[parent] if parent >= 0 else joints[number]

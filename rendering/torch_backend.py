@@ -75,6 +75,7 @@ def _covered_pixels(triangles: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor, T
     edges = [line[owner, 0] * x + (line[owner, 1] * y + line[owner, 2]) for line in lines]
     inside = (edges[0] >= 0) & (edges[1] >= 0) & (edges[2] >= 0)
     pixels, owner = pixels[inside], owner[inside]
+    # 1 / depth is linear in the picture, depth itself is not.
     over = 1.0 / (triangles[..., 2] * area[:, None])
     first, second, third = (edge[inside] * over[owner, corner] for corner, edge in enumerate(edges))
     return pixels, first + second + third, owner

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 PRETEND = torch.device("privateuseone", 0)
 """PyTorch's name for a device that it does not know."""
@@ -40,7 +39,7 @@ def _empty_strided(size, stride, *, dtype=None, layout=None, device=None, pin_me
 
 def _copy_from(source: Tensor, target: Tensor, non_blocking: bool = False) -> Tensor:
     del non_blocking
-    _plain(target).copy_(_plain(source))
+    _plain(target, []).copy_(_plain(source, []))
     return target
 
 
@@ -104,27 +103,26 @@ class PretendDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = _run(func, args, kwargs or {})
-        self.operations += any(isinstance(leaf, PretendTensor) for leaf in tree_flatten(result)[0])
+        first = result[0] if isinstance(result, (tuple, list)) and result else result
+        self.operations += isinstance(first, PretendTensor)
         return result
 
 
 def _run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given = [leaf for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor)]
+    given: list[Tensor] = []
+    plain_args = [_plain(value, given) for value in args]
+    plain_kwargs = {name: _plain(value, given) for name, value in kwargs.items()}
     there = any(isinstance(one, PretendTensor) for one in given)
     if there and func not in _MOVES:
         _refuse_mixture(func, args, given)
-    wanted = kwargs.get("device")
-    to_pretend = there if wanted is None else torch.device(wanted).type == PRETEND.type
-    if wanted is not None and to_pretend:
-        kwargs = kwargs | {"device": torch.device("cpu")}
-    plain_args, plain_kwargs = tree_map(_plain, (args, kwargs))
-    if func is torch.ops.aten._to_copy.default and there != to_pretend:
-        # A move between devices is a copy, though both lie on the CPU here.
-        plain_kwargs = {**plain_kwargs, "non_blocking": False}
+    device = kwargs.get("device")
+    to_pretend = there if device is None else torch.device(device).type == PRETEND.type
+    if device is not None and to_pretend:
+        plain_kwargs["device"] = torch.device("cpu")
     result = func(*plain_args, **plain_kwargs)
-    if func._schema.is_mutable and args and result is plain_args[0]:
+    if func._schema.is_mutable and plain_args and result is plain_args[0]:
         return args[0]
-    return tree_map(_wrapped, result) if to_pretend else result
+    return _wrapped(result) if to_pretend else result
 
 
 def _refuse_mixture(func: Any, args: tuple[Any, ...], given: list[Tensor]) -> None:
@@ -137,9 +135,17 @@ def _refuse_mixture(func: Any, args: tuple[Any, ...], given: list[Tensor]) -> No
         raise RuntimeError(f"Expected all tensors to be on the same device: {func} got {shapes} on the CPU.")
 
 
-def _plain(value: Any) -> Any:
-    return value.elem if isinstance(value, PretendTensor) else value
+def _plain(value: Any, given: list[Tensor]) -> Any:
+    """The value without the pretence; tensors are noted in ``given`` as they came."""
+    if isinstance(value, Tensor):
+        given.append(value)
+        return value.elem if isinstance(value, PretendTensor) else value
+    if isinstance(value, (list, tuple)):
+        return type(value)([_plain(part, given) for part in value])
+    return value
 
 
 def _wrapped(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)([_wrapped(part) for part in value])
     return PretendTensor(value) if isinstance(value, Tensor) and not isinstance(value, PretendTensor) else value

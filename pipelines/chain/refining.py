@@ -65,6 +65,7 @@ def refine_people(refiner: Refiner, image: Image, people: People, wearers: Weare
         notices += wearers.notices(people.name, len(people))
         photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes))
     status = people.fitted.status
+    # A body that was never fitted is where the regressor put it, and no ground to refine from.
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
     return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
 

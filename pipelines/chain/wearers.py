@@ -25,6 +25,7 @@ class Wearers:
             photo: As results name it.
             boxes: Of its people, x y x y.
         """
+        # A number beyond the people found is told by `notices`, not an error: another detector may find more.
         if self.named:
             rows = [row for row in self._rows(photo) if row < len(boxes)]
         else:

@@ -1,11 +1,13 @@
 """``--device``: one word moves the whole chain."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from fitting_scenes import see
+from PIL import Image as PillowImage
 from pretend import PRETEND
 from refinement_scenes import BODY, SIZE, photograph, standing
 
@@ -51,14 +53,32 @@ def test_the_whole_chain_runs_on_the_device_that_is_asked_for(pretend_device):
     assert np.linalg.norm(apart, axis=-1).mean() < 0.3 and arrays["refined_offsets"].shape == (1, len(BODY.template), 3)
 
 
+@pytest.mark.parametrize("regressor", ["keypoints", "mean"])
+def test_the_program_writes_everything_from_another_device(pretend_device, tmp_path, regressor):
+    photo = photograph(TRUTH)
+    (tmp_path / "photos").mkdir()
+    PillowImage.fromarray(photo.pixels.numpy()).save(tmp_path / "photos" / "a.png")
+    seen = see(BODY, TRUTH, "body25")
+    points = torch.cat([seen.keypoints[0], seen.confidence[0, :, None]], 1).flatten().tolist()
+    (tmp_path / "a_keypoints.json").write_text(json.dumps({"people": [{"pose_keypoints_2d": points}]}))
+    found = []
+    for name, device in {"there": str(PRETEND), "here": "cpu"}.items():
+        options = ["--images", str(tmp_path / "photos"), "--keypoints", str(tmp_path / "a_keypoints.json")]
+        assert main([*options, "--out", str(tmp_path / name), "--device", device, "--regressor", regressor]) == 0
+        with np.load(tmp_path / name / "results" / "a.png.npz", allow_pickle=False) as arrays:
+            found.append({key: arrays[key] for key in ("joints_3d", "energy", "status", "boxes")})
+    for key in ("joints_3d", "energy", "boxes"):
+        np.testing.assert_allclose(found[0][key], found[1][key], rtol=1e-3, atol=1e-3)
+    written = [{p.relative_to(tmp_path / n) for p in (tmp_path / n).rglob("*")} for n in ("there", "here")]
+    assert written[0] == written[1]
+
+
 def test_a_device_that_is_not_there_is_a_sentence(tmp_path, capsys):
     with pytest.raises(ValueError, match="must be cpu, cuda, cuda:1 or the like, got 'gpu'"):
         open_device("gpu")
     if torch.cuda.is_available():
         pytest.skip("There is a CUDA device.")
     (tmp_path / "photos").mkdir()
-    from PIL import Image as PillowImage
-
     PillowImage.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photos" / "a.png")
     options = ["--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out"), "--device", "cuda"]
     assert main([*options, "--regressor", "mean"]) == 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PillowImage
+from pretend import PRETEND
 from refinement_scenes import BODY, SIZE, standing
 
 from fitloop.body import BodyEstimate, Detections
@@ -125,6 +126,24 @@ def test_a_photo_of_another_person_is_outvoted_and_shows_in_the_table(run):
     page = (run.person / "index.html").read_text()
     apart = re.search(r'<td>stranger.png:0</td><td class="number">\d+</td><td class="number">(\d+)</td>', page)
     assert apart and int(apart[1]) > 30
+
+
+def test_a_texture_made_on_another_device_is_that_of_a_cpu(run, pretend_device, monkeypatch):
+    def in_boxes(self, image, boxes):
+        person = turned(0.0)
+        seen = load_rasterizer()(BODY(person.params).vertices, BODY.faces, person.camera, SIZE).covered
+        points, whole = torch.zeros(1, 33, 2), torch.tensor([[0.0, 0.0, SIZE[1], SIZE[0]]])
+        return Detections(points, points[..., 0], boxes, "mediapipe33", None, None, seen.float(), whole)
+
+    monkeypatch.setattr(MediapipeDetector, "__init__", lambda self: None)
+    monkeypatch.setattr(MediapipeDetector, "in_boxes", in_boxes)
+    made = []
+    for device in ("cpu", str(PRETEND)):
+        assert run.texture("--people", "front.png:0", "--device", device) == 0
+        made.append(run.made)
+    np.testing.assert_array_equal(made[0].known, made[1].known)
+    np.testing.assert_allclose(made[0].colors.astype(int), made[1].colors, atol=1)
+    assert pretend_device.operations > 50
 
 
 def test_one_photo_is_enough(run):

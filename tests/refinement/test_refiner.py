@@ -15,12 +15,20 @@ from fitloop.fitting import Fit, Status
 from fitloop.geometry import camera_of, project
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.people import People
-from fitloop.pipelines.chain.refining import make_refiner, refine_people, with_silhouettes
+from fitloop.pipelines.chain.refining import (
+    Dresser,
+    RefinementStage,
+    make_refiner,
+    refine_people,
+    with_silhouettes,
+)
 from fitloop.refinement import Displacement, DisplacementNet, Reason, predict_displacement
 from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.offsets import find_offsets
 from fitloop.refinement.refiner import RefineConfig, Refiner, withhold
 from fitloop.rendering import interpolate
 from fitloop.rendering.flow import draw_flow
+from fitloop.rendering.numba_backend import NumbaRasterizer
 
 TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
 PHOTO = photograph(TRUTH)
@@ -156,6 +164,46 @@ def test_people_without_silhouettes_get_those_of_the_detector_unless_they_are_so
     torch.testing.assert_close(right.detections.silhouettes, PHOTO.silhouettes)
     assert mixed.detections.silhouettes[0].any() and not mixed.detections.silhouettes[1].any()
     assert with_silhouettes(Segmenter([1, 0]), image, right) is right
+
+
+def test_bodies_are_drawn_by_the_rasterizer_that_is_given_to_refiner_and_dresser():
+    class Counting(NumbaRasterizer):
+        calls = 0
+
+        def __call__(self, *arguments):
+            self.calls += 1
+            return super().__call__(*arguments)
+
+    rasterizer = Counting()
+    refined = make_refiner(BODY, network=NETWORK, rasterizer=rasterizer)(PHOTO, see(BODY, TRUTH), TRUTH)
+    assert rasterizer.calls == 3, "before, in the second round, and for the gate"
+    find_offsets(BODY, PHOTO, refined.estimate, Dresser(BODY, rasterizer=rasterizer)._rasterizer)
+    assert rasterizer.calls > 3
+
+
+def test_the_option_chooses_the_rasterizer_of_all_that_refinement_draws():
+    stage = RefinementStage(BODY, StagesConfig(refine=True, offsets=True, rasterizer="torch"))
+    assert {drawing.name for drawing in (stage.rasterizer, stage.refiner.rasterizer, stage.dresser.rasterizer)} == {
+        "torch"
+    }
+    assert RefinementStage(BODY, StagesConfig(refine=True)).rasterizer.name == "numba"
+    with pytest.raises(ValueError, match="--rasterizer says who draws for refinement: add --refine"):
+        StagesConfig(rasterizer="torch")
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_each_round_asks_the_network_once_and_the_first_look_is_kept(rounds):
+    class Counting(Refiner):
+        looks = ()
+
+        def predict(self, look, photo):
+            self.looks += (look,)
+            return super().predict(look, photo)
+
+    refiner = Counting(BODY, make_refiner(BODY, network=NETWORK).fit, RefineConfig(rounds=rounds), NETWORK)
+    refined = refiner(PHOTO, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
+    assert len(refiner.looks) == rounds and refined.look is refiner.looks[0]
+    assert set(refiner.seconds) == {"drawing", "network", "evidence", "fit", "gate"}
 
 
 def test_refining_needs_a_fit():

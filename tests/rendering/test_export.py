@@ -8,7 +8,7 @@ import pytest
 import torch
 import trimesh
 
-from fitloop.rendering import Appearance, export_glb
+from fitloop.rendering import Material, export_glb
 from fitloop.rendering.export import export_obj, export_ply, to_gltf_axes
 
 
@@ -53,7 +53,7 @@ def test_a_glb_has_smooth_normals_and_no_metal(body, tmp_path):
 def test_people_of_one_photo_share_a_file_as_named_meshes(body, tmp_path):
     vertices, faces = body
     people = torch.stack([vertices, vertices + 1])
-    looks = (Appearance(vertex_colors=torch.full_like(vertices, 0.5)), Appearance())
+    looks = (Material(vertex_colors=torch.full_like(vertices, 0.5)), Material())
     export_glb(tmp_path / "all.glb", people, faces, looks)
     header = _header(tmp_path / "all.glb")
     assert [mesh["name"] for mesh in header["meshes"]] == ["person_0", "person_1"]
@@ -63,7 +63,7 @@ def test_people_of_one_photo_share_a_file_as_named_meshes(body, tmp_path):
 
 def test_vertex_colours_are_stored_linear(body, tmp_path):
     vertices, faces = body
-    export_glb(tmp_path / "a.glb", vertices, faces, Appearance(vertex_colors=torch.full_like(vertices, 0.5)))
+    export_glb(tmp_path / "a.glb", vertices, faces, Material(vertex_colors=torch.full_like(vertices, 0.5)))
     header = _header(tmp_path / "a.glb")
     color = header["accessors"][header["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]]
     assert color["max"][:3] == [round(255 * 0.5**2.2)] * 3 and color["max"][3] == 255
@@ -75,13 +75,13 @@ def test_a_texture_splits_the_vertices_at_its_seams(body, tmp_path):
     uv_faces = faces.clone()
     uv_faces[0, 0] = len(vertices)
     texture = np.random.default_rng(0).integers(0, 255, (8, 16, 3), dtype=np.uint8)
-    export_glb(tmp_path / "a.glb", vertices, faces, Appearance(texture=texture, uv=uv, uv_faces=uv_faces))
+    export_glb(tmp_path / "a.glb", vertices, faces, Material(texture=texture, uv=uv, uv_faces=uv_faces))
     (mesh,) = trimesh.load_scene(tmp_path / "a.glb", process=False).geometry.values()
     assert len(mesh.vertices) == len(vertices) + 1
     np.testing.assert_allclose(mesh.visual.uv[mesh.faces], uv[uv_faces], atol=1e-6)
     np.testing.assert_array_equal(np.asarray(mesh.visual.material.baseColorTexture)[..., :3], texture)
     with pytest.raises(ValueError, match="needs uv and uv_faces"):
-        Appearance(texture=texture)
+        Material(texture=texture)
 
 
 def test_obj_and_ply_keep_the_order_of_the_vertices(body, tmp_path):
@@ -114,5 +114,5 @@ def test_bad_meshes_and_names_are_refused(body, tmp_path):
     with pytest.raises(ValueError, match="finite"):
         export_glb(tmp_path / "a.glb", vertices * torch.nan, faces)
     with pytest.raises(ValueError, match="There are 1 bodies and 2 appearances"):
-        export_glb(tmp_path / "a.glb", vertices, faces, (Appearance(), Appearance()))
+        export_glb(tmp_path / "a.glb", vertices, faces, (Material(), Material()))
     assert not list(tmp_path.iterdir())
