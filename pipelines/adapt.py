@@ -29,7 +29,7 @@ from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run_of
 from fitloop.pipelines.spin.samples import Crowd, ObservedPeople
 from fitloop.pipelines.spin.training import FINAL, go_on
-from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.devices import training_device
 from fitloop.pipelines.training.loop import BEST
 from fitloop.regressor import LossConfig
 from fitloop.regressor.looks import AugmentationConfig
@@ -91,7 +91,7 @@ def adapt(config: AdaptConfig) -> list[Epoch]:
         TrainingStopped: If the loss is not finite, the error on photos kept apart stays far above the start, or a
             checkpoint cannot be written.
     """
-    open_device(config.device, config.threads)
+    training_device(config.device, config.threads)
     body = load_body(config.body)
     crowd, apart = gather(config, body, choose_detector(config))
     spin = SpinConfig(
