@@ -196,7 +196,7 @@ def complete(evidence: Detections) -> Detections:
     return replace(evidence, landmarks=landmarks, landmark_confidence=known, silhouettes=grids, silhouette_boxes=boxes)
 
 
-_TOLD = {
+_LABELS = {
     "error_2d": "2D error, pixels of a 224-pixel crop",
     "pck": "keypoints within a tenth of the crop, %",
     "pose_prior": "energy of the pose prior, median",
@@ -207,7 +207,7 @@ _TOLD = {
 def before_and_after(epochs: list[Epoch], people: int, apart: int) -> str:
     """A Markdown table of the network before and after, on photos that it did not learn from."""
     first, last = epochs[0].network, epochs[-1].network
-    rows = [f"| {told} | {first[name]:.1f} | {last[name]:.1f} |" for name, told in _TOLD.items() if name in first]
+    rows = [f"| {label} | {first[name]:.1f} | {last[name]:.1f} |" for name, label in _LABELS.items() if name in first]
     head = f"Measured on {apart} people of photos kept apart; learned from {people} people."
     lines = ["# Before and after", "", head, "", "| | before | after |", "|---|---:|---:|", *rows]
     lines += ["", "The table of all epochs is in report.md."]
