@@ -40,6 +40,9 @@ MIN_PHOTOS = 4
 SMALL_SIDE = 32.0
 """People whose box is smaller than this many pixels are left out."""
 
+_WITHOUT_USE = ("fit", "offsets", "texture", "texture_people", "rasterizer")
+"""Options of the main job that change nothing here: people are always fitted, by the loop."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -72,6 +75,10 @@ class AdaptConfig(StagesConfig):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
+        plain = StagesConfig()
+        ignored = [name for name in _WITHOUT_USE if getattr(self, name) != getattr(plain, name)]
+        if ignored:
+            raise ValueError(f"adapt has no use for {', '.join(ignored)}; leave out what sets it, or use fitloop run.")
         super().__post_init__()
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"--held-out is a share between 0 and 1, got {self.held_out}.")
@@ -96,6 +103,8 @@ def adapt(config: AdaptConfig) -> list[Epoch]:
     crowd, apart = gather(config, body, choose_detector(config))
     spin = SpinConfig(
         data=(config.images,),
+        images=(config.images,),
+        refine=config.refine,
         out=config.out,
         body=config.body,
         regressor=config.regressor,
