@@ -29,7 +29,7 @@ from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run_of
 from fitloop.pipelines.spin.samples import Crowd, ObservedPeople
 from fitloop.pipelines.spin.training import FINAL, go_on
-from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.devices import training_device
 from fitloop.pipelines.training.loop import BEST
 from fitloop.regressor import LossConfig
 from fitloop.regressor.looks import AugmentationConfig
@@ -39,6 +39,9 @@ MIN_KEYPOINTS = 6
 MIN_PHOTOS = 4
 SMALL_SIDE = 32.0
 """People whose box is smaller than this many pixels are left out."""
+
+_WITHOUT_USE = ("fit", "offsets", "texture", "texture_people", "rasterizer")
+"""Options of the main job that change nothing here: people are always fitted, by the loop."""
 
 _logger = logging.getLogger(__name__)
 
@@ -72,6 +75,10 @@ class AdaptConfig(StagesConfig):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
+        plain = StagesConfig()
+        ignored = [name for name in _WITHOUT_USE if getattr(self, name) != getattr(plain, name)]
+        if ignored:
+            raise ValueError(f"adapt has no use for {', '.join(ignored)}; leave out what sets it, or use fitloop run.")
         super().__post_init__()
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"--held-out is a share between 0 and 1, got {self.held_out}.")
@@ -91,11 +98,13 @@ def adapt(config: AdaptConfig) -> list[Epoch]:
         TrainingStopped: If the loss is not finite, the error on photos kept apart stays far above the start, or a
             checkpoint cannot be written.
     """
-    open_device(config.device, config.threads)
+    training_device(config.device, config.threads)
     body = load_body(config.body)
     crowd, apart = gather(config, body, choose_detector(config))
     spin = SpinConfig(
         data=(config.images,),
+        images=(config.images,),
+        refine=config.refine,
         out=config.out,
         body=config.body,
         regressor=config.regressor,
@@ -196,7 +205,7 @@ def complete(evidence: Detections) -> Detections:
     return replace(evidence, landmarks=landmarks, landmark_confidence=known, silhouettes=grids, silhouette_boxes=boxes)
 
 
-_TOLD = {
+_LABELS = {
     "error_2d": "2D error, pixels of a 224-pixel crop",
     "pck": "keypoints within a tenth of the crop, %",
     "pose_prior": "energy of the pose prior, median",
@@ -207,7 +216,7 @@ _TOLD = {
 def before_and_after(epochs: list[Epoch], people: int, apart: int) -> str:
     """A Markdown table of the network before and after, on photos that it did not learn from."""
     first, last = epochs[0].network, epochs[-1].network
-    rows = [f"| {told} | {first[name]:.1f} | {last[name]:.1f} |" for name, told in _TOLD.items() if name in first]
+    rows = [f"| {label} | {first[name]:.1f} | {last[name]:.1f} |" for name, label in _LABELS.items() if name in first]
     head = f"Measured on {apart} people of photos kept apart; learned from {people} people."
     lines = ["# Before and after", "", head, "", "| | before | after |", "|---|---:|---:|", *rows]
     lines += ["", "The table of all epochs is in report.md."]

@@ -3,15 +3,17 @@
 Takes a minute. Held-out subjects are never used; clips count equally, half the poses are mirrored.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import tyro
 
 from fitloop.data.mocap import full_pose, load_mocap
 from fitloop.fitting.build_prior import fit_mixture, write_prior
 from fitloop.fitting.prior import ASSETS
+from fitloop.pipelines.console.endings import end_well
+from fitloop.pipelines.console.options import parse
 
 
 @dataclass(frozen=True)
@@ -38,5 +40,11 @@ def build(config: BuildPriorConfig) -> Path:
     return write_prior(fit_mixture(poses, config.components, config.seed), config.out, config.mocap)
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Build as the command line says; return the exit code."""
+    config = parse(BuildPriorConfig, arguments)
+    return end_well(lambda: f"Wrote {build(config)}.", config.out)
+
+
 if __name__ == "__main__":
-    print(f"Wrote {build(tyro.cli(BuildPriorConfig))}.")
+    sys.exit(main())

@@ -23,7 +23,7 @@ from fitloop.pipelines.lessons.keypoint_batches import (
     split_mocap,
 )
 from fitloop.pipelines.lessons.seen_people import SeenPeople
-from fitloop.pipelines.training.devices import mixed_precision, open_device
+from fitloop.pipelines.training.devices import mixed_precision, training_device
 from fitloop.pipelines.training.loop import BEST, LAST, Losses, Rhythm, Schedule, Training, run_training
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.pipelines.training.state import Average, TrainingState
@@ -60,7 +60,7 @@ def train(config: TrainConfig) -> dict[str, float]:
             cannot be written; says what is kept.
         ValueError: If the mocap, the body, the device or an older checkpoint in ``out`` does not fit.
     """
-    training = open_training(config, open_device(config.device, config.threads))
+    training = open_training(config, training_device(config.device, config.threads))
     rhythm = Rhythm(config.steps, config.evaluate_every, config.save_every, config.patience)
     schedule = Schedule(config.learning_rate, config.steps, config.warmup, config.flat)
     run_training(training, rhythm, schedule, config.clip, config.tensorboard)

@@ -18,7 +18,7 @@ from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, Lesson, LessonMaker, all_lessons
 from fitloop.pipelines.lessons.erring_bodies import ESTIMATES
-from fitloop.pipelines.training.devices import mixed_precision, open_device
+from fitloop.pipelines.training.devices import mixed_precision, training_device
 from fitloop.pipelines.training.loop import BEST, LAST, Losses, Rhythm, Schedule, Training, run_training
 from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.refinement import DisplacementNet, load_network
@@ -110,7 +110,7 @@ def train(config: CorrectionTrainConfig) -> dict[str, float]:
             cannot be written.
         ValueError: If there is no such device, or an older checkpoint in ``out`` does not fit.
     """
-    device = open_device(config.device, config.threads)
+    device = training_device(config.device, config.threads)
     training = open_training(config, device)
     rhythm = Rhythm(training.steps, config.evaluate_every, config.evaluate_every)
     schedule = Schedule(config.learning_rate, training.steps, config.warmup)

@@ -15,7 +15,7 @@ from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
 from fitloop.pipelines.lessons.erring_bodies import CHUNK, SampleConfig, SampleMaker, has_chunk
-from fitloop.pipelines.training.devices import mixed_precision, open_device
+from fitloop.pipelines.training.devices import mixed_precision, training_device
 from fitloop.pipelines.training.loop import LAST, Losses, Rhythm, Schedule, Training, mean_of, run_training
 from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.refinement.augmentation import Batch
@@ -123,7 +123,7 @@ def train(config: RefinementTrainConfig) -> dict[str, float]:
             cannot be written.
         ValueError: If there is no such device, or an older checkpoint in ``out`` does not fit.
     """
-    device, body = open_device(config.device, config.threads), load_body()
+    device, body = training_device(config.device, config.threads), load_body()
     config.out.mkdir(parents=True, exist_ok=True)
     save_config(config, config.out / "config.yaml")
     _draw_missing(config, body)

@@ -13,7 +13,7 @@ from fitloop.pipelines.spin.config import SpinConfig
 from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run
 from fitloop.pipelines.spin.training import FINAL, go_on
-from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.devices import training_device
 from fitloop.pipelines.training.loop import BEST
 from fitloop.pipelines.training.processes import Processes, join_processes
 
@@ -36,7 +36,7 @@ def train_spin(config: SpinConfig, processes: Processes = Processes()) -> list[E
         TrainingStopped: If the loss is not finite, the held-out error stays far above the start, or a checkpoint
             cannot be written.
     """
-    open_device(config.device, config.threads)
+    training_device(config.device, config.threads)
     return go_on(open_run(config, processes), config.tensorboard)
 
 

@@ -1,7 +1,7 @@
 """What the correction network learns from: what was seen of each wrong body, and the true one.
 
 The photos and estimates are those of ``fitloop train-refinement`` (`pipelines.lessons.erring_bodies`). Each is shown to
-the displacement network once as it is and once in a mirror, and what that told is kept in files, so that training
+the displacement network once as it is and once in a mirror, and what it said is kept in files, so that training
 itself looks at no picture.
 """
 
@@ -90,8 +90,8 @@ class ClueReader:
         vertices = self.body(estimate.params).vertices
         crop, large = crops_to_look_at(vertices, estimate.camera, size)
         drawn = draw_bodies(self.body, estimate, crop, CROP_SIZE, self.batches.rasterizer)
-        told = rows.silhouettes[:, None] * rows.detected[:, None, None, None]
-        silhouette = cut_photos(told, onto(crop, rows.photos, told), CROP_SIZE)[:, 0]
+        grids = rows.silhouettes[:, None] * rows.detected[:, None, None, None]
+        silhouette = cut_photos(grids, onto(crop, rows.photos, grids), CROP_SIZE)[:, 0]
         inside = inside_photo(crop, CROP_SIZE, size)
         look = Look(crop, drawn, cut_photos(rows.photos, crop, CROP_SIZE), silhouette, inside, large)
         return read_clues(self.body, self.network, look, estimate, half=True)

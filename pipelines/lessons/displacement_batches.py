@@ -157,8 +157,8 @@ class RefinementBatches:
     def _surface(self, rows: Rows, true: Drawn, crop: Crop) -> Tensor:
         """Which point of the true body each pixel of the photo shows, at half the resolution."""
         place = unique_vertex_colors(self.body.template).expand(*true.vertices.shape)
-        told = torch.cat([place, rows.visible[..., None]], -1)
-        shown = spread_over_pixels(true.fragments, told, self.body.faces).permute(0, 3, 1, 2)
+        values = torch.cat([place, rows.visible[..., None]], -1)
+        shown = spread_over_pixels(true.fragments, values, self.body.faces).permute(0, 3, 1, 2)
         known = (true.fragments.covered & (shown[:, 3] > 0.99)).float()
         person = cut_photos(rows.masks[:, None], crop, self.config.size // 2)
         return torch.cat([shown[:, :3], known[:, None], person], 1)
@@ -247,8 +247,8 @@ class RefinementBatches:
         coarse = avg_pool2d(interpolate(rows.masks[:, None], rows.silhouettes.shape[-2:], mode="area"), 3, 1, 1)
         noise = interpolate(self._normal(count, 1, 8, 8, generator=generator), coarse.shape[-2:], mode="bilinear")
         coarse = (coarse + 0.25 * noise).clamp(0.0, 1.0)
-        told = torch.where((kind == 1)[:, None, None, None], rows.silhouettes[:, None], coarse)
-        return cut_photos(told, onto(crop, rows.photos, told), self.config.size)[:, 0], (kind > 0).float()
+        grids = torch.where((kind == 1)[:, None, None, None], rows.silhouettes[:, None], coarse)
+        return cut_photos(grids, onto(crop, rows.photos, grids), self.config.size)[:, 0], (kind > 0).float()
 
     def _normal(self, *shape: int, generator: torch.Generator) -> Tensor:
         return torch.randn(shape, generator=generator).to(self.device)

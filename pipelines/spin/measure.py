@@ -88,13 +88,13 @@ def store_errors(rows: Tensor, samples: ObservedPeople, loop: SpinLoop) -> Error
 
 def summary(errors: Errors) -> dict[str, float]:
     """Means over the people that could be measured; the median for the pose prior, which has a long tail."""
-    told = {}
+    found = {}
     for name in ("error_2d", "pck", "mpjpe", "pa_mpjpe"):
         value = getattr(errors, name)
         if bool(torch.isfinite(value).any()):
-            told[name] = float(value.nanmean())
-    told["pose_prior"] = float(errors.pose_prior.nanmedian())
+            found[name] = float(value.nanmean())
+    found["pose_prior"] = float(errors.pose_prior.nanmedian())
     measured = torch.isfinite(errors.pose_prior)
     monsters = (errors.pose_prior > 120.0) & measured
-    told["monsters"] = 100.0 * float(monsters.sum()) / max(float(measured.sum()), 1.0)
-    return told
+    found["monsters"] = 100.0 * float(monsters.sum()) / max(float(measured.sum()), 1.0)
+    return found

@@ -24,14 +24,14 @@ class FitsRefiner:
     """
 
     def __init__(self, body: Body, refiner: Refiner | None = None) -> None:
-        """Prepare the stage; it runs on the CPU.
+        """Prepare the stage; it runs where the body is.
 
         Args:
             body: The body being learned.
             refiner: Of the same body; the shipped network with its usual settings if not given.
         """
-        self.refiner = make_refiner(body.to("cpu")) if refiner is None else refiner
-        self.body = body.name
+        self.refiner = make_refiner(body) if refiner is None else refiner
+        self.body, self.device = body.name, body.template.device
 
     def __call__(
         self, fits: BestFits, chosen: Bool[Tensor, "people"], samples: ObservedPeople, photos: Photos
@@ -53,12 +53,14 @@ class FitsRefiner:
         taken = torch.zeros_like(chosen)
         results = [fits[row : row + 1] for row in range(len(chosen))]
         for row in chosen.nonzero()[:, 0].tolist():
-            seen = samples.evidence[row : row + 1].to("cpu")
-            camera: Camera = samples.camera[row : row + 1].to("cpu")
-            photo = Photo(torch.from_numpy(read_photo(photos[row]).pixels), seen.silhouettes, seen.silhouette_boxes)
-            refined = self.refiner(photo, seen, BodyEstimate(results[row].params, camera, self.body))
+            seen = samples.evidence[row : row + 1].to(self.device)
+            camera: Camera = samples.camera[row : row + 1].to(self.device)
+            pixels = torch.from_numpy(read_photo(photos[row]).pixels).to(self.device)
+            photo = Photo(pixels, seen.silhouettes, seen.silhouette_boxes)
+            start = BodyEstimate(results[row].params.to(self.device), camera, self.body)
+            refined = self.refiner(photo, seen, start)
             if bool(refined.accepted):
                 source = torch.full_like(results[row].source, int(Source.REFINED))
-                results[row] = replace(results[row], params=refined.estimate.params, source=source)
+                results[row] = replace(results[row], params=refined.estimate.params.to("cpu"), source=source)
                 taken[row] = True
         return concatenate(results), taken

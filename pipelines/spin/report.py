@@ -44,12 +44,12 @@ class Epoch:
 
     def line(self) -> str:
         """One line for a terminal."""
-        told = ", ".join(f"{name} {value:.1f}" for name, value in self.network.items())
+        network = ", ".join(f"{name} {value:.1f}" for name, value in self.network.items())
         kept = ", ".join(
             f"{name} {value:.1f}" for name, value in self.store.items() if name in ("error_2d", "pa_mpjpe")
         )
         shares = f"updated {self.share('updated'):.0f} %, rejected {self.share('rejected'):.0f} %"
-        return f"epoch {self.number}: network: {told}; store: {kept or 'empty'}; {shares}"
+        return f"epoch {self.number}: network: {network}; store: {kept or 'empty'}; {shares}"
 
 
 _COLUMNS = {

@@ -203,9 +203,9 @@ class FitsStore:
             raise ValueError(f"{path} is not whole JSON ({error}); the store cannot be read.") from error
         for name, value in wanted.items():
             if not isinstance(found, dict) or found.get(name) != value:
-                told = found.get(name) if isinstance(found, dict) else found
+                stored = found.get(name) if isinstance(found, dict) else found
                 raise ValueError(
-                    f"The fits in {self.folder} have {name} {told!r}, this run has {value!r}. "
+                    f"The fits in {self.folder} have {name} {stored!r}, this run has {value!r}. "
                     "Give the folder of the run they belong to, or an empty one."
                 )
 

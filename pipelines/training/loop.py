@@ -124,9 +124,10 @@ class Metrics:
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add what was measured after a step."""
-        line = {"step": step} | {name: round(value, 5) for name, value in values.items()}
+        # JSON knows no NaN.
+        known = {name: round(value, 5) if math.isfinite(value) else None for name, value in values.items()}
         with (self.out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"step": step} | known) + "\n")
         sys.stderr.write(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in values.items()) + "\n")
         if self.curves is not None:
             for name, value in values.items():

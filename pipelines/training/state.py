@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fitloop.body.files import whole_file
 from fitloop.pipelines.console.endings import TrainingStopped
@@ -116,7 +116,7 @@ class TrainingState(Generic[Network]):
         }
         try:
             with whole_file(path) as temporary:
-                torch.save(tree, temporary)
+                torch.save(_on_cpu(tree), temporary)
         except (OSError, RuntimeError) as error:
             kept = f"The older {path} is kept." if path.is_file() else "There is no older one."
             raise TrainingStopped(
@@ -150,3 +150,12 @@ class TrainingState(Generic[Network]):
                 f"{path} belongs to another network or program ({' '.join(str(error).split())[:200]}); "
                 "choose another --out, or remove it to start over."
             ) from error
+
+
+def _on_cpu(tree: Any) -> Any:
+    """The same tree with every tensor on the CPU, so that a checkpoint is read wherever training goes on."""
+    if isinstance(tree, Tensor):
+        return tree.cpu()
+    if isinstance(tree, dict):
+        return {name: _on_cpu(value) for name, value in tree.items()}
+    return [_on_cpu(value) for value in tree] if isinstance(tree, list) else tree

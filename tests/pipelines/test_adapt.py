@@ -105,3 +105,32 @@ def test_before_and_after_are_told_side_by_side():
 def test_the_mean_pose_cannot_be_adapted(tmp_path):
     with pytest.raises(ValueError, match="cannot be adapted"):
         AdaptConfig(images=tmp_path, regressor="mean")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"fit": False}, "fit"), ({"rasterizer": "torch"}, "rasterizer"), ({"offsets": True}, "offsets")],
+)
+def test_options_that_would_change_nothing_are_refused_by_name(tmp_path, options, name):
+    with pytest.raises(ValueError, match=f"adapt has no use for {name}"):
+        AdaptConfig(images=tmp_path, **options)
+
+
+def test_new_fits_are_refined_before_they_teach_if_that_is_asked_for(photos, tmp_path, monkeypatch):
+    folder, detector = photos
+    asked = []
+
+    class Refiner:
+        def __init__(self, body):
+            pass
+
+        def __call__(self, fits, chosen, people, paths):
+            asked.extend(path for path, one in zip(paths, chosen.tolist(), strict=True) if one)
+            return fits, torch.zeros_like(chosen)
+
+    monkeypatch.setattr("fitloop.pipelines.spin.loop.FitsRefiner", Refiner)
+    monkeypatch.setattr(program, "choose_detector", lambda config: detector)
+    monkeypatch.setattr(program, "load_body", lambda source: toy.BODY)
+    options = {"epochs": 1, "batch_size": 4, "regressor": str(toy.network(tmp_path)), "refine": True}
+    program.adapt(AdaptConfig(images=folder, out=tmp_path / "out", **options))
+    assert asked and {path.parent for path in asked} == {folder}

@@ -182,6 +182,15 @@ def test_training_stops_early_when_held_out_people_get_no_better(config, monkeyp
     assert metrics(config)[-1]["step"] == 6
 
 
+def test_training_that_diverges_stops_and_keeps_the_best(config, monkeypatch, capsys):
+    far = iter([100.0, 90.0, 300.0, 300.0, 300.0])
+    monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": next(far), "pa_mpjpe": 1.0})
+    config = replace(config, steps=40, evaluate_every=2)
+    with pytest.raises(TrainingStopped, match="mpjpe on held-out people was 100.0 at the start and 300.0 after step 8"):
+        train(config)
+    assert load_weights(config.out / "best.safetensors").config == SMALL
+
+
 def test_the_checkpoint_of_another_network_is_refused(config):
     train(replace(config, steps=2))
     other = replace(config, model=replace(SMALL, width=32))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from sample_scenes import ROWS, samples
 
 import fitloop.pipelines.train_correction as training
+from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
 from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
@@ -53,6 +54,16 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     assert looked == {path.name: path.stat().st_mtime_ns for path in (tmp_path / "seen").iterdir()}
     displacement = load_network(folder / "displacement.safetensors")
     assert load_correction(displacement, tmp_path / "correction.safetensors").config.width == 16
+
+
+def test_training_that_diverges_stops_and_keeps_the_best(folder, tmp_path, monkeypatch):
+    far = iter([50.0, 200.0, 200.0, 200.0])
+    monkeypatch.setattr(training.CorrectionTraining, "evaluate", lambda learning: {"pve_after": next(far)})
+    with pytest.raises(TrainingStopped, match="pve_after on held-out people was 50.0 at the start"):
+        train(config(folder, tmp_path, evaluate_every=1))
+    displacement = load_network(folder / "displacement.safetensors")
+    assert load_correction(displacement, tmp_path / "best.safetensors").config.width == 16
+    assert not (tmp_path / "correction.safetensors").exists()
 
 
 def test_photos_are_looked_at_again_by_another_network_and_if_the_file_is_damaged(folder, tmp_path):

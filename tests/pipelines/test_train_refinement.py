@@ -12,6 +12,7 @@ from sample_scenes import ROWS, samples
 import fitloop.pipelines.train_refinement as training
 from fitloop.body.keypoints import MEDIAPIPE_33
 from fitloop.geometry import project
+from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.displacement_batches import BatchConfig, RefinementBatches
 from fitloop.pipelines.lessons.erring_bodies import SampleConfig, estimates_to_rows, load_chunks, rows_to_estimates
 from fitloop.pipelines.lessons.seen_people import SeenPeople
@@ -122,6 +123,18 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     monkeypatch.setattr(training.RefinementTraining, "gradient", counted)
     train(config(tmp_path, steps=3))
     assert steps == [2]
+    assert load_network(tmp_path / "displacement.safetensors").config.widths == (8, 8, 8)
+
+
+def test_training_that_diverges_stops_and_keeps_the_best(folder, tmp_path, monkeypatch):
+    for name in ("training", "held-out"):
+        (tmp_path / name).symlink_to(folder / name)
+    monkeypatch.setattr(training, "_draw_missing", lambda config, body: None)
+    far = iter([1.0, 5.0, 5.0, 5.0])
+    errors = lambda learning: {"held_out_loss": -1.0, "held_out_pixels": next(far)}  # noqa: E731
+    monkeypatch.setattr(training.RefinementTraining, "evaluate", errors)
+    with pytest.raises(TrainingStopped, match="held_out_pixels on held-out people was 1.0 at the start"):
+        train(config(tmp_path, steps=20, evaluate_every=1))
     assert load_network(tmp_path / "displacement.safetensors").config.widths == (8, 8, 8)
 
 

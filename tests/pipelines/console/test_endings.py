@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fitloop.pipelines.console.endings import TrainingStopped, end_well
+from fitloop.pipelines.console.endings import TrainingStopped, end_well, warn
 
 
 def raising(error: BaseException):
@@ -42,3 +42,8 @@ def test_what_went_well_is_told_by_the_process_that_speaks(capsys):
 def test_a_mistake_of_the_program_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
         end_well(raising(ZeroDivisionError()), Path("here"))
+
+
+def test_a_warning_is_told_on_stderr_and_nothing_stops(capsys):
+    assert warn("a.jpg is left out.") is None
+    assert capsys.readouterr().err == "fitloop: a.jpg is left out.\n"

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import fitloop.pipelines.spin.training as program
+from fitloop.evaluation.report.plots import Series, lines
 from fitloop.fitting.plausibility import PlausibilityConfig
 from fitloop.pipelines import train_spin as command
 from fitloop.pipelines.console.endings import TrainingStopped
@@ -335,3 +336,12 @@ def test_the_original_is_the_same_config_however_it_was_asked_for():
     assert {rates(step) for step in range(100)} == {1e-3}
     assert config.quirks == SPIN_QUIRKS and config.loss == PRESETS["spin"] and config.average == 0.0
     assert "left_hip_openpose" in config.fit.ignored
+
+
+def test_what_was_not_measured_leaves_no_point_in_a_plot_and_nothing_at_all_no_plot():
+    places = np.array([0.0, 1.0, 2.0])
+    drawn = lines([(Series("network", 0, np.array([4.0, 2.0, np.nan])), places)], "error", "epoch")
+    assert drawn.count("<polyline") == 1 and "network from 4.0 to 2.0" in drawn
+    points = drawn.split('points="')[1].split('"')[0].split()
+    assert len(points) == 2 and float(points[0].split(",")[1]) < float(points[1].split(",")[1]), "4 is above 2"
+    assert lines([(Series("network", 0, np.full(3, np.nan)), places)], "error", "epoch") == ""

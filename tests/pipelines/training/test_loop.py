@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fitloop.pipelines.console.endings import TrainingStopped
-from fitloop.pipelines.training.devices import open_device
+from fitloop.pipelines.training.devices import training_device
 from fitloop.pipelines.training.loop import Rhythm, Schedule, Training, run_training
 from fitloop.pipelines.training.state import Average, TrainingState
 
@@ -158,4 +158,4 @@ def test_curves_are_written_for_tensorboard_or_it_is_said_how_to_get_it(tmp_path
 def test_a_device_that_is_not_there_is_refused(name, words, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=words):
-        open_device(name)
+        training_device(name, None)
