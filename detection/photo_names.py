@@ -124,6 +124,7 @@ class PhotoNames:
         Raises:
             BadKeypoints: If no entry fits any photo, a number fits several, or the numbers fit only when shifted.
         """
+        self._belongs = {name: name for name in names if name in self._index(0)}
         matches = [(name, found) for name in names if (found := self._nearest_or_none(name)) is not None]
         sharing: dict[str, list[tuple[int, str]]] = {}
         for name, match in matches:
@@ -163,6 +164,7 @@ class PhotoNames:
         for number, step in enumerate(_STEPS):
             meaning = step.of_photo(name)
             found = self._index(number).get(meaning, []) if meaning else []
+            found = [key for key in found if self._belongs.get(key, name) == name]
             found = _same_folders(found, name) if len(found) > 1 else found
             if len(found) > 1:
                 fits = " and ".join(map(repr, found[:_PAIRS]))

@@ -65,6 +65,7 @@ def test_halpe_has_a_head_a_pelvis_and_feet():
         {"meta_info": {"dataset_name": "coco"}, "instance_info": [instance()]},
         {"meta_info": {}, "instance_info": [{"frame_id": 1, "instances": [instance()]}]},
         {"frame_id": 0, "instances": [instance()]},
+        {"predictions": [[instance()]]},
         [{"frame_id": 0, "instances": [instance()]}],
     ],
 )
@@ -227,6 +228,22 @@ def test_names_of_human36m_make_a_body_of_human36m(tmp_path):
     content["categories"][0]["keypoints"] = H36M.split()
     found = report_of(tmp_path / "c.json", content).detections
     assert found.convention == "h36m17" and np.allclose(found.keypoints[0].numpy(), BODY[:, :2], atol=1e-4)
+
+
+def test_fewer_names_than_keypoints_must_agree_with_the_order_that_the_count_says(tmp_path):
+    content = coco({"keypoints": BODY.ravel().tolist()})
+    content["categories"][0]["keypoints"] = list(COCO_17.keypoints[:16])
+    assert "names 16 keypoints" in report_of(tmp_path / "c.json", content).notices[0]
+    content["categories"][0]["keypoints"] = list(COCO_17.keypoints[::-1][:16])
+    with pytest.raises(BadKeypoints, match="in another order than coco17: name them all"):
+        report_of(tmp_path / "c.json", content)
+
+
+def test_annotations_without_a_list_of_photos_are_read_by_the_photos_they_name(tmp_path):
+    content = {"annotations": [result("a.jpg")], "categories": coco()["categories"]}
+    assert len(report_of(tmp_path / "c.json", content).detections.boxes) == 1
+    rows = [{"file_name": "a.jpg", "keypoints": flat(17)}]
+    assert len(report_of(tmp_path / "r.json", rows).detections.boxes) == 1
 
 
 def test_unknown_names_are_left_out_and_told(tmp_path):

@@ -99,6 +99,12 @@ def test_a_photo_does_not_get_the_entry_of_its_twin(tmp_path):
     assert people_of(source, "a.png") == (None, (f"{source.path} lists nothing for 'a.png'.",))
 
 
+def test_entries_of_other_photos_are_not_offered_to_one_that_is_not_listed(tmp_path):
+    source = listed(tmp_path, "x/a.jpg", "y/a.jpg")
+    source.expect(["x/a.jpg", "y/a.jpg", "z/a.jpg"])
+    assert people_of(source, "z/a.jpg")[0] is None
+
+
 def test_an_entry_that_fits_two_photos_equally_well_is_refused_for_both(tmp_path):
     source = listed(tmp_path, "a.jpg", "b.jpg")
     source.expect(["x/a.jpg", "y/a.jpg", "b.jpg"])
