@@ -101,6 +101,7 @@ class PhotoNames:
         self._belongs: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._ambiguous: set[str] = set()
+        self._numbered: dict[str, str] = {}
         self.notices: tuple[str, ...] = ()
         """What `expect` found that the user should know."""
 
@@ -113,7 +114,11 @@ class PhotoNames:
         if name in self._refused:
             raise BadKeypoints(self._refused[name])
         found = self._nearest(name)
-        return None if found is None or self._belongs.get(found.key, name) != name else found
+        if found is None or self._belongs.get(found.key, name) != name:
+            return None
+        if found.step == len(_STEPS) - 1 and self._numbered.setdefault(found.key, name) != name:
+            raise BadKeypoints(self._serves_several({found.key: [self._numbered[found.key], name]}))
+        return found
 
     def expect(self, names: Sequence[str]) -> None:
         """Look at all photos of a run at once, so that no entry serves two of them.

@@ -5,6 +5,8 @@ from keypoint_documents import HEIGHT, coco, openpose, photo, points, write
 
 from fitloop.body.keypoints import BODY_25, COCO_17, COCO_18, MEDIAPIPE_33
 from fitloop.detection import BadKeypoints, KeypointFile
+from fitloop.detection import files as program
+from fitloop.detection.layouts import read_file
 
 # OpenPose.
 
@@ -262,3 +264,12 @@ def test_nothing_to_read_is_an_error(tmp_path):
         KeypointFile(tmp_path / "none.json")
     with pytest.raises(BadKeypoints, match="holds no"):
         KeypointFile(tmp_path)
+
+
+def test_a_file_is_read_once_for_all_photos(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(program, "read_file", lambda path: read.append(path) or read_file(path))
+    rows = [{"image_id": f"{n}.jpg", "category_id": 1, "keypoints": points(17, n).ravel().tolist()} for n in range(5)]
+    source = KeypointFile(write(tmp_path / "r.json", rows))
+    source.expect([f"{n}.jpg" for n in range(5)])
+    assert [len(source(photo(f"{n}.jpg")).boxes) for n in range(5)] == [1] * 5 and len(read) == 1

@@ -79,6 +79,13 @@ def test_one_number_never_serves_two_photos(tmp_path, entry):
         source.expect(["cam1_000002.jpg", "cam2_000002.jpg"])
 
 
+def test_one_number_never_serves_two_photos_that_are_asked_for_one_by_one(tmp_path):
+    source = listed(tmp_path, "2")
+    assert [people_of(source, "cam1_000002.jpg")[0] for _ in range(2)] == [0, 0]
+    with pytest.raises(BadKeypoints, match="'2' fits 'cam1_000002.jpg' and 'cam2_000002.jpg'"):
+        source(photo("cam2_000002.jpg"))
+
+
 @pytest.mark.parametrize(("ids", "photos"), [((0, 1, 2), (1, 2, 3)), ((1, 2, 3), (0, 1, 2)), ((0, 1), (100, 101))])
 def test_numbers_that_fit_only_when_shifted_are_refused_with_the_pairs(tmp_path, ids, photos):
     source = listed(tmp_path, *map(str, ids))
