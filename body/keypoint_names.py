@@ -52,6 +52,8 @@ _SIDES = {"left": ("left", "l", "lt"), "right": ("right", "r", "rt")}
 _SEVERAL_IN_ONE = ("spin24", "spin49")
 """Conventions put together of others; only files that spell them exactly have them."""
 _MEANINGLESS = re.compile(r"(?:kp|kpt|keypoint|joint|point|landmark|pt|p|j|k)?s?\d*")
+_AROUND = re.compile(r"^(?:person|human|body|keypoint|kpt|kp|joint|landmark)?\d*|(?:joint|keypoint)$")
+"""What tools write before and after the name itself."""
 _NO_PERSON = re.compile(r"paw|hoof|tailbase|tailstart|tailend|roottail|rootoftail|withers|wing|beak")
 
 
@@ -81,7 +83,7 @@ def known_name(text: str) -> str | None:
     ``knee.r`` are ``right_knee``. The pelvis is ``mid_hip``, however it is called.
     """
     bare = _bare(text)
-    return _KNOWN.get(bare) or _KNOWN.get(bare.removesuffix("joint").removesuffix("keypoint"))
+    return _KNOWN.get(bare) or _KNOWN.get(_AROUND.sub("", bare))
 
 
 def say_nothing(names: Sequence[str]) -> bool:

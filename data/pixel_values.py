@@ -111,5 +111,5 @@ def _with_lower_bits(photo: PIL.Image.Image, path: Path, known: float | None) ->
     if white == _SIXTEEN:
         return photo
     colour = _eight_bits(values[..., 2::-1].astype(np.float32), white)
-    alpha = [(values[..., 3:] >> 8).astype(np.uint8)] if values.shape[-1] == 4 else []
+    alpha = [(values[..., 3:] // 256).astype(np.uint8)] if values.shape[-1] == 4 else []
     return PIL.Image.fromarray(np.concatenate([colour, *alpha], -1))

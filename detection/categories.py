@@ -51,8 +51,8 @@ class Categories:
         notices = [notice for one in columns.values() for notice in one.notices]
         notices += [f"{fault}. The entries of this category were left out." for fault in self.faults]
         for key in columns:
-            nameless = key in self._known and self._known[key].get("keypoints") and not columns[key].notices
-            if nameless and names_in(self._known[key]["keypoints"]) is None:
+            names = self._known.get(key or "", {}).get("keypoints")
+            if names and names_in(names) is None and not columns[key].notices:
                 notices.append(f"{source} numbers its keypoints instead of naming them: read in the order of {usual}.")
         brought = {key: columns_into(one, usual, source) for key, one in columns.items()}
         return Reader(usual, brought, tuple(dict.fromkeys(notices)))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from fitloop.body.keypoints import MEDIAPIPE_33, convention_named
 from fitloop.body.records import Detections, Image
-from fitloop.detection.listed import BadKeypoints, ListedPerson, ListedPhoto, nobody, told
+from fitloop.detection.listed import HUGE, BadKeypoints, ListedPerson, ListedPhoto, nobody, told
 from fitloop.detection.mediapipe import MediapipeDetector
 from fitloop.detection.orientation import as_displayed
 from fitloop.geometry.records import concatenate
@@ -87,8 +87,8 @@ def _joined(rows: list[Detections], convention: str) -> Detections:
 
 
 def _checked(person: ListedPerson, image: Image, notices: list[str], source: str) -> ListedPerson:
-    if person.box is not None and not np.isfinite(person.box).all():
-        notices.append(f"{source}: a box in {image.name!r} is not finite and was left out.")
+    if person.box is not None and not (np.abs(person.box) <= HUGE).all():
+        notices.append(f"{source}: a box in {image.name!r} is NaN or huge and was left out.")
         person = replace(person, box=None)
     if person.keypoints is None:
         return person

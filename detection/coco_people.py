@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fitloop.body.keypoint_names import known_name
 from fitloop.body.keypoints import CONVENTIONS
 from fitloop.detection.columns import Columns, columns_by_count, columns_by_name, usual_count
 from fitloop.detection.listed import BOXES_ONLY, BadKeypoints, ListedPerson, corner_box, triplets
@@ -132,13 +133,14 @@ def columns_of_rows(rows: Iterable[dict[str, Any]], names: list[str] | None, sou
         return columns_by_count(count, source)
     if len(names) == count:
         return columns_by_name(names, source)
+    notice = f"{source} names {len(names)} keypoints in its category, but its people have {count}"
     try:
         found = columns_by_count(count, source)
     except BadKeypoints as error:
-        raise BadKeypoints(
-            f"{source} names {len(names)} keypoints in its category, but its people have {count}; name them all"
-        ) from error
-    notice = f"{source} names {len(names)} keypoints in its category, but its people have {count}"
+        raise BadKeypoints(f"{notice}: name them all") from error
+    pairs = zip(names, CONVENTIONS[found.convention].keypoints, strict=False)
+    if any(known_name(name) not in (None, known_name(keypoint)) for name, keypoint in pairs):
+        raise BadKeypoints(f"{notice}, in another order than {found.convention}: name them all")
     return Columns(found.convention, count, found.columns, (f"{notice}: read as {found.convention}.",))
 
 

@@ -76,7 +76,7 @@ def columns_by_name(names: Sequence[str], source: str, convention: str | None = 
     used = {column for column in columns if column is not None}
     unknown = [str(name) for index, name in enumerate(names) if index not in used]
     notices = []
-    if columns != tuple(range(len(names))):
+    if any(column not in (None, index) for index, column in enumerate(columns)):
         notices.append(f"{source} has its keypoints in an order of its own; they were brought into {chosen} by name.")
     if unknown:
         told = ", ".join(unknown[:6]) + (", ..." if len(unknown) > 6 else "")

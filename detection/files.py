@@ -53,7 +53,7 @@ class KeypointFile:
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know of the file as a whole; the first photo's report tells it too."""
-        return self._source.notices
+        return (*self._source.notices, *self._source.names.notices)
 
     def expect(self, names: Sequence[str]) -> None:
         """Look at the names of all photos of a run, before the first is asked for, so that no entry serves two.
@@ -108,7 +108,7 @@ class _File:
 
     def listed(self, name: str) -> tuple[ListedPhoto | None, str, list[str]]:
         self._first = self._first or name
-        notices = list(self.notices) if name == self._first else []
+        notices = [*self.notices, *self.names.notices] if name == self._first else []
         match = self.names.find(name)
         if match is None:
             return None, str(self._path), [*notices, f"{self._path} lists nothing for {name!r}."]

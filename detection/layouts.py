@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fitloop.detection import box_files, coco, coco_results, mmpose_predictions, openpose
 from fitloop.detection.documents import bare_stem, read_document
-from fitloop.detection.listed import BadKeypoints, Listing
+from fitloop.detection.listed import BadKeypoints, Listing, told
 from fitloop.detection.own_results import read_own_results
 
 ENDINGS = ("_keypoints", "_openpose", "_bbox", "_alphapose")
@@ -45,7 +45,10 @@ def read_file(path: Path) -> Listing:
     content = read_document(path)
     for layout in LAYOUTS:
         if layout.is_this(content):
-            return layout.read(content, path, name).checked()
+            try:
+                return layout.read(content, path, name).checked()
+            except BadKeypoints as error:
+                raise BadKeypoints(told([str(error)])) from error
     raise BadKeypoints(
         f"{path} is in no known format: it holds {_described(content)}. Give OpenPose, AlphaPose or mmpose JSON, COCO "
         'annotations or results, boxes as {"photo.jpg": [[x, y, width, height], ...]}, or results of this '

@@ -13,6 +13,8 @@ from fitloop.body.records import Detections
 
 BOXES_ONLY = "mediapipe33"
 """Convention of people with a box only: the landmark network's."""
+HUGE = 1e9
+"""No pixel is further away than this, and no NaN or infinity is nearer."""
 _TOLD = 3
 """So many faults of one kind are told in full, the others are counted."""
 
@@ -41,7 +43,7 @@ class ListedPhoto:
     size: tuple[int, int] | None = None
     """Width and height the file was made for, if it says so."""
     faults: tuple[str, ...] = ()
-    """Entries that could not be used, one sentence each without its full stop."""
+    """Entries that could not be used, one sentence each."""
     notices: tuple[str, ...] = ()
     """What else the user should know, in sentences."""
 
@@ -69,7 +71,7 @@ class Listing:
             try:
                 photo = read()
             except BadKeypoints as error:
-                faults.append(str(error).removesuffix("."))
+                faults.append(str(error))
                 continue
             if photo.people:
                 return self
@@ -88,7 +90,8 @@ def nobody(convention: str) -> Detections:
 def told(faults: list[str] | tuple[str, ...], ending: str = "") -> str:
     """Tell the first faults in full and count the others."""
     more = len(faults) - _TOLD
-    return "; ".join(faults[:_TOLD]) + (f"; and {more} more like these" if more > 0 else "") + f"{ending}."
+    first = [fault.removesuffix(".") for fault in faults[:_TOLD]]
+    return "; ".join(first) + (f"; and {more} more like these" if more > 0 else "") + f"{ending}."
 
 
 def numbers(values: Any, what: str) -> Float[np.ndarray, "..."]:
@@ -146,8 +149,10 @@ def corner_box(values: Any, what: str, corners: bool = False) -> Float[np.ndarra
     """
     box = numbers(values, what)
     box = box.reshape(4) if corners and box.size == 4 else box
+    if box.shape == (4,) and not (np.abs(box) <= HUGE).all():
+        raise BadKeypoints(f"{what} must be a box of pixels; got {_short(values)}")
     sized = np.concatenate([box[:2], box[2:] - box[:2]]) if corners and box.shape == (4,) else box
-    if sized.shape != (4,) or not np.isfinite(sized).all() or (sized[2:] <= 0.0).any():
+    if sized.shape != (4,) or (sized[2:] <= 0.0).any():
         expected = "x, y, x, y of two corners" if corners else "x, y, width, height"
         raise BadKeypoints(f"{what} must be {expected} with a positive size; got {_short(values)}")
     return np.concatenate([sized[:2], sized[:2] + sized[2:]])

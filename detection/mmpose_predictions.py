@@ -29,9 +29,9 @@ _DATASETS = {
 def is_predictions(content: Any) -> bool:
     """Whether a JSON file's content is a prediction of mmpose, with or without its heading."""
     if isinstance(content, dict):
-        return "instance_info" in content or ("instances" in content and "frame_id" in content)
+        return bool({"instance_info", "predictions"} & set(content)) or {"instances", "frame_id"} <= set(content)
     rows = [row for row in content if isinstance(row, dict)] if isinstance(content, list) else []
-    found = [row for row in rows if "instances" in row or ("keypoints" in row and "image_id" not in row)]
+    found = [row for row in rows if "instances" in row or ("keypoint_scores" in row and "image_id" not in row)]
     return bool(found) and 2 * len(found) > len(content)
 
 
@@ -46,7 +46,9 @@ def read_predictions(content: Any, path: Path, name: str) -> Listing:
     source = str(path)
     name = name.rpartition(BEGINNING)[2] or name
     meta = content.get("meta_info") if isinstance(content, dict) else None
-    rows = content.get("instance_info", [content]) if isinstance(content, dict) else content
+    rows = content.get("instance_info", content.get("predictions", [content])) if isinstance(content, dict) else content
+    while isinstance(rows, list) and len(rows) == 1 and isinstance(rows[0], list):
+        rows = rows[0]
     if not isinstance(rows, list):
         raise BadKeypoints(f"{source}: 'instance_info' must be a list, got {type(rows).__name__}.")
     frames, faults = _frames(rows, name, source)

@@ -64,7 +64,7 @@ def _photo_or_fault(content: Any, source: str) -> ListedPhoto:
     try:
         return _photo(content, source)
     except BadKeypoints as fault:
-        return ListedPhoto((), "body25", None, (str(fault).removesuffix("."),))
+        return ListedPhoto((), "body25", None, (str(fault),))
 
 
 def _first(conventions: list[str]) -> str:

@@ -100,6 +100,10 @@ class PhotoNames:
         self._indices: dict[int, dict[str, list[str]]] = {}
         self._belongs: dict[str, str] = {}
         self._refused: dict[str, str] = {}
+        self._ambiguous: set[str] = set()
+        self._numbered: dict[str, str] = {}
+        self.notices: tuple[str, ...] = ()
+        """What `expect` found that the user should know."""
 
     def find(self, name: str) -> Match | None:
         """Find a photo's entry; None if there is none.
@@ -110,7 +114,11 @@ class PhotoNames:
         if name in self._refused:
             raise BadKeypoints(self._refused[name])
         found = self._nearest(name)
-        return None if found is None or self._belongs.get(found.key, name) != name else found
+        if found is None or self._belongs.get(found.key, name) != name:
+            return None
+        if found.step == len(_STEPS) - 1 and self._numbered.setdefault(found.key, name) != name:
+            raise BadKeypoints(self._serves_several({found.key: [self._numbered[found.key], name]}))
+        return found
 
     def expect(self, names: Sequence[str]) -> None:
         """Look at all photos of a run at once, so that no entry serves two of them.
@@ -121,13 +129,14 @@ class PhotoNames:
         Raises:
             BadKeypoints: If no entry fits any photo, a number fits several, or the numbers fit only when shifted.
         """
+        self._belongs = {name: name for name in names if name in self._index(0)}
         matches = [(name, found) for name in names if (found := self._nearest_or_none(name)) is not None]
-        if names and self._keys and not matches and not any(name in self._ambiguous for name in names):
-            raise BadKeypoints(self._nothing_fits(names))
         sharing: dict[str, list[tuple[int, str]]] = {}
         for name, match in matches:
             sharing.setdefault(match.key, []).append((match.step, name))
-        self._refuse_shifted(names, {key for key, fits in sharing.items() if fits})
+        self._refuse_shifted(names, set(sharing))
+        if names and self._keys and not matches and not self._ambiguous:
+            raise BadKeypoints(self._nothing_fits(names))
         last = len(_STEPS) - 1
         pairs = {key: [name for step, name in fits if step == last] for key, fits in sharing.items()}
         several = {key: fits for key, fits in pairs.items() if len(fits) > 1}
@@ -135,6 +144,13 @@ class PhotoNames:
             raise BadKeypoints(self._serves_several(several))
         for key, fits in sharing.items():
             self._settle(key, sorted(fits))
+        self._count_strangers(set(sharing))
+
+    def _count_strangers(self, used: set[str]) -> None:
+        strangers = [key for key in self._keys if key not in used]
+        if strangers:
+            told = ", ".join(map(repr, strangers[:_PAIRS])) + (", ..." if len(strangers) > _PAIRS else "")
+            self.notices = (f"{self._source} lists {len(strangers)} photos that are not here: {told}.",)
 
     def _settle(self, key: str, fits: list[tuple[int, str]]) -> None:
         best = [name for step, name in fits if step == fits[0][0]]
@@ -149,14 +165,11 @@ class PhotoNames:
             self._ambiguous.add(name)
             return None
 
-    @cached_property
-    def _ambiguous(self) -> set[str]:
-        return set()
-
     def _nearest(self, name: str) -> Match | None:
         for number, step in enumerate(_STEPS):
             meaning = step.of_photo(name)
             found = self._index(number).get(meaning, []) if meaning else []
+            found = [key for key in found if self._belongs.get(key, name) == name]
             found = _same_folders(found, name) if len(found) > 1 else found
             if len(found) > 1:
                 fits = " and ".join(map(repr, found[:_PAIRS]))
@@ -179,7 +192,7 @@ class PhotoNames:
     def _refuse_shifted(self, names: Sequence[str], used: set[str]) -> None:
         ids = {number for key in self._keys if (number := _number_of(key)) is not None}
         photos = {number: name for name in names if (number := trailing_number(name)) is not None}
-        left = {number for key in self._keys if (number := _number_of(key)) is not None and key not in used}
+        left = sorted(number for key in self._keys if (number := _number_of(key)) is not None and key not in used)
         if not left or len(ids) != len(self._keys):
             return
         shifts = {1, -1} | ({min(photos) - min(ids)} if photos and len(ids) == len(photos) else set())

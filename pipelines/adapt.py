@@ -15,7 +15,7 @@ import torch
 from fitloop.body import Body, BodyParams, Detections, load_body
 from fitloop.body.files import whole_file
 from fitloop.data.images import UnreadableImage, find_images, load_image
-from fitloop.detection import Detector
+from fitloop.detection import BadKeypoints, Detector, KeypointFile
 from fitloop.fitting.plausibility import GRID, PlausibilityConfig
 from fitloop.geometry import Camera, concatenate
 from fitloop.geometry.cameras import field_of_view_to_focal
@@ -133,6 +133,8 @@ def gather(config: AdaptConfig, body: Body, detector: Detector) -> tuple[Crowd, 
     """
     found: list[tuple[Path, ObservedPeople]] = []
     names = find_images(config.images)
+    if isinstance(detector, KeypointFile):
+        detector.expect(names)
     with Progress(len(names), "photo") as progress:
         for name in names:
             samples = _people_of(config, body, detector, name)
@@ -163,7 +165,11 @@ def _people_of(config: AdaptConfig, body: Body, detector: Detector, name: str) -
         width = image.pixels.shape[1]
         focal = field_of_view_to_focal(config.field_of_view, width)
         camera = Camera(torch.tensor(focal), camera.principal_point)
-    report = detector.detect_with_notices(image)
+    try:
+        report = detector.detect_with_notices(image)
+    except BadKeypoints as error:
+        _logger.warning("%s %s was left out.", error, name)
+        return None
     for notice in report.notices:
         _logger.warning("%s: %s", name, notice)
     seen = report.detections

@@ -16,6 +16,7 @@ H36M_WRITTEN = (
         *((text, "mid_hip") for text in ("MidHip", "pelvis", "Hip", "root", "hip_center")),
         *((text, "neck") for text in ("Neck", "05_neck", "upper_neck", "head_bottom")),
         *(("left_eye_(inner)", "left_eye_inner"), ("mouth_left", "left_mouth"), ("LBigToe", "left_big_toe")),
+        *((text, "left_hip") for text in ("kp_left_hip", "11left_hip", "Person: left hip", "left_hip_joint")),
         *(("wheel", None), ("", None), ("front_left_light", None)),
     ],
 )

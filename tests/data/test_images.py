@@ -1,13 +1,16 @@
 import logging
 import os
+import struct
+import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
 from PIL import ExifTags
 
-from fitloop.data.images import UnreadableImage, find_images, load_image
+from fitloop.data.images import SUFFIXES, UnreadableImage, find_images, find_unread_pictures, load_image
 from fitloop.geometry.cameras import default_focal
 
 
@@ -42,6 +45,41 @@ def test_photos_are_found_below_the_folder_in_order_whatever_their_name(tmp_path
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert find_images(tmp_path) == sorted(names)
+
+
+@pytest.mark.parametrize("suffix", ["jfif", "jpe", "pjpeg", "pjp", "PPM", "pgm", "pnm", "jp2", "avif"])
+def test_photos_of_cameras_and_browsers_are_found_and_read(tmp_path, colours, suffix):
+    if f".{suffix.lower()}" not in SUFFIXES:
+        pytest.skip("Pillow was built without it")
+    formats = {"j": "JPEG", "p": "PPM", "P": "PPM", "a": "AVIF"}
+    kind = "JPEG2000" if suffix == "jp2" else "JPEG" if suffix.startswith("pj") else formats[suffix[0]]
+    PIL.Image.fromarray(colours).save(tmp_path / f"a.{suffix}", format=kind)
+    assert find_images(tmp_path) == [f"a.{suffix}"]
+    assert np.abs(load_image(tmp_path / f"a.{suffix}").pixels.astype(int) - colours).mean() < 12
+
+
+def test_a_photo_knows_how_exif_turned_it(tmp_path, colours):
+    path = save(tmp_path / "a.jpg", colours, exif=exif_of(Orientation=6))
+    image = load_image(path)
+    assert image.orientation == 6 and image.pixels.shape[:2] == (64, 48)
+    assert load_image(save(tmp_path / "b.jpg", colours, exif=exif_of(Orientation=77))).orientation == 1
+
+
+def test_files_that_look_like_pictures_and_are_not_read_are_found(tmp_path, colours):
+    for name in ("x.heic", "a/y.CR2", "z.dng"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"of a camera")
+    PIL.Image.fromarray(colours).save(tmp_path / "b.JPG_original", format="JPEG")
+    PIL.Image.fromarray(colours).save(tmp_path / "without ending", format="WEBP")
+    (tmp_path / "phone.bin").write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00")
+    (tmp_path / "clip.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00")
+    for name in ("notes.txt", "empty", "read.jpg", ".hidden.heic"):
+        (tmp_path / name).write_text("" if name == "empty" else "words")
+    assert find_unread_pictures(tmp_path) == [
+        *("a/y.CR2", "b.JPG_original", "phone.bin", "without ending", "x.heic", "z.dng")
+    ]
+    with pytest.raises(ValueError, match="no folder"):
+        find_unread_pictures(tmp_path / "none")
 
 
 def test_an_empty_folder_has_no_photos(tmp_path):
@@ -128,6 +166,41 @@ def test_grey_photos_have_three_equal_channels(tmp_path, colours):
 def test_16_bit_photos_are_scaled_to_8_bits(tmp_path, colours, suffix):
     path = save(tmp_path / f"a.{suffix}", colours[..., 0].astype(np.uint16) * 257)
     assert np.array_equal(load_image(path).pixels[..., 0], colours[..., 0])
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_values_of_10_and_12_bits_in_16_are_scaled_by_their_real_range(tmp_path, colours, bits, suffix, channels):
+    deep = (colours.astype(np.float32) / 255 * (2**bits - 1)).round().astype(np.uint16)
+    full = np.full_like(deep[..., :1], 65535)
+    written = (
+        deep[..., 0] if channels == 1 else deep[..., ::-1] if channels == 3 else np.dstack([deep[..., ::-1], full])
+    )
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), written)
+    expected = colours[..., :1].repeat(3, -1) if channels == 1 else colours
+    assert np.abs(load_image(tmp_path / f"a.{suffix}").pixels.astype(int) - expected).max() <= 1
+
+
+def with_chunk(path: Path, kind: bytes, content: bytes) -> Path:
+    """Put a chunk behind the heading of a PNG."""
+    data = path.read_bytes()
+    chunk = struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    path.write_bytes(data[:33] + chunk + data[33:])
+    return path
+
+
+def test_the_bit_depth_that_a_file_names_goes_before_its_brightest_value(tmp_path):
+    path = save(tmp_path / "a.png", np.full((4, 4), 1000, np.uint16))
+    assert (load_image(path).pixels == 249).all()
+    assert (load_image(with_chunk(path, b"sBIT", b"\x0c")).pixels == 62).all()
+    PIL.Image.fromarray(np.full((4, 4), 1000, np.uint16)).save(tmp_path / "a.tif", tiffinfo={281: 4095})
+    assert (load_image(tmp_path / "a.tif").pixels == 62).all()
+
+
+def test_bright_16_bit_colours_are_left_as_they_are(tmp_path, colours):
+    cv2.imwrite(str(tmp_path / "a.png"), colours[..., ::-1].astype(np.uint16) * 257)
+    assert np.array_equal(load_image(tmp_path / "a.png").pixels, colours)
 
 
 def test_dark_16_bit_photos_stay_dark(tmp_path):

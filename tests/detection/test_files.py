@@ -1,44 +1,12 @@
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from keypoint_documents import HEIGHT, coco, openpose, photo, points, write
 
 from fitloop.body.keypoints import BODY_25, COCO_17, COCO_18, MEDIAPIPE_33
-from fitloop.body.records import Image
 from fitloop.detection import BadKeypoints, KeypointFile
-from fitloop.geometry.cameras import camera_of
-
-WIDTH, HEIGHT = 64, 48
-
-
-def photo(name: str = "a.jpg") -> Image:
-    return Image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), camera_of(WIDTH, HEIGHT), name)
-
-
-def points(count: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.uniform(5, 40, (count, 2)), rng.uniform(0.1, 1, (count, 1))], -1)
-
-
-def openpose(*people: np.ndarray) -> dict:
-    return {"version": 1.3, "people": [{"pose_keypoints_2d": p.ravel().tolist()} for p in people]}
-
-
-def coco(*annotations: dict, **photo_fields) -> dict:
-    return {
-        "images": [{"id": 7, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT, **photo_fields}],
-        "annotations": [{"id": i, "image_id": 7, "category_id": 1, **a} for i, a in enumerate(annotations)],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO_17.keypoints)}],
-    }
-
-
-def write(path: Path, content: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return path
-
+from fitloop.detection import files as program
+from fitloop.detection.layouts import read_file
 
 # OpenPose.
 
@@ -246,7 +214,7 @@ def test_own_results_are_read_again(tmp_path):
         ('{"a": 3}', "no known format"),
         ('{"bbox": [1, 2, 3]}', "x, y, width, height"),
         ('{"a.jpg": [[1, 2, 3, -4]]}', "a.jpg.*box 0.*positive size"),
-        ('{"a.jpg": [[1, 2, NaN, 4]]}', "positive size"),
+        ('{"a.jpg": [[1, 2, NaN, 4]]}', "must be a box of pixels"),
         ({**coco({}), "images": [{"id": 7}]}, "file_name"),
         (coco({}), "annotation 0 has neither keypoints nor bbox"),
         (coco({"image_id": 8, "bbox": [1, 2, 3, 4]}), "annotation 0 is of photo 8, not listed"),
@@ -296,3 +264,12 @@ def test_nothing_to_read_is_an_error(tmp_path):
         KeypointFile(tmp_path / "none.json")
     with pytest.raises(BadKeypoints, match="holds no"):
         KeypointFile(tmp_path)
+
+
+def test_a_file_is_read_once_for_all_photos(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(program, "read_file", lambda path: read.append(path) or read_file(path))
+    rows = [{"image_id": f"{n}.jpg", "category_id": 1, "keypoints": points(17, n).ravel().tolist()} for n in range(5)]
+    source = KeypointFile(write(tmp_path / "r.json", rows))
+    source.expect([f"{n}.jpg" for n in range(5)])
+    assert [len(source(photo(f"{n}.jpg")).boxes) for n in range(5)] == [1] * 5 and len(read) == 1

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from fitloop.body import Detections
-from fitloop.detection import DetectionReport
+from fitloop.detection import BadKeypoints, DetectionReport
 from fitloop.geometry import concatenate
 from fitloop.pipelines import adapt as program
 from fitloop.pipelines.adapt import AdaptConfig, before_and_after, complete, gather
@@ -59,6 +59,21 @@ def test_people_are_gathered_and_a_share_of_the_photos_kept_apart(photos, caplog
     assert (len(crowd), len(apart)) == (9, 3)
     assert not set(crowd.photos) & set(apart.photos)
     assert (crowd.samples.camera.focal == 800.0).all() and "broken.jpg" in caplog.text
+
+
+def test_one_broken_keypoint_file_costs_its_own_photo(photos, monkeypatch, caplog):
+    folder, detector = photos
+    found = detector.detect_with_notices
+    broken = sorted(detector.found)[0]
+
+    def detect(image):
+        if image.name == broken:
+            raise BadKeypoints("It is not valid JSON.")
+        return found(image)
+
+    monkeypatch.setattr(detector, "detect_with_notices", detect)
+    crowd, apart = gather(AdaptConfig(images=folder), toy.BODY, detector)
+    assert len(crowd) + len(apart) == 11 and f"{broken} was left out" in caplog.text
 
 
 def test_people_with_and_without_landmarks_and_silhouettes_go_together():
