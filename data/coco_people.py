@@ -83,6 +83,7 @@ def read_coco_people(path: Path) -> CocoFile:
     rows = [row for row in tree["annotations"] if isinstance(row, dict)]
     for _ in range(len(tree["annotations"]) - len(rows)):
         left.add("annotations are no records", "not a {...}")
+    # Categories are read with the annotations in view: whose keypoints are labelled is a person's.
     categories = _Categories.of(tree.get("categories"), rows)
     reader = _Reader(photos, categories, left)
     people = [person for number, row in enumerate(rows) if (person := reader.person(number, row)) is not None]
@@ -93,6 +94,7 @@ def read_coco_people(path: Path) -> CocoFile:
 
 def id_of(value: Any) -> str:
     """An id as text; 1, 1.0 and "1" are the same."""
+    # Spreadsheets and pandas turn ids into 1.0 on their way.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()
@@ -200,6 +202,7 @@ class _Reader:
         if id_of(row.get("iscrowd", 0)).lower() not in ("0", "false", "none", ""):
             self.left.add("annotations are crowds", which)
             return None
+        # Crowds have no single outline or keypoints; their masks cover many people.
         outlines = self._outlines(row.get("segmentation"), which)
         keypoints = self._keypoints(row, key, which)
         if keypoints is None and not self.categories.of_person(key):

@@ -63,6 +63,7 @@ def pose_of(path: Path, array: np.ndarray) -> np.ndarray:
     if not rows or pose.ndim < 2:
         return pose
     flat = pose.reshape(rows, -1)
+    # Nine numbers a joint can be nothing but a matrix, which says how it turns without a doubt.
     if flat.shape[1] == 3 * POSE_SIZE:
         return _of_matrices(path, flat.reshape(rows, -1, 3, 3))
     if flat.shape[1] in _OTHER_POSES:
@@ -77,6 +78,7 @@ def pose_of(path: Path, array: np.ndarray) -> np.ndarray:
 def _of_matrices(path: Path, matrices: np.ndarray) -> np.ndarray:
     rotations = torch.from_numpy(matrices).to(torch.float64)
     off = (rotations @ rotations.mT - torch.eye(3, dtype=torch.float64)).abs().amax((1, 2, 3))
+    # A reflection is orthogonal too; only its determinant gives it away.
     wrong = ~(off <= ROTATION_SLACK) | ~(torch.linalg.det(rotations) > 0).all(1)
     if wrong.any():
         row = int(wrong.nonzero()[0])

@@ -45,6 +45,7 @@ def align_scale(
         weights: Non-negative weight per point, all ones if not given.
     """
     weight = torch.ones_like(points[..., 0]) if weights is None else weights
+    # A negative product would need a negative scale, which mirrors the person.
     both = (weight[..., None] * points * target).sum((-2, -1)).clamp_min(0.0)
     own = (weight[..., None] * points.square()).sum((-2, -1)).clamp_min(1e-12)
     return (both / own)[..., None, None] * points
@@ -62,6 +63,7 @@ def align_scale_translation(
         points: Estimate, any unit.
         target: Truth, same unit.
     """
+    # The ratio of spreads ignores how the two are turned, so that a wrong pose cannot shrink the scale.
     mean, goal = points.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
     spread = (points - mean).square().sum((-2, -1)).clamp_min(1e-12)
     wanted = (target - goal).square().sum((-2, -1))

@@ -46,11 +46,13 @@ class OwnResults:
             ValueError: If there are no results, or nobody in any of them.
         """
         self.path = path / "results" if (path / "results").is_dir() else path
+        # The first photo with people speaks for all: stages do not change within a run.
         first = next((arrays for _, arrays in self._files(list(self._index)) if len(arrays["boxes"])), None)
         if first is None:
             raise ValueError(f"{path} holds nobody: expected one .npz per photo with at least one person in all.")
         fitted = "status" not in first or str(first["status"][0]) != NOT_FITTED
         found = [stage for stage, prefix in STAGE_PREFIXES.items() if f"{prefix}global_orient" in first]
+        # Without fitting the arrays without prefix repeat the regressed bodies, and would be scored as fitted.
         if not fitted and "regressed" in found:
             found.remove("fitted")
         self.stages = (*found, *((LANDMARKS,) if LANDMARKS in first else ()))
@@ -138,6 +140,7 @@ def _landmarks(files: Files) -> Joints3D:
 
 
 def _keypoints(files: Files) -> Keypoints2D | None:
+    # All or none: rows without keypoints among others would look like people that nobody saw.
     if any("keypoints" not in arrays or "convention" not in arrays for _, arrays in files):
         return None
     return Keypoints2D(*clean_points(_stack(files, "keypoints"), 2), _only(files, "convention"))
@@ -147,6 +150,7 @@ def _numbers(files: Files, prefix: str) -> dict[str, np.ndarray]:
     """Energies of a stage: ``energy`` and any ``energy_<term>``, one number per person."""
     first = files[0][1]
     names = [key for key in first if key.startswith(f"{prefix}energy") and first[key].ndim == 1]
+    # Terms may be switched off for a photo; a column must have a number for everybody.
     shared = [name for name in names if all(name in arrays for _, arrays in files)]
     return {name.removeprefix(prefix): _stack(files, name) for name in shared}
 

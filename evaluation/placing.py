@@ -125,6 +125,7 @@ def place(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Placed:
     if people.joints is not None and set(names_of(people.joints.convention, protocol)) & set(protocol.joints):
         points, weights, root = _from_joints(people, protocol)
     pixels, pixel_weights = blank.pixels, blank.pixel_weights
+    # The projected body is what is scored in 2D; keypoints beside it are what it was fitted to.
     if absolute is not None and people.camera is not None:
         pixels, pixel_weights = project(absolute, people.camera), weights
     elif people.keypoints is not None:
@@ -147,6 +148,7 @@ def _from_joints(people: ScoredPeople, protocol: Protocol) -> tuple[Tensor, Tens
     if people.joints.centred:
         return points, weights, torch.zeros(len(people), 3)
     parts = [part for landmark in protocol.root for part in DERIVED_LANDMARKS.get(landmark, (landmark,))]
+    # A protocol that scores the pelvis takes it as root: the middle of the hips is another point.
     if "pelvis" in names and "pelvis" in protocol.joints:
         parts = ["pelvis"]
     missing = [part for part in parts if part not in names]
@@ -157,6 +159,7 @@ def _from_joints(people: ScoredPeople, protocol: Protocol) -> tuple[Tensor, Tens
         )
     index = [names.index(part) for part in parts]
     root = people.joints.points[:, index].mean(1)
+    # Without its root a person has no place to be compared from.
     known = (people.joints.confidence[:, index] > 0).all(1)
     return points - root[:, None], weights * known[:, None].to(weights.dtype), root
 

@@ -88,6 +88,7 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: ScoredPeople, con
     if is_json(path):
         people = read_coco_results(path, truth, convention)
     elif path.suffix.lower() == ".npz":
+        # The arrays decide, not the name: everybody calls the file results.npz.
         arrays = read_arrays(path, known=KEYS)
         if "global_orient" in arrays:
             return OwnResults(path)
@@ -181,6 +182,7 @@ def _convention_of(path: Path, count: int, named: str | None, protocol: ScoringP
         if expected != count:
             raise ValueError(f"{path}: {named} has {expected} points, the file has {count}.")
         return named
+    # As many points as the protocol has are most likely its own; a wrong guess fails the test of limb lengths.
     if count == len(protocol.joints):
         return "protocol"
     candidates = [name for name, convention in CONVENTIONS.items() if len(convention) == count]

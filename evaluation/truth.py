@@ -138,6 +138,7 @@ def read_lspet_truth(path: Path) -> ScoredPeople:
     """LSP Extended: names (N), joints (N, 14, 3) x, y, visible in LSP's order, full-image pixels."""
     arrays = read_arrays(path)
     rows = check_rows(path, arrays, ("names", "joints"))
+    # A copy of the file may have an order of its own, and says so.
     order = words(arrays["order"]) if "order" in arrays else LSP_14.keypoints
     if set(order) != set(LSP_14.keypoints):
         known = ", ".join(LSP_14.keypoints)
