@@ -27,7 +27,7 @@ Outlines = tuple[tuple[float, ...], ...]
 class LeftOut:
     """Counts what a file holds and a reader cannot use, by reason."""
 
-    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, which: str) -> None:
         """Leave one thing out."""
@@ -81,8 +81,9 @@ def read_coco_people(path: Path) -> CocoFile:
     left = LeftOut()
     photos = _photos(path, tree["images"], left)
     rows = [row for row in tree["annotations"] if isinstance(row, dict)]
-    for _ in range(len(tree["annotations"]) - len(rows)):
-        left.add("annotations are no records", "not a {...}")
+    for number, row in enumerate(tree["annotations"]):
+        if not isinstance(row, dict):
+            left.add("annotations are no records", f"number {number}")
     # Categories are read with the annotations in view: whose keypoints are labelled is a person's.
     categories = _Categories.of(tree.get("categories"), rows)
     reader = _Reader(photos, categories, left)
@@ -160,10 +161,10 @@ class _Categories:
 
     @classmethod
     def of(cls, listed: Any, rows: list[dict[str, Any]]) -> "_Categories":
-        listed = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
-        names = {id_of(c.get("id")): str(c.get("name", "")) for c in listed}
-        keypoints = {}
-        for category in listed:
+        known = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
+        names = {id_of(c.get("id")): str(c.get("name", "")) for c in known}
+        keypoints: dict[str, tuple[str, ...]] = {}
+        for category in known:
             words = tuple(map(str, category["keypoints"])) if isinstance(category.get("keypoints"), list) else ()
             if words and not say_nothing(words):
                 keypoints[id_of(category.get("id"))] = words

@@ -45,6 +45,20 @@ class Bodies:
             )
         return self.by_name[name]
 
+    def fitting(self, name: str, params: BodyParams) -> Body:
+        """The body that parameters are of.
+
+        Raises:
+            ValueError: If it was not loaded, or has another number of shape coefficients.
+        """
+        body = self.body(name)
+        if params.betas.shape[-1] != body.num_betas:
+            raise ValueError(
+                f"The parameters have {params.betas.shape[-1]} shape coefficients, body {name!r} has {body.num_betas}: "
+                "they belong to another body, or were cut."
+            )
+        return body
+
     def placing(self, name: str, landmarks: tuple[str, ...]) -> KeypointKinematics:
         """Kinematics of some landmarks, made once."""
         key = (name, landmarks)
@@ -135,6 +149,8 @@ def place(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Placed:
 
 
 def _pick(points: Tensor, confidence: Tensor, names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    if points.shape[1] != len(names):
+        raise ValueError(f"The file has {points.shape[1]} points per person, but its convention names {len(names)}.")
     index = [names.index(name) if name in names else 0 for name in wanted]
     present = torch.tensor([name in names for name in wanted])
     weights = (confidence[:, index] > 0) & present
@@ -171,13 +187,14 @@ def _from_params(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> tu
     root = torch.zeros(count, 3)
     for name, rows in body_rows(people):
         params = people.params[rows]
+        body = bodies.fitting(name, params)
         if protocol.regressor == "h36m" and bodies.h36m_regressor is not None:
             table = bodies.h36m_regressor
-            regressed = torch.einsum("jv,nvc->njc", table, bodies.body(name)(params).vertices)
+            regressed = torch.einsum("jv,nvc->njc", table, body(params).vertices)
             points[rows] = regressed[:, list(H36M_TO_3DHP[: len(protocol.joints)])]
             weights[rows], root[rows] = 1.0, regressed[:, 0]
             continue
-        wanted = landmarks_of(protocol, bodies.body(name))
+        wanted = landmarks_of(protocol, body)
         known = tuple(landmark for landmark in wanted if landmark is not None)
         placed = bodies.placing(name, known + protocol.root)(params)
         columns = [column for column, landmark in enumerate(wanted) if landmark is not None]

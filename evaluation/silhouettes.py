@@ -127,7 +127,7 @@ def drawn_parts(
 ) -> Int[Tensor, "height width"]:
     """Part of the body that each pixel sees, as numbers of `PART_NAMES`; 0 for background."""
     assert estimate.params is not None and estimate.camera is not None
-    body = bodies.body(estimate.body or "")
+    body = bodies.fitting(estimate.body or "", estimate.params)
     mesh = body(estimate.params[row])
     fragments = rasterizer(mesh.vertices, body.faces, estimate.camera[row], size)
     numbers = part_of_joint()

@@ -108,7 +108,7 @@ def read_bench_truth(path: Path) -> ScoredPeople:
     arrays = read_arrays(path)
     numbers = ("global_orient", "body_pose", "betas", "transl", "focal", "principal_point", "boxes")
     rows = check_rows(path, arrays, (*numbers, "photo", "person", "grade"))
-    if "body" not in arrays:
+    if "body" not in arrays or arrays["body"].size != 1:
         raise ValueError(f"{path} lacks body, the name of the body that its parameters belong to.")
     check_bodies(path, arrays)
     single = {key: floats(path, key, arrays[key]) for key in numbers}
@@ -120,17 +120,23 @@ def read_bench_truth(path: Path) -> ScoredPeople:
     for doubt in doubts:
         if doubt is not None and doubt.grave:
             raise ValueError(f"{path}: {doubt.sentence}.")
-    extra = ("image_size", "visibility", "sequence", "frame")
+    strange = [key for key in numbers if not np.isfinite(single[key]).all()]
+    if strange or single["boxes"].shape != (rows, 4):
+        raise ValueError(
+            f"{path}: {', '.join(strange) or 'boxes'} must be finite numbers, and boxes of shape ({rows}, 4)."
+        )
+    extra = tuple(key for key in ("image_size", "visibility", "sequence", "frame") if key in arrays)
+    check_rows(path, arrays, ("boxes", *extra))
     return ScoredPeople(
         photos=words(arrays["photo"]),
         persons=words(arrays["person"]),
         count=rows,
-        body=str(arrays["body"]),
+        body=words(arrays["body"])[0],
         params=params,
         camera=camera,
         boxes=torch.from_numpy(single["boxes"]),
         labels={"grade": words(arrays["grade"])},
-        values={key: arrays[key] for key in extra if key in arrays},
+        values={key: arrays[key] for key in extra},
     )
 
 
