@@ -8,7 +8,7 @@ import torch
 from fitloop.body.keypoints import COCO_17, LSP_14, SPIN_24
 from fitloop.data.archives import check_rows, floats, read_arrays, words
 from fitloop.data.coco_people import read_coco_people
-from fitloop.data.human_ranges import doubt_betas, doubt_centre, doubt_focal, doubt_joints
+from fitloop.data.human_ranges import doubt_betas, doubt_centre, doubt_crops, doubt_focal, doubt_joints
 from fitloop.data.spin_dataset import SCALE_UNIT
 from fitloop.data.spin_fields import genders_of, photo_names, text_rows
 from fitloop.evaluation.body_arrays import bodies_of, check_bodies, params_of_smpl
@@ -64,6 +64,9 @@ def read_spin_truth(path: Path) -> ScoredPeople:
     notices: tuple[str, ...] = ()
     if "part" in arrays:
         keypoints = Keypoints2D(*clean_points(_table(path, arrays, "part"), 2), SPIN_24.name)
+        doubt = doubt_crops(2.0 * half[:, 0], keypoints.points.numpy(), keypoints.confidence.numpy() > 0)
+        if doubt is not None and doubt.grave:
+            raise ValueError(f"{path}: scale is not what it should be: {doubt.sentence}.")
     if "pose" in arrays and "shape" in arrays:
         params, notices = params_of_smpl(path, arrays["pose"], arrays["shape"])
     labels = {name: text_rows(arrays[key]) for key, name in _SPIN_WORDS.items() if key in arrays}

@@ -62,7 +62,7 @@ def test_results_with_such_cameras_are_scored_and_told():
     assert suspect_bodies(ScoredPeople(None, count=3, params=PARAMS, camera=CAMERA)) == []
 
 
-def test_a_spin_truth_in_millimetres_is_refused(tmp_path):
+def test_a_spin_truth_in_another_unit_is_refused_and_neutral_people_are_not(tmp_path):
     joints = np.concatenate([np.random.default_rng(0).normal(0, 150.0, (3, 24, 3)), np.ones((3, 24, 1))], -1)
     arrays = {"imgname": np.array(["a", "b", "c"]), "center": np.zeros((3, 2)), "scale": np.ones(3)}
     np.savez(tmp_path / "h36m.npz", S=joints, **arrays)
@@ -71,3 +71,7 @@ def test_a_spin_truth_in_millimetres_is_refused(tmp_path):
     genders = np.array(["male", b"f".decode(), "neutral"])
     np.savez(tmp_path / "genders.npz", gender=genders, **arrays)
     assert read_spin_truth(tmp_path / "genders.npz").labels["gender"] == ("male", "female", "neutral")
+    part = np.concatenate([np.random.default_rng(0).uniform(0, 150, (3, 24, 2)), np.ones((3, 24, 1))], -1)
+    np.savez(tmp_path / "pixels.npz", part=part, **(arrays | {"scale": np.full(3, 180.0)}))
+    with pytest.raises(ValueError, match="scale is not what it should be.*divide it by 200"):
+        read_spin_truth(tmp_path / "pixels.npz")
