@@ -166,7 +166,10 @@ def _read_plain(
         if "unit" in arrays:
             joints = convert_unit(joints, _word(path, arrays, "unit"))
     photos = names.get("photo", names.get("imgname"))
-    return ScoredPeople(photos, names.get("person"), rows, joints=joints, keypoints=keypoints)
+    meant = f"the joints of {protocol.name}" if kind == "protocol" else kind
+    told = f"its {arrays[key].shape[1]} points per person are taken to be {meant} (--convention names others)"
+    notices = (told,) if named is None else ()
+    return ScoredPeople(photos, names.get("person"), rows, joints=joints, keypoints=keypoints, notices=notices)
 
 
 def _word(path: Path, arrays: dict[str, np.ndarray], key: str) -> str:
