@@ -27,7 +27,7 @@ Outlines = tuple[tuple[float, ...], ...]
 class LeftOut:
     """Counts what a file holds and a reader cannot use, by reason."""
 
-    reasons: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    reasons: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, which: str) -> None:
         """Leave one thing out."""
@@ -81,8 +81,10 @@ def read_coco_people(path: Path) -> CocoFile:
     left = LeftOut()
     photos = _photos(path, tree["images"], left)
     rows = [row for row in tree["annotations"] if isinstance(row, dict)]
-    for _ in range(len(tree["annotations"]) - len(rows)):
-        left.add("annotations are no records", "not a {...}")
+    for number, row in enumerate(tree["annotations"]):
+        if not isinstance(row, dict):
+            left.add("annotations are no records", f"number {number}")
+    # Categories are read with the annotations in view: whose keypoints are labelled is a person's.
     categories = _Categories.of(tree.get("categories"), rows)
     reader = _Reader(photos, categories, left)
     people = [person for number, row in enumerate(rows) if (person := reader.person(number, row)) is not None]
@@ -93,6 +95,7 @@ def read_coco_people(path: Path) -> CocoFile:
 
 def id_of(value: Any) -> str:
     """An id as text; 1, 1.0 and "1" are the same."""
+    # Spreadsheets and pandas turn ids into 1.0 on their way.
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value).strip()
@@ -158,10 +161,10 @@ class _Categories:
 
     @classmethod
     def of(cls, listed: Any, rows: list[dict[str, Any]]) -> "_Categories":
-        listed = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
-        names = {id_of(c.get("id")): str(c.get("name", "")) for c in listed}
-        keypoints = {}
-        for category in listed:
+        known = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
+        names = {id_of(c.get("id")): str(c.get("name", "")) for c in known}
+        keypoints: dict[str, tuple[str, ...]] = {}
+        for category in known:
             words = tuple(map(str, category["keypoints"])) if isinstance(category.get("keypoints"), list) else ()
             if words and not say_nothing(words):
                 keypoints[id_of(category.get("id"))] = words
@@ -200,6 +203,7 @@ class _Reader:
         if id_of(row.get("iscrowd", 0)).lower() not in ("0", "false", "none", ""):
             self.left.add("annotations are crowds", which)
             return None
+        # Crowds have no single outline or keypoints; their masks cover many people.
         outlines = self._outlines(row.get("segmentation"), which)
         keypoints = self._keypoints(row, key, which)
         if keypoints is None and not self.categories.of_person(key):

@@ -64,9 +64,11 @@ def doubt_joints(
     if middle > 0 and not low <= middle <= high:
         unit = next((unit for unit, scale in _UNITS.items() if 0.1 <= middle * scale <= 0.7), None)
         hint = f": they are in {unit}, divide them by {1 / _UNITS[unit]:g}" if unit else ": which unit are they in?"
-        return Doubt(f"limbs are {middle:.3g} m long (median; people have {low} to {high}){hint}", True, odd)
+        return Doubt(f"limbs are {middle:.3g} long (median; people have {low} to {high} metres){hint}", True, odd)
     if odd.any():
-        return Doubt(f"limbs of impossible length: {lengths[odd][0]:.3g} m (people have {low} to {high})", False, odd)
+        return Doubt(
+            f"limbs of impossible length: {lengths[odd][0]:.3g} (people have {low} to {high} metres)", False, odd
+        )
     return None
 
 

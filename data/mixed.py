@@ -53,6 +53,7 @@ class Mixture:
         rows = torch.empty(length, dtype=torch.long)
         for number, (start, size) in enumerate(zip(self.starts, self.sizes, strict=True)):
             places = (chosen == number).nonzero()[:, 0]
+            # Whole shuffled passes: a small data set is drawn from several times, but evenly.
             passes = -(-len(places) // size)
             order = [torch.randperm(size, generator=generator) for _ in range(passes)]
             if order:
@@ -89,6 +90,7 @@ def spin_mixture(sizes: dict[str, int]) -> Mixture:
         sizes: People of each data set by name (``h36m``, ``mpi-inf-3dhp``, others). Where one of the two is not there,
             its share goes to the rest in proportion.
     """
+    # All data sets in the wild share one part, so that a new one does not take from Human3.6M.
     wild = sum(size for name, size in sizes.items() if name not in SPIN_SHARES)
     shares = [
         SPIN_SHARES[name] if name in SPIN_SHARES else SPIN_SHARES[IN_THE_WILD] * size / wild

@@ -149,6 +149,7 @@ def _check_values(dataset: SpinDataset) -> None:
 def _check_points(dataset: SpinDataset, field: str, points: np.ndarray) -> None:
     if points[..., 2].min() < 0:
         raise ValueError(f"{dataset.name}: a confidence of {KEYS[field]} is negative; 0 is 'not observed'.")
+    # Unobserved points may hold anything; some files have -1 or 1e10 there.
     wild = ((np.abs(points[..., :2]).max(-1) > LIMIT) & (points[..., 2] > 0)).any(1)
     if wild.any():
         row = int(np.flatnonzero(wild)[0])

@@ -63,6 +63,7 @@ def pose_of(path: Path, array: np.ndarray) -> np.ndarray:
     if not rows or pose.ndim < 2:
         return pose
     flat = pose.reshape(rows, -1)
+    # Nine numbers a joint can be nothing but a matrix, which says how it turns without a doubt.
     if flat.shape[1] == 3 * POSE_SIZE:
         return _of_matrices(path, flat.reshape(rows, -1, 3, 3))
     if flat.shape[1] in _OTHER_POSES:
@@ -77,9 +78,10 @@ def pose_of(path: Path, array: np.ndarray) -> np.ndarray:
 def _of_matrices(path: Path, matrices: np.ndarray) -> np.ndarray:
     rotations = torch.from_numpy(matrices).to(torch.float64)
     off = (rotations @ rotations.mT - torch.eye(3, dtype=torch.float64)).abs().amax((1, 2, 3))
+    # A reflection is orthogonal too; only its determinant gives it away.
     wrong = ~(off <= ROTATION_SLACK) | ~(torch.linalg.det(rotations) > 0).all(1)
     if wrong.any():
-        row = int(wrong.nonzero()[0])
+        row = int(wrong.nonzero()[0, 0])
         raise ValueError(
             f"{path}: pose of row {row} is {matrices.shape[1:]} numbers, but no rotation matrices. Give axis-angle "
             f"(rows, {POSE_SIZE}) in radians, or proper rotations."
@@ -98,7 +100,7 @@ def betas_of(path: Path, array: np.ndarray) -> tuple[np.ndarray, str | None]:
         return betas, None
     rest = betas[:, SHAPE_SIZE:]
     told = f"shape has {betas.shape[1]} coefficients, of which the first {SHAPE_SIZE} are read"
-    lost = int((np.abs(np.nan_to_num(rest)) > 0).any(1).sum())
+    lost = int(np.count_nonzero(np.abs(np.nan_to_num(rest)).max(1)))
     return betas[:, :SHAPE_SIZE], f"{told}; the others are not 0 for {lost} people" if lost else told
 
 
@@ -107,7 +109,7 @@ def joints_of(path: Path, array: np.ndarray) -> np.ndarray:
     joints = floats(path, "S", array)
     if joints.ndim != 3 or joints.shape[-1] not in (3, 4):
         return joints
-    known = np.isfinite(joints).all(-1)
+    known = np.asarray(np.isfinite(joints).all(-1))
     sure = joints[..., 3] if joints.shape[-1] == 4 else np.ones(joints.shape[:-1], np.float32)
     points = np.where(known[..., None], joints[..., :3], 0.0)
     return np.concatenate([points, np.where(known, sure, 0.0)[..., None]], -1).astype(np.float32)

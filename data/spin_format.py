@@ -67,7 +67,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         return read_arrays(path, known={*KEYS.values(), _BODY})
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read as SPIN's format. {error}") from error
+        told = str(error).removeprefix(f"{path} cannot be read: ")
+        raise ValueError(f"{path} cannot be read as SPIN's format: {told}") from error
 
 
 def _field(path: Path, key: str, value: np.ndarray) -> Any:

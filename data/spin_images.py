@@ -44,6 +44,8 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with PIL.Image.open(path) as photo:
             width, height = photo.size
+            # Keypoints are of the photo as it is shown, so its header's size is turned with it.
+            # Keypoints are of the photo as it is shown, so the size is turned with it.
             sideways = photo.getexif().get(0x0112, 1) in (5, 6, 7, 8)
     except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableImage(f"{str(path)!r} is not a photo: {error}.") from error

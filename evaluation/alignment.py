@@ -47,6 +47,7 @@ def align_scale(
     weight = torch.ones_like(points[..., 0]) if weights is None else weights
     # 0 times NaN is NaN: what does not count is taken out before it is weighed.
     known, goal = (torch.where(weight[..., None] > 0, one, 0.0) for one in (points, target))
+    # A negative product would need a negative scale, which mirrors the person.
     both = (weight[..., None] * known * goal).sum((-2, -1)).clamp_min(0.0)
     own = (weight[..., None] * known.square()).sum((-2, -1)).clamp_min(torch.finfo(points.dtype).tiny)
     return (both / own)[..., None, None] * points
@@ -64,6 +65,7 @@ def align_scale_translation(
         points: Estimate, any unit.
         target: Truth, same unit.
     """
+    # The ratio of spreads ignores how the two are turned, so that a wrong pose cannot shrink the scale.
     mean, goal = points.mean(-2, keepdim=True), target.mean(-2, keepdim=True)
     spread = (points - mean).square().sum((-2, -1)).clamp_min(1e-12)
     wanted = (target - goal).square().sum((-2, -1))

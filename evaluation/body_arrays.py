@@ -76,7 +76,9 @@ def _axis_angle_hint(key: str, found: tuple[int, ...]) -> str:
 def _check_rotations(source: str | Path, key: str, value: np.ndarray) -> None:
     rest = tuple(range(1, value.ndim))
     finite = value[np.isfinite(value).all(rest)].astype(np.float64)
-    off = np.abs(finite @ np.swapaxes(finite, -1, -2) - np.eye(3)).max(rest, initial=0.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # What overflows is infinitely far off, and says so.
+        product = finite @ np.swapaxes(finite, -1, -2)
+    off = np.abs(np.nan_to_num(product, nan=np.inf) - np.eye(3)).max(rest, initial=0.0)
     # One person's broken matrices are a fault of that person alone, and are scored as they are.
     if len(off) and float(np.median(off)) > ROTATION_SLACK:
         raise ValueError(

@@ -50,6 +50,7 @@ def suspect_unit(
     found, expected = spread(points, known), spread(target, known)
     if expected <= 0 or found <= 0:
         return None
+    # People differ by a factor of three at most, units by ten: the gap between leaves no doubt.
     ratio = found / expected
     names = {(300.0, 3000.0): "millimetres", (30.0, 300.0): "centimetres"}
     for (low, high), unit in names.items():
@@ -80,6 +81,7 @@ def bone_mismatch(
                     logs.append(torch.log2(ours / theirs))
     if not logs:
         return 0.0
+    # The common ratio is size, or a unit; only what remains speaks of mixed-up joints.
     together = torch.stack(logs)
     return float((together - together.median()).abs().mean())
 
@@ -105,6 +107,7 @@ def suspect_order(
     if len(names) < _ENOUGH:
         return None
     found = bone_mismatch(points, target, known, names)
+    # Limbs of real people differ by a few percent; half an octave on average is no anatomy.
     if found < 0.5:
         return None
     better: list[tuple[float, str]] = []
@@ -125,6 +128,7 @@ def suspect_sides(
     """Look for left and right swapped: swapping them back would clearly lower PA-MPJPE of nine people in ten."""
     if len(points) < _MANY or len(names) < _ENOUGH or any(mirrored(name) not in names for name in names):
         return None
+    # Swapping must help both sides, so a joint counts only where its twin is known too.
     swap = [names.index(mirrored(name)) for name in names]
     weights = (known & known[:, swap]).to(points.dtype)
     given = pa_mpjpe(points, target, weights)
@@ -158,11 +162,13 @@ def suspect_places(
     ours, theirs = (
         torch.where(known[..., None], p - (weight * p).sum(1, keepdim=True) / total, 0.0) for p in (points, target)
     )
+    # Units of the person's size make a child's wrong joint weigh as much as an adult's.
     size = (theirs.square().sum((1, 2)) / total[:, 0, 0]).sqrt().clamp_min(1e-6)
     pairs = known[:, :, None] & known[:, None]
     distances = torch.cdist(ours / size[:, None, None], theirs / size[:, None, None]) * pairs
     cost = (distances.sum(0) / pairs.sum(0).clamp_min(1)).where(pairs.any(0), 10.0)
     rows, columns = map(torch.from_numpy, linear_sum_assignment(cost.numpy()))
+    # Half the declared distance: joints that lie close together anyway, as hip and pelvis, change places for nothing.
     wrong = rows[(cost[rows, columns] < 0.5 * cost.diagonal()) & known.any(0)]
     if len(wrong) < max(3, len(names) // 8):
         return None
@@ -179,6 +185,7 @@ def suspect_axes(
     """Look for other axes (y up, not down): a half turn about x would halve the error of nine people in ten."""
     if len(points) < _MANY:
         return None
+    # y up and z backwards, as graphics has it, is a half turn about x and no reflection.
     flip = torch.tensor([1.0, -1.0, -1.0], dtype=points.dtype)
     given = ((points - target).norm(dim=-1) * weights).sum(-1)
     turned = ((points * flip - target).norm(dim=-1) * weights).sum(-1)
@@ -200,6 +207,7 @@ def suspect(placed: Placed, goal: Placed, names: tuple[str, ...]) -> list[Suspic
     if known.any():
         points, target = placed.joints, goal.joints
         found = [suspect_unit(points, target, known) or suspect_order(points, target, known, names)]
+        # The coarse faults come first: with another unit or order the finer tests would say nonsense.
         if found == [None]:
             found = [suspect_sides(points, target, known, names), suspect_axes(points, target, weights)]
         if found == [None, None]:

@@ -1,6 +1,5 @@
 """Reader of keypoint results as COCO's evaluation server and the tools around it write them."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +34,12 @@ def read_coco_results(path: Path, truth: ScoredPeople, convention: str | None = 
     rows = _rows(path, left)
     points, kind = _keypoints(path, rows, left, convention)
     known = dict(zip(truth.labels.get("image_id", ()), truth.photos or (), strict=False))
-    photos = [known.get(key, key) for key in (_photo_of(row) for row in rows)]
-    kept = [number for number in range(len(rows)) if points[number] is not None]
-    found = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), tuple(dict.fromkeys(photos)))
-    strange = [number for number in kept if photos[number] not in {*found.values()}]
-    if kept and len(strange) == len(kept):
+    kept = list(points)
+    photos = {number: known.get(key, key) for number, key in ((number, _photo_of(rows[number])) for number in kept)}
+    found = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), tuple(dict.fromkeys(photos.values())))
+    matched = set(found.values())
+    strange = [number for number in kept if photos[number] not in matched]
+    if len(strange) == len(kept):
         raise ValueError(f"{path}: no image_id belongs to a photo of the truth; the first is {photos[kept[0]]!r}.")
     for number in strange:
         left.add("results are of photos that the truth does not have", f"result {number}, photo {photos[number]!r}")
@@ -53,7 +53,8 @@ def read_coco_results(path: Path, truth: ScoredPeople, convention: str | None = 
     )
 
 
-def _rows(path: Path, left: LeftOut) -> list[dict[str, Any]]:
+def _rows(path: Path, left: LeftOut) -> dict[int, dict[str, Any]]:
+    """Usable rows by their place in the file."""
     content = read_json(path)
     if isinstance(content, dict):
         content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), list)), content)
@@ -61,14 +62,14 @@ def _rows(path: Path, left: LeftOut) -> list[dict[str, Any]]:
         content and not any(isinstance(r, dict) and "keypoints" in r for r in content)
     ):
         raise ValueError(f"{path} is not a COCO keypoint results file: expected a list with image_id and keypoints.")
-    rows = []
+    rows: dict[int, dict[str, Any]] = {}
     for number, row in enumerate(content):
         if not isinstance(row, dict) or row.get("image_id") is None:
             left.add("results name no photo (image_id)", f"result {number}")
         elif numbers_of(row.get("keypoints")) is None or not row["keypoints"]:
             left.add("results have no keypoints", f"result {number}")
         else:
-            rows.append(row)
+            rows[number] = row
     if not rows:
         raise ValueError(f"{path} holds nobody; there is nothing to score. {'; '.join(left.sentences())}".strip())
     return rows
@@ -80,24 +81,24 @@ def _photo_of(row: dict[str, Any]) -> str:
 
 
 def _keypoints(
-    path: Path, rows: list[dict[str, Any]], left: LeftOut, convention: str | None
-) -> tuple[list[np.ndarray | None], str]:
-    """Keypoints of each row, (keypoints, 3) or None, and their convention."""
-    flat = [np.ravel(numbers_of(row["keypoints"])) for row in rows]  # pyright: ignore[reportArgumentType,reportCallIssue]
-    sizes = Counter(points.size for points in flat)
+    path: Path, rows: dict[int, dict[str, Any]], left: LeftOut, convention: str | None
+) -> tuple[dict[int, np.ndarray], str]:
+    """Keypoints (keypoints, 3) of each row that has as many as it should, and their convention."""
+    flat = {number: np.ravel(numbers_of(row["keypoints"])) for number, row in rows.items()}  # pyright: ignore[reportArgumentType,reportCallIssue]
     kind = convention or COCO_17.name
     count = len(convention_named(kind))
     usable = {3 * count} if convention else {3 * first for first in COCO_FIRST}
-    if not usable & set(sizes):
+    sizes = {points.size for points in flat.values()}
+    if not usable & sizes:
         others = "" if convention else " (26, 133 and 136 keypoints that begin with COCO's are read too)"
         raise ValueError(
             f"{path}: expected {3 * count} numbers per person ({count} keypoints){others}, found {sorted(sizes)}; "
             "--convention names other keypoints."
         )
-    for number, points in enumerate(flat):
+    for number, points in flat.items():
         if points.size not in usable:
             left.add(f"results have another number of keypoints than {kind}", f"result {number}, {points.size} numbers")
-    return [points.reshape(-1, 3)[:count] if points.size in usable else None for points in flat], kind
+    return {n: points.reshape(-1, 3)[:count] for n, points in flat.items() if points.size in usable}, kind
 
 
 def _boxes(boxes: list[np.ndarray | None], left: LeftOut) -> torch.Tensor | None:
@@ -106,5 +107,5 @@ def _boxes(boxes: list[np.ndarray | None], left: LeftOut) -> torch.Tensor | None
         return None
     missing = [number for number, box in enumerate(boxes) if box is None]
     for number in missing:
-        left.add("results have no box, so that all people are found by the box of their keypoints", f"result {number}")
+        left.add("results have no box, so that all people are found by the box of their keypoints", f"person {number}")
     return None if missing else torch.from_numpy(np.array(boxes, np.float32))

@@ -26,6 +26,7 @@ def mean_over_points(
     """Average over points; a point of weight 0 does not count, and a person without any gets NaN."""
     if weights is None:
         return errors.mean(-1)
+    # A select, not a product: 0 times NaN would still be NaN.
     counted = torch.where(weights > 0, errors, torch.zeros_like(errors))
     return (counted * weights).sum(-1) / weights.sum(-1)
 
@@ -143,6 +144,7 @@ def acceleration_error(
     """
     if points.shape[0] < 3:
         raise ValueError(f"Acceleration needs at least 3 consecutive frames, got {points.shape[0]}.")
+    # Differences are linear, so those of the error are the error of those.
     second = (points - target)[:-2] - 2.0 * (points - target)[1:-1] + (points - target)[2:]
     errors = MILLIMETRES * torch.linalg.vector_norm(second, dim=-1)
     if weights is None:

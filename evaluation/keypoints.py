@@ -32,6 +32,7 @@ def pck_2d(
         fraction: Such as 0.1, 0.2, 0.5.
         observed: 0 where a keypoint is not annotated.
     """
+    # At most, not below: what lies on the bound counts as found in both data sets' own scripts.
     close = (distances <= fraction * length[..., None]).to(distances.dtype)
     share = mean_over_points(close, (observed > 0).to(distances.dtype))
     return torch.where(torch.isfinite(length), share, torch.full_like(share, torch.nan))
@@ -50,6 +51,7 @@ def torso_diameter(
         convention: What each keypoint is; it needs both shoulders and both hips.
     """
     length = torch.full_like(target[..., 0, 0], torch.nan)
+    # LSP's own diagonal first; the other is as long on a torso seen from the front.
     for side, other in (("right", "left"), ("left", "right")):
         hip, shoulder = convention.index(f"{side}_hip"), convention.index(f"{other}_shoulder")
         diagonal = torch.linalg.vector_norm(target[..., hip, :] - target[..., shoulder, :], dim=-1)

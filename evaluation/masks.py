@@ -74,10 +74,12 @@ def confusion(labels: Int[Tensor, "height width"], target: Int[Tensor, "rows col
         raise ValueError(
             f"The masks differ in size: {tuple(labels.shape)} and {tuple(target.shape)}; give both in one size."
         )
+    # Left out of both sides: neither right nor wrong can be said of an occluded pixel.
     counted = target != IGNORED
     first, second = target[counted].long(), labels[counted].long()
     top = max(int(first.max()) if first.numel() else 0, int(second.max()) if second.numel() else 0)
     if top >= num_labels:
         raise ValueError(f"Label {top} is out of range: {num_labels} labels are known, 0 to {num_labels - 1}.")
+    # One number per pair of labels makes a single histogram of a table.
     counts = torch.bincount(first * num_labels + second, minlength=num_labels**2)
     return Confusion(counts.reshape(num_labels, num_labels))

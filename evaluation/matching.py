@@ -30,6 +30,7 @@ def resolve_photos(wanted: tuple[str, ...], offered: tuple[str, ...]) -> dict[st
     Returns:
         By photo of the truth; photos that the results lack are absent.
     """
+    # A later, more lenient step never takes back what an earlier one has found.
     exact = set(offered)
     found = {photo: photo for photo in wanted if photo in exact}
     for shorten in _SHORTENED:
@@ -116,6 +117,7 @@ def match_people(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
 
 
 def _match_names(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
+    # Names decide alone: boxes of a file that names its persons may be of another kind, such as crops.
     keys = list(zip(estimate.photos or (), estimate.persons or (), strict=True))
     twice = [key for key, count in Counter(keys).items() if count > 1]
     if twice:
@@ -133,6 +135,7 @@ def _match_boxes(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
     first, second = _boxes(truth), _boxes(estimate)
     for photo, people in theirs.items():
         found = ours.get(photo, [])
+        # Without boxes only a photo of one person leaves no choice.
         if second is None or first is None:
             if len(found) > len(people) or len(found) > 1:
                 raise ValueError(
@@ -146,6 +149,7 @@ def _match_boxes(truth: ScoredPeople, estimate: ScoredPeople) -> Match:
 
 
 def _assign(rows: np.ndarray, people: list[int], found: list[int], overlaps: np.ndarray) -> None:
+    # The largest total, not greedily the best: two people who overlap would else swap with the first one's noise.
     for person, result in zip(*linear_sum_assignment(-overlaps), strict=True):
         if overlaps[person, result] >= MIN_OVERLAP:
             rows[people[person]] = found[result]

@@ -19,6 +19,7 @@ def tracks(truth: ScoredPeople) -> Iterator[np.ndarray]:
     """
     places = [_place(truth, row) for row in range(len(truth))]
     run: list[int] = []
+    # SPIN's files have no tracks: a number that does not count up by one starts another person or sequence.
     for row, (sequence, frame) in enumerate(places):
         if run and frame is not None and (sequence, frame - 1) == places[run[-1]]:
             run.append(row)
@@ -50,6 +51,7 @@ def acceleration_column(truth: ScoredPeople, points: Tensor, target: Tensor, wei
     """
     column = torch.full((len(truth),), torch.nan)
     for rows in tracks(truth):
+        # A second difference needs both neighbours; the ends of a track stay without one.
         if len(rows) >= 3:
             index = torch.from_numpy(rows)
             column[index[1:-1]] = acceleration_error(points[index], target[index], weights[index])

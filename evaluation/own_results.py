@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fitloop.body import BodyParams
-from fitloop.data.archives import check_rows, read_arrays, words
+from fitloop.data.archives import check_rows, floats, read_arrays, words
 from fitloop.data.json_files import read_json
 from fitloop.evaluation.body_arrays import (
     CAMERA_KEYS,
@@ -25,6 +25,8 @@ LANDMARKS = "landmarks"
 """The detector's own 3D landmarks, and its 2D keypoints: what users would pick instead."""
 _UNUSED = ("joints_3d", "joints_2d", "silhouettes", "silhouette_boxes", "notices")
 """Arrays that scores do not need: the joints follow from the parameters."""
+_RESULTS = Path("the results")
+"""What messages call a whole run."""
 Files = list[tuple[str, dict[str, np.ndarray]]]
 """Photo and arrays of each results file."""
 
@@ -46,11 +48,13 @@ class OwnResults:
             ValueError: If there are no results, or nobody in any of them.
         """
         self.path = path / "results" if (path / "results").is_dir() else path
+        # The first photo with people speaks for all: stages do not change within a run.
         first = next((arrays for _, arrays in self._files(list(self._index)) if len(arrays["boxes"])), None)
         if first is None:
             raise ValueError(f"{path} holds nobody: expected one .npz per photo with at least one person in all.")
         fitted = "status" not in first or str(first["status"][0]) != NOT_FITTED
         found = [stage for stage, prefix in STAGE_PREFIXES.items() if f"{prefix}global_orient" in first]
+        # Without fitting the arrays without prefix repeat the regressed bodies, and would be scored as fitted.
         if not fitted and "regressed" in found:
             found.remove("fitted")
         self.stages = (*found, *((LANDMARKS,) if LANDMARKS in first else ()))
@@ -75,7 +79,7 @@ class OwnResults:
         for photo in photos:
             if photo in self._index:
                 arrays = read_arrays(self._index[photo], _UNUSED)
-                check_rows(self._index[photo], arrays, ("boxes",))
+                _check(self._index[photo], arrays)
                 yield photo, arrays
 
     def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
@@ -84,15 +88,31 @@ class OwnResults:
         return {stage: _join(files, stage) for stage in self.stages}
 
 
+def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse a file whose people cannot be told apart."""
+    rows = check_rows(path, arrays, ("boxes", *(key for key in arrays if key.endswith("status"))))
+    if arrays["boxes"].shape != (rows, 4):
+        raise ValueError(f"{path}: boxes have shape {arrays['boxes'].shape}, expected (people, 4): x y x y.")
+    for key in arrays:
+        if key in ("body", "convention") and arrays[key].size != 1:
+            raise ValueError(f"{path}: {key} must be one word, got {arrays[key].size} values.")
+
+
+def _size_of(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Height and width of the photo for each person; 0 where the file does not say."""
+    size = arrays.get("image_size", np.zeros(2))
+    known = size.shape == (2,) and size.dtype.kind in "iuf" and bool(np.isfinite(size).all())
+    return np.tile(size if known else np.zeros(2), (len(arrays["boxes"]), 1))
+
+
 def _join(files: Files, stage: str) -> ScoredPeople:
     photos = tuple(photo for photo, arrays in files for _ in range(len(arrays["boxes"])))
     count = len(photos)
     if count == 0:
         return ScoredPeople((), (), 0)
     persons = tuple(str(row) for _, arrays in files for row in range(len(arrays["boxes"])))
-    boxes = torch.from_numpy(np.asarray(_stack(files, "boxes"), np.float32))
-    sizes = [np.tile(a.get("image_size", np.zeros(2)), (len(a["boxes"]), 1)) for _, a in files]
-    values = {"image_size": np.concatenate(sizes)}
+    boxes = torch.from_numpy(floats(_RESULTS, "boxes", _stack(files, "boxes")))
+    values = {"image_size": np.concatenate([_size_of(arrays) for _, arrays in files])}
     params = camera = joints = None
     if stage == LANDMARKS:
         joints = _landmarks(files)
@@ -129,8 +149,8 @@ def _only(files: Files, key: str) -> str:
 
 def _bodies(files: Files, prefix: str) -> tuple[BodyParams, Camera]:
     arrays = {prefix + key: _stack(files, prefix + key) for key in (*PARAM_KEYS, *CAMERA_KEYS)}
-    check_bodies("The results", arrays, prefix)
-    return bodies_of({key: value.astype(np.float32) for key, value in arrays.items()}, prefix)
+    check_bodies(_RESULTS, arrays, prefix)
+    return bodies_of({key: floats(_RESULTS, key, value) for key, value in arrays.items()}, prefix)
 
 
 def _landmarks(files: Files) -> Joints3D:
@@ -138,6 +158,7 @@ def _landmarks(files: Files) -> Joints3D:
 
 
 def _keypoints(files: Files) -> Keypoints2D | None:
+    # All or none: rows without keypoints among others would look like people that nobody saw.
     if any("keypoints" not in arrays or "convention" not in arrays for _, arrays in files):
         return None
     return Keypoints2D(*clean_points(_stack(files, "keypoints"), 2), _only(files, "convention"))
@@ -146,9 +167,14 @@ def _keypoints(files: Files) -> Keypoints2D | None:
 def _numbers(files: Files, prefix: str) -> dict[str, np.ndarray]:
     """Energies of a stage: ``energy`` and any ``energy_<term>``, one number per person."""
     first = files[0][1]
-    names = [key for key in first if key.startswith(f"{prefix}energy") and first[key].ndim == 1]
-    shared = [name for name in names if all(name in arrays for _, arrays in files)]
+    names = [key for key in first if key.startswith(f"{prefix}energy")]
+    # Terms may be switched off for a photo; a column must have a number for everybody.
+    shared = [name for name in names if all(_is_column(arrays, name) for _, arrays in files)]
     return {name.removeprefix(prefix): _stack(files, name) for name in shared}
+
+
+def _is_column(arrays: dict[str, np.ndarray], key: str) -> bool:
+    return key in arrays and arrays[key].dtype.kind in "iuf" and arrays[key].shape == (len(arrays["boxes"]),)
 
 
 def _stack(files: Files, key: str) -> np.ndarray:

@@ -123,6 +123,7 @@ def clean_points(array: np.ndarray, dimensions: int) -> tuple[Tensor, Tensor]:
 
 def usable(people: ScoredPeople) -> np.ndarray:
     """Whether each row holds finite numbers and something to score."""
+    # Parameters decide where there are any: joints and keypoints beside them are evidence, not the result.
     if people.params is not None:
         params = people.params
         parts = (params.global_orient, params.body_pose, params.betas, params.transl)

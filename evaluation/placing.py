@@ -45,6 +45,20 @@ class Bodies:
             )
         return self.by_name[name]
 
+    def fitting(self, name: str, params: BodyParams) -> Body:
+        """The body that parameters are of.
+
+        Raises:
+            ValueError: If it was not loaded, or has another number of shape coefficients.
+        """
+        body = self.body(name)
+        if params.betas.shape[-1] != body.num_betas:
+            raise ValueError(
+                f"The parameters have {params.betas.shape[-1]} shape coefficients, body {name!r} has {body.num_betas}: "
+                "they belong to another body, or were cut."
+            )
+        return body
+
     def placing(self, name: str, landmarks: tuple[str, ...]) -> KeypointKinematics:
         """Kinematics of some landmarks, made once."""
         key = (name, landmarks)
@@ -125,6 +139,7 @@ def place(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Placed:
     if people.joints is not None and set(names_of(people.joints.convention, protocol)) & set(protocol.joints):
         points, weights, root = _from_joints(people, protocol)
     pixels, pixel_weights = blank.pixels, blank.pixel_weights
+    # The projected body is what is scored in 2D; keypoints beside it are what it was fitted to.
     if absolute is not None and people.camera is not None:
         pixels, pixel_weights = project(absolute, people.camera), weights
     elif people.keypoints is not None:
@@ -134,6 +149,8 @@ def place(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> Placed:
 
 
 def _pick(points: Tensor, confidence: Tensor, names: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    if points.shape[1] != len(names):
+        raise ValueError(f"The file has {points.shape[1]} points per person, but its convention names {len(names)}.")
     index = [names.index(name) if name in names else 0 for name in wanted]
     present = torch.tensor([name in names for name in wanted])
     weights = (confidence[:, index] > 0) & present
@@ -147,6 +164,7 @@ def _from_joints(people: ScoredPeople, protocol: Protocol) -> tuple[Tensor, Tens
     if people.joints.centred:
         return points, weights, torch.zeros(len(people), 3)
     parts = [part for landmark in protocol.root for part in DERIVED_LANDMARKS.get(landmark, (landmark,))]
+    # A protocol that scores the pelvis takes it as root: the middle of the hips is another point.
     if "pelvis" in names and "pelvis" in protocol.joints:
         parts = ["pelvis"]
     missing = [part for part in parts if part not in names]
@@ -157,6 +175,7 @@ def _from_joints(people: ScoredPeople, protocol: Protocol) -> tuple[Tensor, Tens
         )
     index = [names.index(part) for part in parts]
     root = people.joints.points[:, index].mean(1)
+    # Without its root a person has no place to be compared from.
     known = (people.joints.confidence[:, index] > 0).all(1)
     return points - root[:, None], weights * known[:, None].to(weights.dtype), root
 
@@ -168,13 +187,14 @@ def _from_params(people: ScoredPeople, protocol: Protocol, bodies: Bodies) -> tu
     root = torch.zeros(count, 3)
     for name, rows in body_rows(people):
         params = people.params[rows]
+        body = bodies.fitting(name, params)
         if protocol.regressor == "h36m" and bodies.h36m_regressor is not None:
             table = bodies.h36m_regressor
-            regressed = torch.einsum("jv,nvc->njc", table, bodies.body(name)(params).vertices)
+            regressed = torch.einsum("jv,nvc->njc", table, body(params).vertices)
             points[rows] = regressed[:, list(H36M_TO_3DHP[: len(protocol.joints)])]
             weights[rows], root[rows] = 1.0, regressed[:, 0]
             continue
-        wanted = landmarks_of(protocol, bodies.body(name))
+        wanted = landmarks_of(protocol, body)
         known = tuple(landmark for landmark in wanted if landmark is not None)
         placed = bodies.placing(name, known + protocol.root)(params)
         columns = [column for column, landmark in enumerate(wanted) if landmark is not None]

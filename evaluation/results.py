@@ -88,6 +88,7 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: ScoredPeople, con
     if is_json(path):
         people = read_coco_results(path, truth, convention)
     elif path.suffix.lower() == ".npz":
+        # The arrays decide, not the name: everybody calls the file results.npz.
         arrays = read_arrays(path, known=KEYS)
         if "global_orient" in arrays:
             return OwnResults(path)
@@ -165,7 +166,10 @@ def _read_plain(
         if "unit" in arrays:
             joints = convert_unit(joints, _word(path, arrays, "unit"))
     photos = names.get("photo", names.get("imgname"))
-    return ScoredPeople(photos, names.get("person"), rows, joints=joints, keypoints=keypoints)
+    meant = f"the joints of {protocol.name}" if kind == "protocol" else kind
+    told = f"its {arrays[key].shape[1]} points per person are taken to be {meant} (--convention names others)"
+    notices = (told,) if named is None else ()
+    return ScoredPeople(photos, names.get("person"), rows, joints=joints, keypoints=keypoints, notices=notices)
 
 
 def _word(path: Path, arrays: dict[str, np.ndarray], key: str) -> str:
@@ -181,6 +185,7 @@ def _convention_of(path: Path, count: int, named: str | None, protocol: ScoringP
         if expected != count:
             raise ValueError(f"{path}: {named} has {expected} points, the file has {count}.")
         return named
+    # As many points as the protocol has are most likely its own; a wrong guess fails the test of limb lengths.
     if count == len(protocol.joints):
         return "protocol"
     candidates = [name for name, convention in CONVENTIONS.items() if len(convention) == count]

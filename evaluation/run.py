@@ -64,6 +64,7 @@ def score(
         aliases = resolve_photos(tuple(dict.fromkeys(truth.photos or ())), results.photos)
         told = (*told, *told_of_spelling(aliases))
     judge = _Judge(protocol, bodies, options, masks)
+    # Block by block: ten thousand meshes at once would not fit into any memory.
     with torch.inference_mode():
         for rows in blocks(truth):
             part = truth.take(rows)
@@ -84,6 +85,7 @@ def blocks(truth: ScoredPeople) -> Iterator[np.ndarray]:
     waiting: list[int] = []
     for rows in groups.values():
         waiting += rows
+        # Whole photos only, or people of one photo would be matched in two halves.
         if len(waiting) >= BLOCK:
             yield np.array(waiting)
             waiting = []
@@ -122,6 +124,7 @@ class _Judge:
             people = replace(people, joints=convert_unit(people.joints, self.options.unit))
         match = match_people(goal.people, people)
         inside = np.flatnonzero(match.rows >= 0)
+        # What is not finite counts as missing: a mean without it would look better than it is.
         finite = usable(people)[match.rows[inside]] if len(inside) else np.zeros(0, bool)
         gathered.extra += match.extra
         gathered.not_finite += int((~finite).sum())

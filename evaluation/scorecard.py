@@ -134,6 +134,7 @@ def _plain(value: Any) -> Any:
 
 def write_csv(truth: ScoredPeople, entries: Sequence[Entry], path: Path) -> None:
     """Write one line per person and entry: photo, person, grade, found or not, every metric; empty where unknown."""
+    # Columns of any entry, so that the lines of all entries have the same head.
     metrics = [name for name in METRICS if any(name in entry.table.columns for entry in entries)]
     units = {name: f"{name} [{METRICS[name].unit}]" if METRICS[name].unit else name for name in metrics}
     with whole_file(path) as whole, whole.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:

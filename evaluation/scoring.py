@@ -73,6 +73,7 @@ def score_people(goal: Goal, estimate: ScoredPeople, protocol: Protocol, bodies:
     if pixel_weights.any():
         columns |= _pixel_metrics(truth, placed_truth, protocol, distances, pixel_weights)
     columns |= _body_metrics(truth, estimate, protocol, bodies)
+    # 3D where there is any: pixels are what is left to compare when a side has no depth.
     if weights.any():
         shown, known = errors, weights
     else:
@@ -84,6 +85,7 @@ def score_people(goal: Goal, estimate: ScoredPeople, protocol: Protocol, bodies:
 def _joint_metrics(points: Tensor, target: Tensor, errors: Tensor, weights: Tensor) -> dict[str, Tensor]:
     return {
         "mpjpe": mpjpe(points, target, weights),
+        # Two points fit any similarity exactly, which would be an error of 0.
         "pa_mpjpe": torch.where(weights.sum(-1) >= 3, pa_mpjpe(points, target, weights), torch.nan),
         "n_mpjpe": n_mpjpe(points, target, weights),
         "pck_150": pck(errors, weights=weights),
@@ -133,6 +135,7 @@ def _body_metrics(truth: ScoredPeople, estimate: ScoredPeople, protocol: Protoco
 
 def _comparable(truth: ScoredPeople, estimate: ScoredPeople, bodies: Bodies) -> bool:
     """Whether vertices and joint rotations of the two sides mean the same: the same mesh."""
+    # Vertex 1000 of two meshes is the same place only if the meshes are.
     own = bodies.body(estimate.body or "")
     theirs = [bodies.body(name) for name, _ in body_rows(truth)]
     return all(_same_mesh(own, body) for body in theirs)

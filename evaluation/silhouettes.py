@@ -105,6 +105,7 @@ def part_labels(truth: ScoredPeople, row: int, source: MaskSource) -> Int[Tensor
     picture = _read(truth, "parts", row, source)
     if picture is None:
         return None
+    # Labels that nobody named are ignored, 255 among them.
     table = torch.full((256,), IGNORED, dtype=torch.int64)
     table[: len(source.part_order)] = torch.tensor([PART_NAMES.index(name) for name in source.part_order])
     return table[picture]
@@ -117,6 +118,7 @@ def _read(truth: ScoredPeople, kind: str, row: int, source: MaskSource) -> Tenso
     if not path.is_file():
         raise FileNotFoundError(f"The {kind} file {path} is missing: give the data set's folder with --masks.")
     pixels = np.array(Image.open(path))
+    # Masks saved as colour pictures repeat the label in every channel.
     return torch.from_numpy(pixels[..., 0] if pixels.ndim == 3 else pixels).long()
 
 
@@ -125,7 +127,7 @@ def drawn_parts(
 ) -> Int[Tensor, "height width"]:
     """Part of the body that each pixel sees, as numbers of `PART_NAMES`; 0 for background."""
     assert estimate.params is not None and estimate.camera is not None
-    body = bodies.body(estimate.body or "")
+    body = bodies.fitting(estimate.body or "", estimate.params)
     mesh = body(estimate.params[row])
     fragments = rasterizer(mesh.vertices, body.faces, estimate.camera[row], size)
     numbers = part_of_joint()

@@ -73,6 +73,7 @@ class Surface:
 
 def surface_of(body: Body) -> Surface:
     """List the joints that move each vertex of a body on the CPU, in single precision."""
+    # SMPL has four joints per vertex; a dense matrix would multiply twenty zeros for each.
     most = int((body.lbs_weights > 0).sum(-1).max())
     weights, joints = body.lbs_weights.topk(most, dim=-1)
     directions = body.shapedirs.flatten(0, 1).mT.contiguous()

@@ -82,6 +82,7 @@ class Gathered:
             for row, value in zip(rows, values, strict=True):
                 column[row] = value
         for name, values in estimate.values.items():
+            # Only numbers per person: a photo's size is two, and no score.
             if values.ndim == 1 and np.issubdtype(values.dtype, np.number):
                 self.values.setdefault(name, np.full(self.people, np.nan))[rows] = values
 
@@ -119,6 +120,7 @@ class Gathered:
         shape = self.motion[0][1].shape[1:]
         points, target = torch.zeros(self.people, *shape), torch.zeros(self.people, *shape)
         weights = torch.zeros(self.people, shape[0])
+        # Blocks cut tracks apart, so that motion is measured when all rows are back in the truth's order.
         for rows, ours, theirs, known in self.motion:
             points[rows], target[rows], weights[rows] = ours, theirs, known
         return acceleration_column(truth, points, target, weights)

@@ -8,7 +8,7 @@ import torch
 from fitloop.body.keypoints import COCO_17, LSP_14, SPIN_24
 from fitloop.data.archives import check_rows, floats, read_arrays, words
 from fitloop.data.coco_people import read_coco_people
-from fitloop.data.human_ranges import doubt_betas, doubt_centre, doubt_focal, doubt_joints
+from fitloop.data.human_ranges import doubt_betas, doubt_centre, doubt_crops, doubt_focal, doubt_joints
 from fitloop.data.spin_dataset import SCALE_UNIT
 from fitloop.data.spin_fields import genders_of, photo_names, text_rows
 from fitloop.evaluation.body_arrays import bodies_of, check_bodies, params_of_smpl
@@ -64,6 +64,9 @@ def read_spin_truth(path: Path) -> ScoredPeople:
     notices: tuple[str, ...] = ()
     if "part" in arrays:
         keypoints = Keypoints2D(*clean_points(_table(path, arrays, "part"), 2), SPIN_24.name)
+        doubt = doubt_crops(2.0 * half[:, 0], keypoints.points.numpy(), keypoints.confidence.numpy() > 0)
+        if doubt is not None and doubt.grave:
+            raise ValueError(f"{path}: scale is not what it should be: {doubt.sentence}.")
     if "pose" in arrays and "shape" in arrays:
         params, notices = params_of_smpl(path, arrays["pose"], arrays["shape"])
     labels = {name: text_rows(arrays[key]) for key, name in _SPIN_WORDS.items() if key in arrays}
@@ -108,7 +111,7 @@ def read_bench_truth(path: Path) -> ScoredPeople:
     arrays = read_arrays(path)
     numbers = ("global_orient", "body_pose", "betas", "transl", "focal", "principal_point", "boxes")
     rows = check_rows(path, arrays, (*numbers, "photo", "person", "grade"))
-    if "body" not in arrays:
+    if "body" not in arrays or arrays["body"].size != 1:
         raise ValueError(f"{path} lacks body, the name of the body that its parameters belong to.")
     check_bodies(path, arrays)
     single = {key: floats(path, key, arrays[key]) for key in numbers}
@@ -120,17 +123,23 @@ def read_bench_truth(path: Path) -> ScoredPeople:
     for doubt in doubts:
         if doubt is not None and doubt.grave:
             raise ValueError(f"{path}: {doubt.sentence}.")
-    extra = ("image_size", "visibility", "sequence", "frame")
+    strange = [key for key in numbers if not np.isfinite(single[key]).all()]
+    if strange or single["boxes"].shape != (rows, 4):
+        raise ValueError(
+            f"{path}: {', '.join(strange) or 'boxes'} must be finite numbers, and boxes of shape ({rows}, 4)."
+        )
+    extra = tuple(key for key in ("image_size", "visibility", "sequence", "frame") if key in arrays)
+    check_rows(path, arrays, ("boxes", *extra))
     return ScoredPeople(
         photos=words(arrays["photo"]),
         persons=words(arrays["person"]),
         count=rows,
-        body=str(arrays["body"]),
+        body=words(arrays["body"])[0],
         params=params,
         camera=camera,
         boxes=torch.from_numpy(single["boxes"]),
         labels={"grade": words(arrays["grade"])},
-        values={key: arrays[key] for key in extra if key in arrays},
+        values={key: arrays[key] for key in extra},
     )
 
 
@@ -138,6 +147,7 @@ def read_lspet_truth(path: Path) -> ScoredPeople:
     """LSP Extended: names (N), joints (N, 14, 3) x, y, visible in LSP's order, full-image pixels."""
     arrays = read_arrays(path)
     rows = check_rows(path, arrays, ("names", "joints"))
+    # A copy of the file may have an order of its own, and says so.
     order = words(arrays["order"]) if "order" in arrays else LSP_14.keypoints
     if set(order) != set(LSP_14.keypoints):
         known = ", ".join(LSP_14.keypoints)

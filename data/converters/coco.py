@@ -10,7 +10,7 @@ from fitloop.body.keypoints import COCO_17
 from fitloop.data.coco_people import CocoPerson, read_coco_people
 from fitloop.data.converters.people import Person, crop_of_xyxy, gather, need, to_spin24
 from fitloop.data.json_files import find_json
-from fitloop.data.spin_dataset import SpinDataset
+from fitloop.data.spin_dataset import LIMIT, SpinDataset
 
 LIMBS = [COCO_17.index(name) for name in COCO_17.keypoints if not name.endswith(("nose", "eye", "ear"))]
 """Shoulders to ankles: people are kept if all twelve are annotated, as in SPIN."""
@@ -51,5 +51,7 @@ def _labelled(person: CocoPerson) -> np.ndarray:
     """Keypoints (17, 3); a point is observed if it is labelled, visible or not."""
     if person.keypoints is None:
         return np.zeros((len(COCO_17), 3))
-    known = np.isfinite(person.keypoints).all(1) & (np.nan_to_num(person.keypoints[:, 2]) > 0)
+    # Off every photo is nowhere, as null is.
+    near = (np.abs(np.nan_to_num(person.keypoints[:, :2], nan=np.inf)) < LIMIT).all(1)
+    known = near & (np.nan_to_num(person.keypoints[:, 2]) > 0)
     return np.where(known[:, None], np.concatenate([person.keypoints[:, :2], known[:, None]], 1), 0.0)

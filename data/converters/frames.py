@@ -39,6 +39,7 @@ def training_frames(folder: Path, sequence: Path, camera: int) -> list[Frame]:
     frames = sorted(Frame(int(match[1]), path) for path in usual if (match := re.fullmatch(r"frame_(\d+)", path.stem)))
     if frames:
         return frames
+    # The folder's own name says subject and sequence; the pictures may lie anywhere below the data set.
     subject, number = (int("".join(re.findall(r"\d+", part)) or 0) for part in sequence.parts[-2:])
     return _named_in_full(folder).get((subject, number, camera), [])
 

@@ -26,6 +26,7 @@ def convert_human36m(path: Path, split: Literal["train", "protocol1", "protocol2
         raise ValueError(f"{path} has no S (3D joints); every Human3.6M file of SPIN has. Is it another data set?")
     if split != "protocol2":
         return dataset
+    # SPIN has no file of protocol 2; its evaluation picks the camera out of protocol 1's.
     frontal = np.array([FRONTAL_CAMERA in name for name in dataset.image_names])
     if not frontal.any():
         raise ValueError(f"{path} has no photo of camera {FRONTAL_CAMERA}, the only one of protocol 2.")

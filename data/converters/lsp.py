@@ -24,6 +24,7 @@ def convert_lsp(folder: Path, split: Literal["train", "test"] = "train") -> Spin
     if joints.ndim != 3 or joints.shape[:2] != (3, len(LSP_14)):
         hint = " This is LSP-extended's file: prepare lspet." if joints.shape[:2] == (len(LSP_14), 3) else ""
         raise ValueError(f"{folder}/joints.mat has shape {joints.shape}, expected (3, 14, photos).{hint}")
+    # LSP's first thousand photos are for training, by its authors.
     half = joints.shape[2] // 2
     numbers = range(half) if split == "train" else range(half, joints.shape[2])
     people = []
@@ -91,6 +92,7 @@ def _annotated(names: list[str], joints: np.ndarray, everything: bool) -> list[P
     people = []
     for name, points in zip(names, joints, strict=True):
         seen = np.ones(len(points), bool) if everything else points[:, 2] > 0
+        # One joint makes no crop.
         if seen.sum() < 2:
             continue
         center, scale = crop_of_points(points[seen, :2])

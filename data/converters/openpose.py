@@ -101,6 +101,7 @@ def _match(crowd: np.ndarray, annotated: np.ndarray, matching: Matching) -> np.n
     distance = np.linalg.norm(limbs[..., :2] - truth[:, :2], axis=-1)
     known = (limbs[..., 2] > 0) & (truth[:, 2] > 0)
     if matching == "share":
+        # Fewer than three joints in common could be anybody's.
         mean = np.where(known.sum(1) >= 3, (distance * known).sum(1) / known.sum(1).clip(1), np.inf)
     else:
         mean = np.where((limbs[..., 2] > 0).all(1), distance.mean(1), np.inf)

@@ -151,6 +151,7 @@ def _person(
     """A person with everything inside the photo, 3D relative to the pelvis; None for others."""
     table = tuple(name if name in THREE_DHP_17.keypoints else None for name in names)
     used = [column for column, known in enumerate(table) if known is not None]
+    # As in SPIN: what the photo cuts off has an annotation all the same, but no evidence.
     if not ((points[used] >= 0) & (points[used] < size)).all():
         return None
     center, scale = crop_of_points(points[used])

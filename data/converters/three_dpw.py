@@ -47,6 +47,7 @@ def _people(path: Path) -> Iterator[Person]:
         betas = content["betas"][person].ravel()[:SHAPE_SIZE]
         for frame in np.flatnonzero(content["campose_valid"][person]):
             points = content["poses2d"][person][frame].T
+            # A box of one point has no size.
             points = points[points[:, 2] > 0, :2]
             if len(points) < 2:
                 continue

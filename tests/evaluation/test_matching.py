@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fitloop.evaluation.matching import box_overlaps, match_people, resolve_photos
+from fitloop.evaluation.matching import box_overlaps, match_people, resolve_photos, told_of_spelling
 from fitloop.evaluation.people import ScoredPeople
 
 
@@ -47,3 +47,19 @@ def test_photos_are_found_by_path_then_by_file_name_then_by_stem_if_unique():
     assert resolve_photos(("a/x.jpg", "b/y.jpg"), ("b/y.jpg", "x.jpg")) == {"a/x.jpg": "x.jpg", "b/y.jpg": "b/y.jpg"}
     assert resolve_photos(("a/x.jpg",), ("x.png",)) == {"a/x.jpg": "x.png"}
     assert resolve_photos(("a/x.jpg", "b/x.jpg"), ("x.jpg",)) == {}
+
+
+@pytest.mark.parametrize("offered", ["A/B.JPG", "a%2Fb.jpg", "a\\b.jpg", "./a/b.jpg", "other/B.JPG", "B.png"])
+def test_photos_are_found_under_another_spelling(offered):
+    assert resolve_photos(("a/b.jpg", "c.jpg"), (offered, "c.jpg")) == {"a/b.jpg": offered, "c.jpg": "c.jpg"}
+
+
+def test_two_photos_that_fit_equally_well_are_neither():
+    assert resolve_photos(("a.jpg",), ("A.jpg", "A.JPG")) == {}
+    assert resolve_photos(("a.jpg", "A.jpg"), ("A.JPG", "A.png")) == {}
+
+
+def test_composed_and_decomposed_letters_are_one_name_and_that_is_told():
+    found = resolve_photos(("Jose\u0301.jpg",), ("Jos\u00e9.jpg",))
+    assert found == {"Jose\u0301.jpg": "Jos\u00e9.jpg"} and "another spelling" in told_of_spelling(found)[0]
+    assert told_of_spelling({"x/a.jpg": "a.png"}) == ()

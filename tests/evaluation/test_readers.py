@@ -161,7 +161,10 @@ def test_a_plain_file_says_its_convention_or_is_asked_to(tmp_path):
     with pytest.raises(ValueError, match="24 points.*smpl24, spin24"):
         read_results(tmp_path / "plain.npz", BENCH, NOBODY)
     people = read_results(tmp_path / "plain.npz", BENCH, NOBODY, "smpl24").read(None)["result"]
-    assert people.joints.convention == "smpl24"
+    assert people.joints.convention == "smpl24" and people.notices == ()
+    np.savez(tmp_path / "thirteen.npz", joints=np.ones((2, 13, 3)))
+    guessed = read_results(tmp_path / "thirteen.npz", BENCH, NOBODY).notices
+    assert guessed[0].startswith("its 13 points per person are taken to be the joints of open-bench")
     with pytest.raises(ValueError, match="unknown convention 'openpose'"):
         read_results(tmp_path / "plain.npz", BENCH, NOBODY, "openpose")
     with pytest.raises(ValueError, match="coco17 has 17 points, the file has 24"):

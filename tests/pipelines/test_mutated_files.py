@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 from hypothesis import strategies as st
 from mutations import array_changes, damage, json_changes, write_mutated_json, write_mutated_npz
 from toy_bench import make_truth, write_results
@@ -23,7 +23,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-MANY = settings(QUICK, max_examples=250, derandomize=False, database=None)
+MANY = settings(QUICK, max_examples=250, derandomize=False, database=None, phases=(Phase.explicit, Phase.generate))
 
 
 def coco_tree():
