@@ -19,7 +19,7 @@ from fitloop.detection import Detector
 from fitloop.fitting.plausibility import GRID, GateConfig
 from fitloop.geometry import Camera, concatenate
 from fitloop.geometry.cameras import field_of_view_to_focal
-from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.config import SourcesConfig
 from fitloop.pipelines.chain.sources import choose_detector
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
@@ -42,7 +42,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptConfig(StagesConfig):
+class AdaptConfig(SourcesConfig):
     """Adapt a regressor to your own photos; a share of them is kept apart to measure on."""
 
     images: Path

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import tyro
 
 from fitloop.data.mocap import full_pose, load_mocap
 from fitloop.fitting.build_prior import fit_mixture, write_prior
 from fitloop.fitting.prior import ASSETS
+from fitloop.pipelines.console.options import parse
 
 
 @dataclass(frozen=True)
@@ -39,4 +39,4 @@ def build(config: BuildPriorConfig) -> Path:
 
 
 if __name__ == "__main__":
-    print(f"Wrote {build(tyro.cli(BuildPriorConfig))}.")
+    print(f"Wrote {build(parse(BuildPriorConfig))}.")

@@ -21,7 +21,7 @@ from fitloop.detection import MediapipeDetector
 from fitloop.fitting import Status
 from fitloop.pipelines.chain.results_file import STAGE_PREFIXES, estimate_of
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
-from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.pages.texture_page import write_outputs
 from fitloop.refinement import Look, Photo, look_at, overlap
 from fitloop.refinement.person_texture import Chosen, Contribution, make_texture, photo_and_person
@@ -60,8 +60,7 @@ class TextureConfig:
     """CPU threads; as many as there are cores if not given."""
 
     def __post_init__(self) -> None:
-        if self.people and self.largest:
-            raise ValueError("Give --people or --largest, not both.")
+        refuse_ignored(self, {"largest": (not self.people, "give --people or --largest, not both.")})
 
 
 def choose_people(config: TextureConfig) -> list[Chosen]:

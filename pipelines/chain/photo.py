@@ -5,10 +5,10 @@ from pathlib import Path
 from fitloop.body import Image
 from fitloop.data import load_image
 from fitloop.geometry.cameras import camera_of, field_of_view_to_focal
-from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.config import SourcesConfig
 
 
-def open_photo(folder: Path, photo: str, config: StagesConfig) -> Image:
+def open_photo(folder: Path, photo: str, config: SourcesConfig) -> Image:
     """Read a photo with the camera that the options ask for.
 
     Raises:
