@@ -181,9 +181,7 @@ class People:
             ValueError: If the file names another body.
         """
         if str(arrays["body"]) != body.name:
-            raise ValueError(
-                f"The file speaks of body {str(arrays['body'])!r}, expected {body.name!r}; load that body."
-            )
+            raise ValueError(f"The file speaks of body {str(arrays['body'])!r}, not {body.name!r}; load that one.")
         return cls(
             name=str(arrays["photo"]),
             body=body,

@@ -1,10 +1,13 @@
 """People of a photo: one by one, drawn, saved, and read back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import trimesh
-from toy import random_params, see, stick_body, toy_camera
+from fitting_scenes import see
+from toy import random_params, stick_body, toy_camera
 
 from fitloop.body import BodyEstimate, Image
 from fitloop.fitting import Fit, Status
@@ -16,9 +19,7 @@ BODY = stick_body()
 
 def found(count: int = 3, image: bool = True) -> People:
     params = random_params(count, seed=1)
-    params = type(params)(
-        params.global_orient, params.body_pose, params.betas, params.transl + torch.tensor([0, 0, 4.0])
-    )
+    params = replace(params, transl=params.transl + torch.tensor([0.0, 0.0, 4.0]))
     estimate = BodyEstimate(params, toy_camera(count), BODY.name)
     numbers = torch.arange(count)
     status = torch.full((count,), int(Status.STALLED))
