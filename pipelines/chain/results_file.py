@@ -12,7 +12,8 @@ from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections
 from fitloop.evaluation.own_results import NOT_FITTED, PREFIXES
 from fitloop.fitting import Fit, Status
 from fitloop.geometry import Camera, TensorRecord, project
-from fitloop.refinement import Reason
+from fitloop.refinement import Look, Reason
+from fitloop.refinement.network import Displacement
 from fitloop.refinement.offsets import OffsetReason, Offsets
 from fitloop.refinement.refiner import Refined
 from fitloop.rendering.flow import Flow
@@ -23,6 +24,9 @@ STAGE_PREFIXES = PREFIXES
 _PARAMS = ("global_orient", "body_pose", "betas", "transl")
 
 _CAMERA = ("focal", "principal_point")
+
+
+_NOT_KEPT = "A results file keeps no displacements; refine the photo again to see them."
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,18 @@ class StoredRefinement(TensorRecord):
 
     @property
     def flow(self) -> Flow:
-        """Displacements are not kept.
+        """Not kept: a `ValueError`."""
+        raise ValueError(_NOT_KEPT)
 
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError("A results file keeps no displacements; refine the photo again to see them.")
+    @property
+    def look(self) -> Look:
+        """Not kept: a `ValueError`."""
+        raise ValueError(_NOT_KEPT)
+
+    @property
+    def displacement(self) -> Displacement:
+        """Not kept: a `ValueError`."""
+        raise ValueError(_NOT_KEPT)
 
 
 def estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray]:
