@@ -66,6 +66,14 @@ class KeypointFile:
         """
         self._source.names.expect(names)
 
+    def entry(self, name: str) -> ListedPhoto | None:
+        """What is listed for a photo, as the file has it; None if nothing is.
+
+        Raises:
+            BadKeypoints: If the photo's own file cannot be read.
+        """
+        return self._source.entry(name)
+
     def __call__(self, image: Image) -> Detections:
         """People that are listed for the photo, none if it is not listed.
 
@@ -105,6 +113,10 @@ class _File:
         self.convention = self._listing.convention
         self.notices = _of_the_whole(self._listing)
         self._first: str | None = None
+
+    def entry(self, name: str) -> ListedPhoto | None:
+        match = self.names.find(name)
+        return None if match is None else self._listing.photos[match.key]()
 
     def listed(self, name: str) -> tuple[ListedPhoto | None, str, list[str]]:
         self._first = self._first or name
@@ -154,6 +166,9 @@ class _Folder:
                 if photo.people:
                     return photo.convention
         return BOXES_ONLY
+
+    def entry(self, name: str) -> ListedPhoto | None:
+        return self.listed(name)[0]
 
     def listed(self, name: str) -> tuple[ListedPhoto | None, str, list[str]]:
         match = self.names.find(name)

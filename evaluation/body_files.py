@@ -8,6 +8,7 @@ import torch
 
 from fitloop.body import Body, load_body
 from fitloop.evaluation.placing import GENDERS, Bodies
+from fitloop.evaluation.protocols import Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,16 @@ class BodyFiles:
             if path is not None:
                 named[gender] = load_body(path)
         return Bodies(named, None if self.joint_regressor is None else _load_regressor(self.joint_regressor, neutral))
+
+
+def body_files_used(protocol: Protocol) -> dict[str, tuple[bool, str]]:
+    """Which options of `BodyFiles` a protocol uses, and what each needs."""
+    gendered = "only truth in SPIN's format (3dpw, rich) tells men from women."
+    return {
+        "male_body": (protocol.truth == "spin", gendered),
+        "female_body": (protocol.truth == "spin", gendered),
+        "joint_regressor": (protocol.regressor == "h36m", "this protocol takes its joints from named landmarks."),
+    }
 
 
 def _load_regressor(path: Path, body: Body) -> torch.Tensor:

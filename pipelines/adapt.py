@@ -19,7 +19,7 @@ from fitloop.detection import BadKeypoints, Detector, KeypointFile
 from fitloop.fitting.plausibility import GRID, PlausibilityConfig
 from fitloop.geometry import Camera, concatenate
 from fitloop.geometry.cameras import field_of_view_to_focal
-from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.config import SourcesConfig
 from fitloop.pipelines.chain.sources import choose_detector
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
@@ -40,14 +40,11 @@ MIN_PHOTOS = 4
 SMALL_SIDE = 32.0
 """People whose box is smaller than this many pixels are left out."""
 
-_WITHOUT_USE = ("fit", "offsets", "texture", "texture_people", "rasterizer")
-"""Options of the main job that change nothing here: people are always fitted, by the loop."""
-
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaptConfig(StagesConfig):
+class AdaptConfig(SourcesConfig):
     """Adapt a regressor to your own photos; a share of them is kept apart to measure on."""
 
     images: Path
@@ -62,6 +59,8 @@ class AdaptConfig(StagesConfig):
     """People per step; fewer where the folder has fewer."""
     learning_rate: float = 5e-5
     """Of Adam."""
+    refine: bool = False
+    """Move each new fit on to the photo's pixels before it teaches (docs/refinement.md)."""
     gate: PlausibilityConfig = PlausibilityConfig()
     """Which fits are believed."""
     loss: LossConfig = field(default_factory=lambda: TeachingConfig().loss)
@@ -75,10 +74,6 @@ class AdaptConfig(StagesConfig):
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        plain = StagesConfig()
-        ignored = [name for name in _WITHOUT_USE if getattr(self, name) != getattr(plain, name)]
-        if ignored:
-            raise ValueError(f"adapt has no use for {', '.join(ignored)}; leave out what sets it, or use fitloop run.")
         super().__post_init__()
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"--held-out is a share between 0 and 1, got {self.held_out}.")

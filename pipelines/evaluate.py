@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fitloop.evaluation.body_files import BodyFiles
+from fitloop.evaluation.body_files import BodyFiles, body_files_used
 from fitloop.evaluation.masks import PART_NAMES
 from fitloop.evaluation.own_results import weights_of
 from fitloop.evaluation.people import ScoredPeople
-from fitloop.evaluation.protocols import Protocol, protocol_named
+from fitloop.evaluation.protocols import PROTOCOLS, Protocol, protocol_named
 from fitloop.evaluation.results import labelled_paths, only_stage, read_results
 from fitloop.evaluation.run import ScoreOptions, score
 from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, text_table, write_csv, write_json
 from fitloop.evaluation.silhouettes import MaskSource
 from fitloop.evaluation.truth import read_truth
 from fitloop.pipelines.console.endings import stop
-from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.console.provenance import provenance
 
 
@@ -59,6 +59,22 @@ class EvaluateConfig(BodyFiles):
     """What the labels 0, 1, ... of the part files mean."""
     seed: int = 0
     """Of the bootstrap intervals."""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            return
+        protocol = PROTOCOLS[self.protocol]
+        plain = any(str(path).endswith(".npz") for path in (self.results, *self.others))
+        refuse_ignored(
+            self,
+            {
+                **body_files_used(protocol),
+                "convention": (plain, "it names the joints of a plain .npz file of results."),
+                "unit": (plain, "it is that of the joints in a plain .npz file of results."),
+                "masks": (protocol.name == "lsp", "only the protocol lsp has mask files."),
+                "part_order": (self.masks is not None, "it is that of the part files in --masks."),
+            },
+        )
 
 
 def evaluate(config: EvaluateConfig) -> tuple[Protocol, ScoredPeople, list[Entry]]:

@@ -29,7 +29,7 @@ from fitloop.data.spin_format import SpinDataset, read_spin, write_spin
 from fitloop.data.spin_images import photo_sizes, within_photos
 from fitloop.data.spin_sanity import sane
 from fitloop.pipelines.console.endings import stop
-from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.options import parse, refuse_ignored
 
 Name = Literal[
     "lsp",
@@ -78,6 +78,17 @@ class PrepareConfig:
     """eft: folder to put before each photo's name, for example `train2014/`."""
     allow_duplicates: bool = False
     """Accept files in which a person occurs twice."""
+
+    def __post_init__(self) -> None:
+        lax = self.dataset == "lspet" or self.openpose is not None
+        refuse_ignored(
+            self,
+            {
+                "spin_compat": (lax, "only lspet and --openpose are read differently by SPIN's own converters."),
+                "image_prefix": (self.dataset == "eft", "only eft's photos get a folder before their names."),
+                "allow_duplicates": (self.dataset == "spin", "only files in SPIN's format are checked for them."),
+            },
+        )
 
 
 def prepare(config: PrepareConfig) -> SpinDataset:

@@ -8,57 +8,21 @@ With --refine, a second network compares the body with the photo's pixels, and t
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
-from fitloop.body import Body, Image, load_body
-from fitloop.detection import DetectionReport, Detector, KeypointFile
-from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.body import Image
+from fitloop.detection import DetectionReport
 from fitloop.pipelines.chain.crowd import fit_together
+from fitloop.pipelines.chain.models import Models
 from fitloop.pipelines.chain.people import People
-from fitloop.pipelines.chain.refining import RefinementStage
-from fitloop.pipelines.chain.sources import choose_detector, choose_regressor, fit_after
-from fitloop.pipelines.console.devices import open_device
+from fitloop.pipelines.chain.sources import fit_after
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.folder.config import RunConfig
-from fitloop.regressor import Regressor
 
 
 @dataclass(frozen=True)
-class Stages:
-    """The stages of one run, each made when it is first needed."""
-
-    config: StagesConfig = StagesConfig()
-
-    def __post_init__(self) -> None:
-        # A device that is not there is told before the first photo is searched.
-        open_device(self.config.device)
-
-    @cached_property
-    def body(self) -> Body:
-        """The body model that every stage speaks of."""
-        return load_body(self.config.body).to(self.config.device)
-
-    @cached_property
-    def detector(self) -> Detector:
-        """Photo -> people with 2D keypoints."""
-        return choose_detector(self.config)
-
-    @cached_property
-    def regressor(self) -> Regressor:
-        """Keypoints or pixels -> a first guess of the body."""
-        return choose_regressor(self.config, self.body)
-
-    @cached_property
-    def refinement(self) -> RefinementStage:
-        """Fitted bodies -> bodies that agree with the photo's pixels."""
-        return RefinementStage(self.body, self.config)
-
-    def expect(self, photos: Sequence[str]) -> None:
-        """Open the keypoints, if a file has them, and see which photos they belong to, before the first photo."""
-        if self.config.keypoints is not None and isinstance(self.detector, KeypointFile):
-            self.detector.expect(photos)
+class Stages(Models):
+    """The stages of one run: `Stages(StagesConfig(refine=True))`."""
 
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""
@@ -70,7 +34,7 @@ class Stages:
         count = len(detections.boxes)
         camera = image.camera.to(self.config.device).map(lambda value: value.expand(count, *value.shape))
         guess = self.regressor(image, detections, camera)
-        return People(image.name, self.body, detections, guess, fitted=None, notices=report.notices)
+        return People(image.name, self.body, detections, guess, fitted=None, notices=report.notices, image=image)
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
@@ -91,8 +55,9 @@ def predict(image: Image, stages: Stages = Stages()) -> People:
     Returns:
         One row per person; none where nobody was found.
     """
-    people = stages.correct(stages.regress(image, stages.detect(image)))[0]
-    return stages.refine(image, people)
+    guessed = stages.regress(image, stages.detect(image))
+    (corrected,) = stages.correct(guessed)
+    return stages.refine(image, corrected)
 
 
 def main(arguments: list[str] | None = None) -> int:

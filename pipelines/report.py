@@ -18,11 +18,11 @@ import numpy as np
 
 from fitloop.body.files import whole_file
 from fitloop.data import UnreadableImage, load_image
-from fitloop.evaluation.body_files import BodyFiles
+from fitloop.evaluation.body_files import BodyFiles, body_files_used
 from fitloop.evaluation.matching import resolve_photos
 from fitloop.evaluation.own_results import LANDMARKS, OwnResults, weights_of
 from fitloop.evaluation.people import ScoredPeople
-from fitloop.evaluation.protocols import EVIDENCE, Protocol, protocol_named
+from fitloop.evaluation.protocols import EVIDENCE, PROTOCOLS, Protocol, protocol_named
 from fitloop.evaluation.published import published_rows
 from fitloop.evaluation.report.data import ReportData, Shown
 from fitloop.evaluation.report.page import report_page
@@ -34,7 +34,7 @@ from fitloop.evaluation.silhouettes import MaskSource
 from fitloop.evaluation.tables import Table
 from fitloop.evaluation.truth import read_truth
 from fitloop.pipelines.console.endings import stop
-from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.console.provenance import provenance
 
 COLORS = {"regressed": 0, "fitted": 1, "refined": 2, LANDMARKS: 3}
@@ -72,6 +72,9 @@ class ReportConfig(BodyFiles):
     def __post_init__(self) -> None:
         if (self.protocol is None) != (self.truth is None):
             raise ValueError("Give --protocol and --truth together, or neither.")
+        protocol = EVIDENCE if self.protocol is None else PROTOCOLS.get(self.protocol, EVIDENCE)
+        masks = (protocol.name == "lsp", "only the protocol lsp has mask files.")
+        refuse_ignored(self, {**body_files_used(protocol), "masks": masks})
         if self.pictures < 0:
             raise ValueError(f"--pictures must not be negative, got {self.pictures}.")
 

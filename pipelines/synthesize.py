@@ -19,7 +19,7 @@ from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
 from fitloop.data.synthetic.files import join_truth, truth_arrays, write_photo
 from fitloop.data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
-from fitloop.pipelines.console.options import config_to_tree, load_config, parse, save_config
+from fitloop.pipelines.console.options import config_to_tree, load_config, parse, refuse_ignored, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.pages.contact_sheet import write_contact_sheet
 
@@ -49,6 +49,7 @@ class SynthesizeConfig:
     """Processes that draw."""
 
     def __post_init__(self) -> None:
+        refuse_ignored(self, {"scene": (self.preset == "scenes", "open-bench has scenes of its own.")})
         if self.workers < 1:
             raise ValueError(f"At least 1 process has to draw, got workers {self.workers}.")
         if self.seed < 0:

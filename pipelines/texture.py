@@ -23,7 +23,7 @@ from fitloop.fitting import Status
 from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.console.devices import open_device
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
-from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.pages.texture_page import write_outputs
 from fitloop.refinement import Look, Photo, look_at
 from fitloop.refinement.gate import overlap
@@ -65,8 +65,7 @@ class TextureConfig:
     """CPU threads; as many as there are cores if not given."""
 
     def __post_init__(self) -> None:
-        if self.people and self.largest:
-            raise ValueError("Give --people or --largest, not both.")
+        refuse_ignored(self, {"largest": (not self.people, "give --people or --largest, not both.")})
 
 
 def choose_people(config: TextureConfig) -> list[Chosen]:

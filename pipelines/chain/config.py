@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fitloop.pipelines.console.options import refuse_ignored
 from fitloop.refinement.person_texture import photo_and_person
 from fitloop.rendering.backends import Backend
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagesConfig:
-    """Which stages run, and with what."""
+class SourcesConfig:
+    """Who finds the people of photos, who guesses their bodies, and through which camera."""
 
     detector: Literal["mediapipe", "mmpose", "rtmlib"] = "mediapipe"
     """Who finds people and their keypoints in the photo."""
@@ -23,25 +24,11 @@ class StagesConfig:
     keypoints: Path | None = None
     """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
     regressor: str = "keypoints"
-    """`keypoints`, `proxy`, the path of a checkpoint, or `mean` for the mean pose."""
-    fit: bool = True
-    """Correct the regressed bodies by SMPLify."""
-    refine: bool = False
-    """Correct the fitted bodies by what the photo's pixels show, where that helps."""
-    offsets: bool = False
-    """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
-    rasterizer: Backend = "auto"
-    """Who draws bodies for refinement to compare: `numba` (CPU), `torch`, `pytorch3d` where it is installed; `auto`
-    takes numba on a CPU, on CUDA PyTorch3D where it is installed, else torch."""
-    texture: Path | None = None
-    """A person's texture from `fitloop texture`, for refinement to compare with: the largest person of each photo
-    wears it."""
-    texture_people: tuple[str, ...] = ()
-    """Who wears the texture instead, each as PHOTO:PERSON, such as `a.jpg:0 b.jpg:1`; nobody does in other photos."""
+    """Who guesses bodies: `keypoints`, `proxy`, the path of a checkpoint, or `mean` for the mean pose."""
     body: str = "open"
     """`open`, or the path of a SMPL file of yours."""
     focal_length: float | None = None
-    """Focal length in pixels for every photo; EXIF or the photo's diagonal if not given."""
+    """Focal length in pixels (not millimetres) for every photo; EXIF or the photo's diagonal if not given."""
     field_of_view: float | None = None
     """Horizontal field of view in degrees instead of a focal length."""
     device: str = "cpu"
@@ -50,24 +37,55 @@ class StagesConfig:
     """CPU threads of networks and fitting; as many as there are cores if not given."""
 
     def __post_init__(self) -> None:
-        if self.refine and not self.fit:
-            raise ValueError("--refine starts from fitted bodies: leave out --no-fit.")
-        if self.offsets and not self.refine:
-            raise ValueError("--offsets clothe refined bodies: add --refine.")
-        if self.rasterizer != "auto" and not self.refine:
-            raise ValueError("--rasterizer says who draws for refinement: add --refine.")
-        self._check_texture()
-        if self.focal_length is not None and self.field_of_view is not None:
-            raise ValueError("Give --focal-length or --field-of-view, not both.")
+        seen, listed = self.detector, self.keypoints is not None
+        refuse_ignored(
+            self,
+            {
+                "detector": (not listed, "--keypoints says who is in the photos."),
+                "detector_config": (seen == "mmpose" and not listed, "only --detector mmpose has a config file."),
+                "detector_weights": (seen != "mediapipe" and not listed, "it is for --detector mmpose or rtmlib."),
+                "boxes": (
+                    seen != "mediapipe" and not listed,
+                    "it is for --detector mmpose or rtmlib; a file of boxes alone is given as --keypoints.",
+                ),
+                "focal_length": (self.field_of_view is None, "give --focal-length or --field-of-view, not both."),
+            },
+        )
         if self.focal_length is not None and not self.focal_length > 0:
             raise ValueError(f"--focal-length must be positive pixels, got {self.focal_length}.")
         if self.field_of_view is not None and not 0 < self.field_of_view < 180:
             raise ValueError(f"--field-of-view must lie between 0 and 180 degrees, got {self.field_of_view}.")
 
-    def _check_texture(self) -> None:
-        if self.texture is not None and not self.refine:
-            raise ValueError("--texture is for refinement to compare with: add --refine.")
-        if self.texture_people and self.texture is None:
-            raise ValueError("--texture-people says who wears a texture: add --texture.")
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig(SourcesConfig):
+    """Which stages run, and with what."""
+
+    fit: bool = True
+    """Correct the guessed bodies by SMPLify."""
+    refine: bool = False
+    """Correct the fitted bodies by what the photo's pixels show, where that helps."""
+    offsets: bool = False
+    """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
+    rasterizer: Backend = "auto"
+    """Who draws bodies for refinement to compare: `numba` (CPU), `torch`, `pytorch3d` where it is installed; `auto`
+    takes numba on a CPU, on CUDA PyTorch3D where it is installed, else torch."""
+    texture: Path | None = None
+    """A person's texture (`fitloop texture`) for refinement to compare with, worn by each photo's largest person."""
+    texture_people: tuple[str, ...] = ()
+    """Who wears it instead, each as PHOTO:PERSON, such as `a.jpg:0 b.jpg:1`; nobody does in other photos."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_ignored(
+            self,
+            {
+                "refine": (self.fit, "it starts from fitted bodies, so leave out --no-fit."),
+                "rasterizer": (self.refine, "it says who draws for refinement, so add --refine."),
+                "offsets": (self.refine, "they clothe refined bodies, so add --refine."),
+                "texture": (self.refine, "it is for refinement to compare with, so add --refine."),
+                "texture_people": (self.texture is not None, "they say who wears a texture, so add --texture."),
+            },
+        )
         for name in self.texture_people:
             photo_and_person(name)

@@ -1,26 +1,36 @@
 """What the main job found in one photo, and its file of plain arrays."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from PIL import Image as Picture
 from torch import Tensor
 
-from fitloop.body import Body, BodyEstimate, Detections
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image
 from fitloop.body.files import whole_file
-from fitloop.evaluation.body_arrays import NOT_FITTED
-from fitloop.fitting import Fit, Status
+from fitloop.evaluation.body_arrays import STAGE_PREFIXES
+from fitloop.fitting import Fit
 from fitloop.pipelines.chain.results_file import (
-    _estimate_arrays,
-    _evidence_arrays,
-    _offset_arrays,
-    _refined_arrays,
+    StoredRefinement,
+    estimate_arrays,
+    estimate_of,
+    evidence_arrays,
+    evidence_of,
+    fit_arrays,
+    fit_of,
+    offset_arrays,
+    offsets_of,
+    refined_arrays,
+    refinement_of,
 )
 from fitloop.refinement.offsets import Offsets, pose_offsets
 from fitloop.refinement.refiner import Refined
-from fitloop.rendering.export import export_glb
+from fitloop.rendering import draw_overlay
+from fitloop.rendering.export import export_glb, export_obj, export_ply
 
 
 @dataclass(frozen=True)
@@ -34,15 +44,34 @@ class People:
     regressed: BodyEstimate
     fitted: Fit | None
     """None where fitting was switched off."""
-    refined: Refined | None = None
+    refined: Refined | StoredRefinement | None = None
     """None where bodies were not refined."""
     offsets: Offsets | None = None
     """Hair and clothes on the refined bodies; None where they were not asked for."""
     notices: tuple[str, ...] = ()
     """What the user should know about the evidence."""
+    image: Image | None = None
+    """The photo; None where it was not kept."""
 
     def __len__(self) -> int:
         return len(self.detections.boxes)
+
+    def __getitem__(self, row: int) -> "People":
+        """One person of the photo, as people of one row."""
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"{self.name!r} has {len(self)} people, there is no person {row}.")
+        only = slice(row % len(self), row % len(self) + 1)
+        parts = {name: getattr(self, name) for name in ("detections", "regressed", "fitted", "refined", "offsets")}
+        return replace(self, **{name: None if part is None else part[only] for name, part in parts.items()})
+
+    def __iter__(self) -> Iterator["People"]:
+        """Each person of the photo, as people of one row."""
+        return (self[row] for row in range(len(self)))
+
+    @property
+    def params(self) -> BodyParams:
+        """Pose, shape and place of the bodies of the last stage: camera frame, metres."""
+        return self.estimate.params
 
     @property
     def estimate(self) -> BodyEstimate:
@@ -74,36 +103,92 @@ class People:
             return bare
         return bare + pose_offsets(self.body, params, self.offsets.rest[rows].to(bare))
 
-    def save(self, path: str | Path, person: int | None = None) -> None:
-        """Write the bodies of the last stage as binary glTF, clothed where offsets were taken: metres, y up.
+    def draw(self, image: Image | None = None) -> Picture.Image:
+        """Draw the bodies of the last stage over the photo, clothed where offsets were taken.
 
         Args:
-            path: Ends in ``.glb``.
-            person: Row of the one to write; all people of the photo if not given.
+            image: The photo; only needed where the people do not carry it, as after reading a results file.
+
+        Returns:
+            A picture of the photo's size.
+
+        Raises:
+            ValueError: If there is no photo to draw on.
         """
-        rows = slice(None) if person is None else slice(person, person + 1)
-        with whole_file(Path(path)) as file:
-            export_glb(file, self.surface(rows), self.body.faces)
+        image = self.image if image is None else image
+        if image is None:
+            raise ValueError(f"The photo {self.name!r} is not at hand: give it, draw(load_image(path)).")
+        return Picture.fromarray(draw_overlay(image.pixels, self.surface(), self.body.faces, self.estimate.camera))
+
+    def save(self, path: str | Path, person: int | None = None) -> None:
+        """Write the bodies of the last stage as a mesh, clothed where offsets were taken, or everything as arrays.
+
+        Meshes are in metres, y up. Several people are bodies of their own in .glb, one mesh in .obj and .ply.
+
+        Args:
+            path: Ends in ``.glb``, ``.obj``, ``.ply`` or ``.npz`` (docs/results_file.md).
+            person: Row of the one to write; all people of the photo if not given.
+
+        Raises:
+            ValueError: If the name ends otherwise, or a mesh of nobody is asked for.
+            OSError: If the file cannot be written; then none is left behind.
+        """
+        path, chosen = Path(path), self if person is None else self[person]
+        kind = path.suffix.lower()
+        if kind == ".npz":
+            with whole_file(path) as file:
+                np.savez(file, **chosen.to_arrays())  # pyright: ignore[reportArgumentType]
+            return
+        if kind not in (".glb", ".obj", ".ply"):
+            raise ValueError(f"{path.name} should end in .glb, .obj or .ply for a mesh, or in .npz for arrays.")
+        if len(chosen) == 0:
+            raise ValueError(f"Nobody was found in {self.name!r}, so there is no mesh to write; .npz takes nobody too.")
+        vertices, faces = chosen.surface(), self.body.faces
+        if kind == ".glb":
+            export_glb(path, vertices, faces)
+            return
+        first = torch.arange(len(chosen), device=faces.device)[:, None, None] * vertices.shape[1]
+        (export_obj if kind == ".obj" else export_ply)(path, vertices.flatten(0, 1), (faces + first).flatten(0, 1))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays of the results file; docs/results_file.md explains each."""
-        arrays = {**_estimate_arrays(self.before_refinement, self.body)}
-        arrays |= {f"regressed_{key}": value for key, value in _estimate_arrays(self.regressed, self.body).items()}
-        arrays |= _evidence_arrays(self.detections)
-        count = len(self)
-        if self.fitted is None:
-            arrays["energy"] = np.full(count, np.nan, np.float32)
-            arrays["status"] = np.full(count, NOT_FITTED)
-        else:
-            arrays["energy"] = self.fitted.energy.detach().cpu().numpy().astype(np.float32)
-            arrays["status"] = np.array(
-                [Status(code).name.lower() for code in self.fitted.status.tolist()], dtype="<U24"
-            )
-        if self.refined is not None:
-            arrays |= _refined_arrays(self.refined, self.body)
+        arrays = {
+            **estimate_arrays(self.before_refinement, self.body),
+            **{f"regressed_{key}": value for key, value in estimate_arrays(self.regressed, self.body).items()},
+            **evidence_arrays(self.detections),
+            **fit_arrays(self.fitted, len(self)),
+        }
+        if isinstance(self.refined, Refined):
+            arrays |= refined_arrays(self.refined, self.body)
         if self.offsets is not None:
-            arrays |= _offset_arrays(self.offsets)
+            arrays |= offset_arrays(self.offsets)
+        if self.image is not None:
+            arrays["image_size"] = np.array(self.image.pixels.shape[:2], np.int32)
         arrays["body"] = np.array(self.estimate.body)
         arrays["photo"] = np.array(self.name)
         arrays["notices"] = np.array(self.notices, dtype=np.str_)
         return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], body: Body) -> "People":
+        """Read people back from the arrays of a results file, without photo and silhouettes.
+
+        Args:
+            arrays: What `numpy.load` gives of an .npz file of the main job.
+            body: The body that the file names.
+
+        Raises:
+            ValueError: If the file names another body.
+        """
+        if str(arrays["body"]) != body.name:
+            raise ValueError(f"The file speaks of body {str(arrays['body'])!r}, not {body.name!r}; load that one.")
+        return cls(
+            name=str(arrays["photo"]),
+            body=body,
+            detections=evidence_of(arrays),
+            regressed=estimate_of(arrays, STAGE_PREFIXES["regressed"]),
+            fitted=fit_of(arrays),
+            refined=refinement_of(arrays),
+            offsets=offsets_of(arrays),
+            notices=tuple(str(notice) for notice in arrays["notices"]),
+        )

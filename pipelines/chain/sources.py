@@ -9,7 +9,7 @@ from fitloop.detection.mmpose import MmposeConfig
 from fitloop.detection.rtmlib import RtmlibConfig
 from fitloop.fitting import AFTER_REGRESSION, FitConfig
 from fitloop.geometry import Camera
-from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.chain.config import SourcesConfig
 from fitloop.regressor import Regressor, load_regressor
 from fitloop.regressor.regressor import SHIPPED
 
@@ -26,7 +26,7 @@ class TransferredRegressor:
         return transfer(self.regressor(image, detections, camera), self.source, self.target)
 
 
-def choose_regressor(config: StagesConfig, body: Body) -> Regressor:
+def choose_regressor(config: SourcesConfig, body: Body) -> Regressor:
     """Make the regressor that the options ask for.
 
     Raises:
@@ -44,7 +44,7 @@ def fit_after(regressor: Regressor) -> FitConfig:
     return FitConfig() if regressor.name == "mean" else AFTER_REGRESSION
 
 
-def choose_detector(config: StagesConfig) -> Detector:
+def choose_detector(config: SourcesConfig) -> Detector:
     """Make the source of people that the options ask for.
 
     Raises:
@@ -56,7 +56,7 @@ def choose_detector(config: StagesConfig) -> Detector:
     return load_detector(config.detector, _settings(config))
 
 
-def _settings(config: StagesConfig) -> DetectorConfig:
+def _settings(config: SourcesConfig) -> DetectorConfig:
     boxes = None if config.boxes is None else str(config.boxes)
     if config.detector == "mmpose":
         return MmposeConfig(config.detector_config or "", config.detector_weights or "", config.device, boxes)

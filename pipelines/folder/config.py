@@ -10,8 +10,8 @@ Output = Literal["meshes", "overlays", "page"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(StagesConfig):
-    """A folder of photos in, posed bodies out: finds people, guesses their bodies (HMR), corrects them (SMPLify)."""
+class FolderConfig:
+    """Which folder of photos, and what of it is written where."""
 
     images: Path
     """Folder of photos; folders below it are read too."""
@@ -21,6 +21,12 @@ class RunConfig(StagesConfig):
     """What to write beside the results files."""
     batch_size: int = 8
     """Photos whose people are fitted together."""
+
+
+# The folder comes second so that its options come first in --help.
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(StagesConfig, FolderConfig):
+    """A folder of photos in, posed bodies out: finds people, guesses their bodies (HMR), corrects them (SMPLify)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

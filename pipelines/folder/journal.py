@@ -23,6 +23,12 @@ class Journal:
     seconds: dict[str, float] = field(default_factory=dict)
     timed: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    kept: int = 0
+    """Photos whose results of an earlier run stayed."""
+    unknown: int = 0
+    """Those among them that do not say what they were made from."""
+    remade: dict[str, list[str]] = field(default_factory=dict)
+    """Photos that were made anew, and what had changed."""
     saved: float = 0.0
 
     def clock(self, stage: str, start: float, photos: int = 1) -> None:
@@ -37,8 +43,10 @@ class Journal:
         }
         told = {
             **{"state": state, "photos": self.photos, "config": config_to_tree(self.config), "versions": versions()},
-            **{"timings": stages, "skipped": self.skipped, **(results or {})},
+            **{"timings": stages, "skipped": self.skipped, "kept": self.kept, "remade": self.remade, **(results or {})},
         }
         with whole_file(self.config.out / "run.json") as file:
-            file.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"
+            # Folders may have names that are not UTF-8; JSON has an escape for each of their bytes.
+            file.write_bytes(text.encode("utf-8", "backslashreplace"))
         self.saved = time.monotonic()

@@ -1,7 +1,11 @@
 """The main job over a folder: streaming, resumable, every file whole or absent."""
 
+import errno
+import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +16,21 @@ from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import UnreadableImage, find_images
 from fitloop.detection import BadKeypoints
 from fitloop.pipelines.chain.people import People
-from fitloop.pipelines.chain.photo import open_photo
+from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
 from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
+from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
+from fitloop.pipelines.folder.names import in_the_way, printable, shortened
 from fitloop.pipelines.folder.page import write_page
-from fitloop.pipelines.folder.pictures import write_pictures
+from fitloop.pipelines.folder.pictures import page_picture, write_pictures
 from fitloop.refinement.person_texture import photo_and_person
 
-_FREE_TO_CHANGE = {"images", "out", "threads"}
+_FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
+_BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
+"""Errors of a file system that cannot hold a photo's name."""
 
 
 def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> int:
@@ -44,9 +52,11 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
     journal = Journal(config, len(photos))
     try:
         stages = make_stages(config)
-        _process(config, photos, stages, journal)
+        usable = _leave_out(photos, config.out, journal)
+        _process(config, usable, stages, journal)
         start = time.perf_counter()
-        summary = write_page(config, photos, journal.skipped, stages.body)
+        shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
+        summary = write_page(config, shown, journal.skipped, stages.body)
         journal.clock("page", start, len(photos))
         journal.save("finished", summary)
     except KeyboardInterrupt:
@@ -77,6 +87,13 @@ def _list_photos(config: RunConfig) -> list[str]:
     return photos
 
 
+def _leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
+    """Photos whose results can be written; the others are told."""
+    reasons = {photo: in_the_way(photo, out) for photo in photos}
+    journal.skipped |= {shortened(photo): reason for photo, reason in reasons.items() if reason is not None}
+    return [photo for photo in photos if reasons[photo] is None]
+
+
 def _prepare_out(config: RunConfig) -> None:
     earlier = config.out / "config.yaml"
     config.out.mkdir(parents=True, exist_ok=True)
@@ -88,7 +105,8 @@ def _prepare_out(config: RunConfig) -> None:
         before = yaml.safe_load(earlier.read_text(encoding="utf-8")) or {}
         now = config_to_tree(config)
         changed = sorted(key for key in now if key not in _FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
-        if changed:
+        # Where nothing was made yet, as after a mistake in the options, there is nothing to mix.
+        if changed and next((config.out / "results").rglob("*.npz"), None) is not None:
             told = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed)
             raise ValueError(f"{config.out} holds results of another run ({told}). Choose another --out or empty it.")
     with whole_file(earlier) as file:
@@ -96,10 +114,11 @@ def _prepare_out(config: RunConfig) -> None:
 
 
 def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal) -> None:
-    chunks = [photos[start : start + config.batch_size] for start in range(0, len(photos), config.batch_size)]
-    waiting = [chunk for chunk in chunks if not all(results_path(config, photo).is_file() for photo in chunk)]
+    sources = Sources(config, stages)
+    waiting = _waiting(config, photos, sources, journal)
     done = len(photos) - sum(map(len, waiting))
     if waiting:
+        # A file that cannot be read is told once, not once per photo.
         stages.expect(photos)
     with Progress(len(photos), "photo", done=done) as progress:
         for chunk in waiting:
@@ -108,10 +127,54 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
             for people, (_, image_size) in zip(fitted, crowd, strict=True):
-                _write(config, _refined(config, people, stages, journal), image_size, journal)
+                people = _refined(config, people, stages, journal)
+                try:
+                    _write(config, people, image_size, journal, sources)
+                except OSError as error:
+                    if error.errno not in _BAD_NAME:
+                        raise
+                    _clear(config, people.name)
+                    journal.skipped[people.name] = f"Its results cannot be written under its name: {error.strerror}."
             progress.advance(len(chunk))
             if time.monotonic() - journal.saved > SAVE_INTERVAL:
                 journal.save("running")
+
+
+def _waiting(config: RunConfig, photos: list[str], sources: Sources, journal: Journal) -> list[list[str]]:
+    """Photos to be done, in the batches of an undisturbed run; results of what has changed are removed."""
+    unreadable, waiting = _skipped_before(config), []
+    for start in range(0, len(photos), config.batch_size):
+        chunk = photos[start : start + config.batch_size]
+        there = [photo for photo in chunk if results_path(config, photo).is_file()]
+        changes = {photo: sources.changes(photo, results_path(config, photo)) for photo in there}
+        journal.remade |= {photo: list(told) for photo, told in changes.items() if told and told != (UNKNOWN,)}
+        todo = [photo for photo in chunk if photo not in there or photo in journal.remade]
+        # A batch that was interrupted is done again as a whole: then its numbers are the same to the last bit.
+        if any(photo not in there and photo not in unreadable for photo in chunk):
+            todo = chunk
+        for photo in todo:
+            _clear(config, photo)
+        kept = [photo for photo in chunk if photo not in todo]
+        journal.kept += len(kept)
+        journal.unknown += sum(changes[photo] == (UNKNOWN,) for photo in kept)
+        waiting += [todo] if todo else []
+    return waiting
+
+
+def _skipped_before(config: RunConfig) -> set[str]:
+    try:
+        return set(json.loads((config.out / "run.json").read_text(encoding="utf-8"))["skipped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _clear(config: RunConfig, photo: str) -> None:
+    """Remove all that an earlier run wrote of a photo, the results file first."""
+    results_path(config, photo).unlink(missing_ok=True)
+    shutil.rmtree(config.out / "meshes" / photo, ignore_errors=True)
+    (config.out / "overlays" / f"{photo}.jpg").unlink(missing_ok=True)
+    for stage in ("photo", "regressed", "fitted", "flow", "refined", "clothed"):
+        page_picture(config.out, photo, stage).unlink(missing_ok=True)
 
 
 def _regressed(
@@ -124,14 +187,18 @@ def _regressed(
             journal.clock("reading", start)
             start = time.perf_counter()
             report = stages.detect(image)
-        except (UnreadableImage, BadKeypoints) as error:
+        except (UnreadableImage, BadKeypoints, ImpossibleCamera) as error:
+            # A focal length that fits not even the first photo is a mistake in the options.
+            if isinstance(error, ImpossibleCamera) and not journal.timed:
+                raise
             journal.skipped[photo] = str(error)
             continue
         journal.clock("detection", start)
         start = time.perf_counter()
         people = stages.regress(image, report)
         journal.clock("regression", start)
-        yield people, (image.pixels.shape[0], image.pixels.shape[1])
+        # Photos are read again where they are needed: a batch of large ones would fill the memory.
+        yield replace(people, image=None), (image.pixels.shape[0], image.pixels.shape[1])
 
 
 def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -> People:
@@ -143,7 +210,7 @@ def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -
     return refined
 
 
-def _write(config: RunConfig, people: People, image_size: tuple[int, int], journal: Journal) -> None:
+def _write(config: RunConfig, people: People, image_size: tuple[int, int], journal: Journal, sources: Sources) -> None:
     start = time.perf_counter()
     if "meshes" in config.outputs:
         for number in range(len(people)):
@@ -152,7 +219,8 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
     start = time.perf_counter()
     write_pictures(config, people, lambda: open_photo(config.images, people.name, config).pixels)
     journal.clock("pictures", start)
-    arrays = people.to_arrays() | {"image_size": np.array(image_size, np.int32)}
+    record = np.array(json.dumps(sources.record(people.name)))
+    arrays = people.to_arrays() | {"image_size": np.array(image_size, np.int32), KEY: record}
     with whole_file(results_path(config, people.name)) as file:
         np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
@@ -162,4 +230,12 @@ def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
         stop(f"skipped {photo!r}: {reason}")
     for photo, notices in summary["notices"].items():
         stop(f"{photo!r}: {' '.join(notices)}")
-    print(f"{summary['people']} people in {summary['photos_done']} photos. Look at {config.out / 'index.html'}")
+    if journal.kept == summary["photos_done"]:
+        print(f"Nothing has changed since the last run; the results of all {journal.kept} photos were kept.")
+    elif journal.kept or journal.remade:
+        again = f", {len(journal.remade)} made anew because what they were made from changed" if journal.remade else ""
+        print(f"{journal.kept} photos kept from an earlier run{again}.")
+    if journal.unknown:
+        print(f"{journal.unknown} of them do not say what they were made from (docs/running.md).")
+    page = printable(str(config.out / "index.html"))
+    print(f"{summary['people']} people in {summary['photos_done']} photos. Look at {page}")

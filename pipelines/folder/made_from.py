@@ -1,0 +1,133 @@
+"""What a photo's results were made from, and whether that has changed since."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fitloop.body.assets import ASSETS as BODY_ASSETS
+from fitloop.detection import BadKeypoints, KeypointFile
+from fitloop.pipelines.console.options import config_to_tree
+from fitloop.pipelines.folder.config import RunConfig
+from fitloop.refinement.weights import ASSETS as REFINEMENT_ASSETS
+from fitloop.regressor.regressor import weights_path
+
+KEY = "made_from"
+"""Name of the array of the results file."""
+UNKNOWN = "unknown"
+"""What a file of an earlier version says."""
+FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes")
+"""Options that results do not follow from: what lies at their paths is compared, not the paths."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the photos of one run are made from; files of weights are read once."""
+
+    config: RunConfig
+    stages: Any
+    """Whose detector reads the keypoint file, so that it is parsed once."""
+    _lists: dict[Path, KeypointFile] = field(default_factory=dict)
+
+    def record(self, photo: str) -> dict[str, Any]:
+        """What the results of a photo are made from: plain values for `json`."""
+        path = self.config.images / photo
+        return {"photo": {**_stat(path), "sha256": _hash(path)}, **self.listed(photo), **self.run}
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """Weights and options, which all photos share."""
+        config = self.config
+        options = {key: value for key, value in config_to_tree(config).items() if key not in FREE}
+        named = [config.detector_weights, config.detector_config, config.texture]
+        files = [Path(name) for name in named if name is not None]
+        files.append(BODY_ASSETS / "open_body.npz" if config.body == "open" else Path(config.body))
+        if config.regressor != "mean":
+            files.append(weights_path(config.regressor))
+        if config.refine:
+            files += sorted(REFINEMENT_ASSETS.glob("*.safetensors"))
+        return {"options": options, "weights": {file.name: _hash(file) for file in files if file.is_file()}}
+
+    def listed(self, photo: str) -> dict[str, Any]:
+        """What keypoint and box files say of a photo, by content."""
+        return {
+            name: None if path is None else self._said(path, photo)
+            for name, path in (("keypoints", self.config.keypoints), ("boxes", self.config.boxes))
+        }
+
+    def _said(self, path: Path, photo: str) -> str:
+        if path not in self._lists:
+            self._lists[path] = self.stages.detector if path == self.config.keypoints else KeypointFile(path)
+        reader = self._lists[path]
+        try:
+            return content_hash(reader.entry(photo))
+        except BadKeypoints as error:
+            return f"unreadable: {error}"
+
+    def changes(self, photo: str, results: Path) -> tuple[str, ...]:
+        """What the results of a photo were made from that is not so any more; `UNKNOWN` where they do not say.
+
+        A photo is only read where its size or time differ, so that a resumed run does not read thousands.
+        """
+        before = read_record(results)
+        path = self.config.images / photo
+        if before is None:
+            # Without a record only the time tells.
+            files = [file for file in (path, self.config.keypoints, self.config.boxes) if file is not None]
+            newer = any(file.stat().st_mtime > results.stat().st_mtime for file in files if file.is_file())
+            return ("photo or keypoints are newer",) if newer else (UNKNOWN,)
+        now = {**self.listed(photo), **self.run}
+        changed = [name for name in now if before.get(name) != now[name]]
+        photo_before = before.get("photo", {})
+        same = all(photo_before.get(name) == value for name, value in _stat(path).items())
+        if not same and photo_before.get("sha256") != _hash(path):
+            changed.insert(0, "photo")
+        return tuple(changed)
+
+
+def read_record(results: Path) -> dict[str, Any] | None:
+    """What a results file says it was made from; None if it is of an earlier version."""
+    try:
+        with np.load(results, allow_pickle=False) as found:
+            return json.loads(str(found[KEY])) if KEY in found else None
+    except (ValueError, EOFError, OSError, KeyError):
+        return {}
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of nested records, lists and arrays by what they hold."""
+    digest = hashlib.sha256()
+    _feed(digest, value)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, value: Any) -> None:
+    if is_dataclass(value):
+        for part in fields(value):
+            digest.update(part.name.encode())
+            _feed(digest, getattr(value, part.name))
+    elif isinstance(value, tuple | list):
+        digest.update(f"[{len(value)}".encode())
+        for part in value:
+            _feed(digest, part)
+    elif isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
+    else:
+        digest.update(repr(value).encode("utf-8", "backslashreplace"))
+
+
+def _stat(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"bytes": status.st_size, "time": status.st_mtime_ns}
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
