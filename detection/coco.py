@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fitloop.detection.categories import Categories
-from fitloop.detection.coco_people import Reader
+from fitloop.detection.coco_people import Entry, Reader, photo_of
 from fitloop.detection.listed import BadKeypoints, ListedPhoto, Listing, plain_id, told
 
 _FILE_NAMES = ("file_name", "filename", "name", "path")
-_Entry = tuple[dict[str, Any], str | None, str]
-"""An annotation, its category and what messages call it."""
 
 
 def is_annotations(content: Any) -> bool:
@@ -90,7 +88,7 @@ def _size(row: dict[str, Any]) -> tuple[int, int] | None:
 
 @dataclass(frozen=True)
 class _People:
-    entries: list[_Entry]
+    entries: list[Entry]
     reader: Reader
 
 
@@ -124,9 +122,9 @@ def _people(content: dict[str, Any], source: str) -> tuple[_People, list[str], l
     return _People(entries, categories.reader), faults + list(categories.faults), notices
 
 
-def _by_photo(entries: list[_Entry], album: _Album, source: str) -> tuple[dict[str, list[_Entry]], list[str]]:
+def _by_photo(entries: list[Entry], album: _Album, source: str) -> tuple[dict[str, list[Entry]], list[str]]:
     """Sort annotations by photo, and tell those of photos that the file does not list."""
-    grouped: dict[str, list[_Entry]] = {}
+    grouped: dict[str, list[Entry]] = {}
     orphans: Counter[str] = Counter()
     first: dict[str, str] = {}
     for entry in entries:
@@ -143,7 +141,7 @@ def _by_photo(entries: list[_Entry], album: _Album, source: str) -> tuple[dict[s
     return grouped, [f"{first[key]} is of photo {key}, not listed{more[key]}" for key in orphans]
 
 
-def _photo(ids: list[str], album: _Album, grouped: dict[str, list[_Entry]], reader: Reader) -> ListedPhoto:
+def _photo(ids: list[str], album: _Album, grouped: dict[str, list[Entry]], reader: Reader) -> ListedPhoto:
     used = [key for key in ids if key in grouped] or ids[:1]
     for key in used:
         if len(album.names_of[key]) > 1 and key in grouped:
@@ -152,13 +150,4 @@ def _photo(ids: list[str], album: _Album, grouped: dict[str, list[_Entry]], read
     if len(used) > 1:
         name = album.names_of[used[0]][0]
         raise BadKeypoints(f"{album.source} lists {name!r} several times, as {', '.join(used)}. List it once.")
-    people, faults, notices = [], [], []
-    for row, category, what in grouped.get(used[0], ()):
-        try:
-            person, notice = reader.person(row, category, what)
-        except BadKeypoints as fault:
-            faults.append(str(fault))
-            continue
-        people.append(person)
-        notices += [notice] if notice else []
-    return ListedPhoto(tuple(people), reader.convention, album.sizes[used[0]], tuple(faults), tuple(notices))
+    return photo_of(grouped.get(used[0], ()), reader, album.sizes[used[0]])

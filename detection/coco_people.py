@@ -9,7 +9,7 @@ import numpy as np
 from fitloop.body.keypoint_names import known_name
 from fitloop.body.keypoints import CONVENTIONS
 from fitloop.detection.columns import Columns, columns_by_count, columns_by_name, usual_count
-from fitloop.detection.listed import BOXES_ONLY, BadKeypoints, ListedPerson, corner_box, triplets
+from fitloop.detection.listed import BOXES_ONLY, BadKeypoints, ListedPerson, ListedPhoto, corner_box, triplets
 
 PERSON_NAMES = frozenset(
     (
@@ -30,6 +30,8 @@ PERSON_NAMES = frozenset(
     + ("player", "players", "pedestrian", "pedestrians", "athlete", "dancer", "worker", "rider", "cyclist", "skier")
 )
 """Categories of people, in lower case and without spaces or numbers."""
+Entry = tuple[dict[str, Any], str | None, str]
+"""An annotation or result, its category, and what messages call it."""
 _WHOLE_BODY = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
 """What COCO-WholeBody lists beside the 17 keypoints, and how many points each has."""
 _BODY = 17
@@ -94,6 +96,20 @@ class Reader:
         if person.keypoints is None and box is None:
             return (_boxed(box, fault, what) if fault else person), None
         return person, f"{fault}; the box was left out." if fault else None
+
+
+def photo_of(entries: Iterable[Entry], reader: Reader, size: tuple[int, int] | None = None) -> ListedPhoto:
+    """Read all entries of a photo; what cannot be used is kept as a fault."""
+    people, faults, notices = [], [], []
+    for row, category, what in entries:
+        try:
+            person, notice = reader.person(row, category, what)
+        except BadKeypoints as fault:
+            faults.append(str(fault))
+            continue
+        people.append(person)
+        notices += [notice] if notice else []
+    return ListedPhoto(tuple(people), reader.convention, size, tuple(faults), tuple(notices))
 
 
 def _boxed(box: Any, fault: BadKeypoints | None, what: str) -> ListedPerson:

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from fitloop.detection.categories import Categories, usual_category
-from fitloop.detection.coco_people import Reader, has_keypoints
-from fitloop.detection.listed import BadKeypoints, ListedPhoto, Listing, plain_id
+from fitloop.detection.coco_people import Entry, has_keypoints, photo_of
+from fitloop.detection.listed import Listing, plain_id
 
 _NAMES = ("image_id", "file_name", "filename", "image_name")
-_Entry = tuple[dict[str, Any], str | None, str]
 
 
 def is_results(content: Any) -> bool:
@@ -48,7 +47,7 @@ def read_results(content: Any, path: Path, name: str) -> Listing:
     notices = list(categories.reader.notices)
     if len(people) < len(rows):
         notices.append(f"{source}: {len(rows) - len(people)} boxes of other categories were left out.")
-    photos: dict[str, list[_Entry]] = {}
+    photos: dict[str, list[Entry]] = {}
     for row in people:
         photo = _photo_of(row)
         if not categories.is_of_people(plain_id(row.get("category_id"))):
@@ -59,18 +58,5 @@ def read_results(content: Any, path: Path, name: str) -> Listing:
         else:
             photos.setdefault(photo, []).append((row, plain_id(row.get("category_id")), what))
     reader = categories.reader
-    listed = {photo: lambda found=found: _photo(found, reader) for photo, found in photos.items()}
+    listed = {photo: lambda found=found: photo_of(found, reader) for photo, found in photos.items()}
     return Listing(listed, reader.convention, (*faults, *categories.faults), tuple(notices))
-
-
-def _photo(entries: list[_Entry], reader: Reader) -> ListedPhoto:
-    people, faults, notices = [], [], []
-    for row, category, what in entries:
-        try:
-            person, notice = reader.person(row, category, what)
-        except BadKeypoints as fault:
-            faults.append(str(fault))
-            continue
-        people.append(person)
-        notices += [notice] if notice else []
-    return ListedPhoto(tuple(people), reader.convention, None, tuple(faults), tuple(notices))

@@ -1,7 +1,7 @@
 """Keypoints or boxes from files instead of a detector."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
@@ -150,13 +150,8 @@ class _Folder:
         self.names = FileNames(self._files, str(path))
         self._read = lru_cache(maxsize=2)(read_file)
 
-    @property
+    @cached_property
     def convention(self) -> str:
-        if not hasattr(self, "_convention"):
-            self._convention = self._first_convention()
-        return self._convention
-
-    def _first_convention(self) -> str:
         for file in self._files.values():
             try:
                 photos = [read() for read in self._read(file).photos.values()]
