@@ -19,6 +19,8 @@ DETECTOR_NAMES = tuple(_DETECTORS)
 def load_detector(name: str = "mediapipe", config: DetectorConfig | None = None) -> Detector:
     """Make a detector; its networks are read at its first use, and its package is imported then.
 
+        seen = fitloop.load_detector()(fitloop.load_image("photo.jpg"))
+
     Args:
         name: One of `DETECTOR_NAMES`.
         config: Settings of that detector; its defaults if not given.

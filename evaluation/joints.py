@@ -38,6 +38,8 @@ def mpjpe(
 ) -> Float[Tensor, "*batch"]:
     """Mean per joint position error (Ionescu et al. 2014, eq. 8), millimetres.
 
+        fitloop.mpjpe(points - points[:, :1], truth - truth[:, :1]).mean()
+
     Args:
         points: Estimate in metres, already relative to the protocol's root.
         target: Truth, likewise.
@@ -52,6 +54,8 @@ def pa_mpjpe(
     weights: Float[Tensor, "*batch joints"] | None = None,
 ) -> Float[Tensor, "*batch"]:
     """MPJPE after a similarity alignment without reflection, per person ("reconstruction error"), millimetres.
+
+        fitloop.pa_mpjpe(points, truth).mean()
 
     Scale, rotation and translation are those of least squares (Umeyama 1991), found on the joints that count.
     """

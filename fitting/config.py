@@ -93,7 +93,11 @@ SPIN_STAGES = (
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How `fit` turns detections into a body. Energies are in squared pixels of a person scaled to a 224-pixel crop."""
+    """How `fit` turns detections into a body. Energies are in squared pixels of a person scaled to a 224-pixel crop.
+
+        config = fitloop.FitConfig(starts=("init", "mean"))
+        found = fitloop.fit(body, seen, guess, config)
+    """
 
     stages: tuple[StageConfig, ...] = (StageConfig(),)
     """Run in order; the weights of the last one define the energy that is reported and compared."""

@@ -31,7 +31,11 @@ NEAREST = 0.3
 
 @dataclass(frozen=True)
 class Fit(TensorRecord):
-    """A body moved towards its evidence."""
+    """A body moved towards its evidence.
+
+        found: fitloop.Fit = fitloop.fit(body, seen, guess)
+        found.estimate.params.body_pose, found.energy, found.converged
+    """
 
     estimate: BodyEstimate
     energy: Float[Tensor, "*batch"]
@@ -58,6 +62,10 @@ def fit(
     surface: SurfaceEvidence | None = None,
 ) -> Fit:
     """Move ``init`` towards ``detections``, stage by stage, and keep the best of the starts.
+
+        body = fitloop.load_body()
+        guess = fitloop.load_regressor("keypoints", body)(None, seen, camera)
+        found = fitloop.fit(body, seen, guess)
 
     Everything is in the camera frame and full-image pixels. Inputs are left untouched, and no gradient flows back to
     them.

@@ -22,7 +22,11 @@ from fitloop.pipelines.folder.config import RunConfig
 
 @dataclass(frozen=True)
 class Stages(Models):
-    """The stages of one run: `Stages(StagesConfig(refine=True))`."""
+    """The stages of one run.
+
+        stages = fitloop.Stages(fitloop.pipelines.chain.config.StagesConfig(refine=True))
+        people = fitloop.pipelines.regress_then_fit.predict(fitloop.load_image("photo.jpg"), stages)
+    """
 
     def detect(self, image: Image) -> DetectionReport:
         """Find the people of a photo."""

@@ -51,6 +51,9 @@ class Regressor(Protocol):
 def load_regressor(source: str | Path, body: Body) -> Regressor:
     """Load a regressor for a body.
 
+        body = fitloop.load_body()
+        guess = fitloop.load_regressor("keypoints", body)(image, seen, camera)
+
     Args:
         source: ``keypoints`` for the weights that come with the project, ``mean`` for the mean pose, else a path: our
             ``.safetensors``, or a checkpoint of SPIN or CLIFF.
