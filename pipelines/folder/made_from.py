@@ -64,7 +64,7 @@ class Sources:
             self._lists[path] = self.stages.detector if path == self.config.keypoints else KeypointFile(path)
         reader = self._lists[path]
         try:
-            return content_hash(reader._listed(photo)[0])
+            return content_hash(reader.listed(photo))
         except BadKeypoints as error:
             return f"unreadable: {error}"
 
