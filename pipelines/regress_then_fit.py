@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fitloop.body import Image
 from fitloop.detection import DetectionReport
 from fitloop.pipelines.chain.crowd import fit_together
+from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.models import Models
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.sources import fit_after
@@ -61,7 +62,7 @@ def predict(image: Image, stages: Stages = Stages()) -> People:
     """
     guessed = stages.regress(image, stages.detect(image))
     (corrected,) = stages.correct(guessed)
-    return stages.refine(image, corrected)
+    return with_doubts(stages.refine(image, corrected))
 
 
 def main(arguments: list[str] | None = None) -> int:

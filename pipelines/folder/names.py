@@ -31,4 +31,5 @@ def in_the_way(name: str, out: Path) -> str | None:
 def shortened(name: str, longest: int = 120) -> str:
     """A name to show on the page and in run.json."""
     name = printable(name)
-    return name if len(name) <= longest else f"{name[:longest]}..."
+    # Numbers of frames stand at the end, so both ends are shown.
+    return name if len(name) <= longest else f"{name[: longest - 40]}...{name[-37:]}"

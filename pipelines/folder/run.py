@@ -15,6 +15,7 @@ import torch
 from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import UnreadableImage, find_images
 from fitloop.detection import BadKeypoints
+from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
 from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
@@ -127,7 +128,7 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
             for people, (_, image_size) in zip(fitted, crowd, strict=True):
-                people = _refined(config, people, stages, journal)
+                people = with_doubts(_refined(config, people, stages, journal))
                 try:
                     _write(config, people, image_size, journal, sources)
                 except OSError as error:

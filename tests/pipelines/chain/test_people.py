@@ -7,7 +7,7 @@ import pytest
 import torch
 import trimesh
 from fitting_scenes import see
-from toy import random_params, stick_body, toy_camera
+from toy import random_params, stick_body
 
 from fitloop.body import BodyEstimate, Image
 from fitloop.fitting import Fit, Status
@@ -20,7 +20,8 @@ BODY = stick_body()
 def found(count: int = 3, image: bool = True) -> People:
     params = random_params(count, seed=1)
     params = replace(params, transl=params.transl + torch.tensor([0.0, 0.0, 4.0]))
-    estimate = BodyEstimate(params, toy_camera(count), BODY.name)
+    camera = camera_of(64, 48).map(lambda value: value.expand(count, *value.shape))
+    estimate = BodyEstimate(params, camera, BODY.name)
     numbers = torch.arange(count)
     status = torch.full((count,), int(Status.STALLED))
     photo = Image(np.full((48, 64, 3), 90, np.uint8), camera_of(64, 48), "a/b.jpg")
@@ -57,7 +58,7 @@ def test_a_mesh_holds_everybody_or_the_one_asked_for(tmp_path, suffix):
     for person, count in ((None, 3), (1, 1)):
         people.save(tmp_path / f"all{suffix}", person)
         mesh = trimesh.load(tmp_path / f"all{suffix}", force="mesh", process=False)
-        assert len(mesh.vertices) == count * len(BODY.template)
+        assert len(mesh.faces) == count * len(BODY.faces)
 
 
 def test_a_file_of_another_kind_and_a_mesh_of_nobody_are_refused(tmp_path):
