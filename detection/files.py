@@ -82,14 +82,6 @@ class KeypointFile:
         """
         return self.detect_with_notices(image).detections
 
-    def listed(self, name: str) -> ListedPhoto | None:
-        """What is listed for a photo, as the file has it; None if it is not listed.
-
-        Raises:
-            BadKeypoints: If the photo's own file is broken.
-        """
-        return self._listed(name)[0]
-
     def detect_with_notices(self, image: Image) -> DetectionReport:
         """People that are listed for the photo, and what was wrong with them."""
         photo, source, notices = self._source.listed(image.name)

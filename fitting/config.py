@@ -95,8 +95,8 @@ SPIN_STAGES = (
 class FitConfig:
     """How `fit` turns detections into a body. Energies are in squared pixels of a person scaled to a 224-pixel crop.
 
-        config = fitloop.FitConfig(starts=("init", "mean"))
-        found = fitloop.fit(body, seen, guess, config)
+    config = fitloop.FitConfig(starts=("init", "mean"))
+    found = fitloop.fit(body, seen, guess, config)
     """
 
     stages: tuple[StageConfig, ...] = (StageConfig(),)

@@ -33,8 +33,8 @@ NEAREST = 0.3
 class Fit(TensorRecord):
     """A body moved towards its evidence.
 
-        found: fitloop.Fit = fitloop.fit(body, seen, guess)
-        found.estimate.params.body_pose, found.energy, found.converged
+    found: fitloop.Fit = fitloop.fit(body, seen, guess)
+    found.estimate.params.body_pose, found.energy, found.converged
     """
 
     estimate: BodyEstimate

@@ -25,8 +25,8 @@ from fitloop.pipelines.folder.config import RunConfig
 class Stages(Models):
     """The stages of one run.
 
-        stages = fitloop.Stages(fitloop.pipelines.chain.config.StagesConfig(refine=True))
-        people = fitloop.pipelines.regress_then_fit.predict(fitloop.load_image("photo.jpg"), stages)
+    stages = fitloop.Stages(fitloop.pipelines.chain.config.StagesConfig(refine=True))
+    people = fitloop.pipelines.regress_then_fit.predict(fitloop.load_image("photo.jpg"), stages)
     """
 
     def detect(self, image: Image) -> DetectionReport:

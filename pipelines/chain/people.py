@@ -35,7 +35,13 @@ from fitloop.rendering.export import export_glb, export_obj, export_ply
 
 @dataclass(frozen=True)
 class People:
-    """The people of one photo after every stage; one row per person in each record."""
+    """The people of one photo after every stage; one row per person in each record.
+
+    people = fitloop.predict("photo.jpg")
+    len(people), people.params.body_pose, people.fitted.energy
+    for person in people:
+        person.save(f"{person.name}.glb")
+    """
 
     name: str
     """Path of the photo below its folder."""

@@ -122,15 +122,6 @@ def test_the_mean_pose_cannot_be_adapted(tmp_path):
         AdaptConfig(images=tmp_path, regressor="mean")
 
 
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [({"fit": False}, "fit"), ({"rasterizer": "torch"}, "rasterizer"), ({"offsets": True}, "offsets")],
-)
-def test_options_that_would_change_nothing_are_refused_by_name(tmp_path, options, name):
-    with pytest.raises(ValueError, match=f"adapt has no use for {name}"):
-        AdaptConfig(images=tmp_path, **options)
-
-
 def test_new_fits_are_refined_before_they_teach_if_that_is_asked_for(photos, tmp_path, monkeypatch):
     folder, detector = photos
     asked = []

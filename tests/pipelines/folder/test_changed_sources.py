@@ -29,6 +29,10 @@ class Listed(StickStages):
         assert self.config.keypoints is not None
         return KeypointFile(self.config.keypoints)
 
+    def expect(self, photos):
+        if self.config.keypoints is not None:
+            _ = self.detector
+
 
 def paint(path: Path, people: int) -> None:
     pixels = np.zeros((48, 64, 3), np.uint8)
