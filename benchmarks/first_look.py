@@ -1,6 +1,6 @@
 """The README's picture: photo, regressed bodies, fitted bodies, and the fitted bodies from their side.
 
-python -m fitloop.pipelines.pages.first_look --image samples/hall.jpg --out docs/images/first_look.jpg
+python -m benchmarks.first_look --image samples/hall.jpg --out docs/images/first_look.jpg
 """
 
 import sys
