@@ -8,10 +8,11 @@ import torch
 from fitloop.body.keypoints import MEDIAPIPE_33
 from fitloop.body.records import Detections, Image
 from fitloop.detection import DETECTOR_NAMES, MediapipeConfig, MediapipeDetector, RtmlibConfig, load_detector
+from fitloop.detection.search import SearchConfig
 from fitloop.detection.tflite import quiet_start
 from fitloop.geometry.cameras import camera_of
 
-SMALL = MediapipeConfig(scales=(), threads=1)
+SMALL = MediapipeConfig(SearchConfig(coarse=0.0, fine=0.0))
 AT = MEDIAPIPE_33.index
 
 
@@ -82,7 +83,7 @@ def test_a_photo_turned_by_a_quarter_gives_the_turned_person(astronaut, seen):
 def test_people_side_by_side_are_all_found(astronaut):
     shrunk = astronaut[::2, ::2]
     two = np.concatenate([shrunk, shrunk[:, ::-1]], 1)
-    found = MediapipeDetector(MediapipeConfig(scales=(0.5,), threads=1))(image_of(two))
+    found = MediapipeDetector(MediapipeConfig(SearchConfig(fine=0.0)))(image_of(two))
     centres = sorted((found.boxes[:, 0] + found.boxes[:, 2]).div(2).tolist())
     assert len(centres) == 2 and centres[0] < 256 < centres[1]
 
