@@ -36,9 +36,7 @@ from fitloop.pipelines.regress_then_fit import Stages
 
 Evidence = Literal["search", "boxes", "openpose", "exact"]
 JOINTS = tuple(
-    f"{side}_{part}"
-    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    for side in ("left", "right")
+    f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
 )
 _LEFT, _RIGHT = ([JOINTS.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right"))
 _HIPS = [JOINTS.index(f"{side}_hip") for side in ("left", "right")]
@@ -206,16 +204,15 @@ def main(arguments: list[str]) -> int:
     scenes = load_scenes(config.data, config.focal)
     metrics: list[Metric] = []
     print(f"{len(scenes)} photos, focal length {config.focal}; in brackets without turned ones")
-    print(f"{'evidence':9s} {'stage':10s} {'found':>5s} {'turned':>6s} {'MPJPE mm':>15s} {'PA-MPJPE mm':>15s} {'2D %':>6s}")
+    print(f"{'evidence':9s} {'stage':10s} found turned        MPJPE mm     PA-MPJPE mm   2D %")
     for evidence in config.evidence:
         for stage, errors in measure(config, scenes, evidence).items():
             found = metrics_of(f"real3d.{config.focal}.{evidence}.{stage}", errors)
             metrics += found
             values = [metric.value for metric in found]
             both = [f"{values[n]:6.1f} ({values[n + 4]:6.1f})" for n in (0, 1)]
-            print(f"{evidence:9s} {stage:10s} {len(errors.mpjpe):5d} {values[3]:6.0f} {both[0]} {both[1]} {values[2]:6.2f}")
+            counts = f"{len(errors.mpjpe):5d} {values[3]:6.0f}"
+            print(f"{evidence:9s} {stage:10s} {counts} {both[0]} {both[1]} {values[2]:6.2f}")
     if config.json is not None:
         write_metrics(metrics, config.json)
     return 0
-
-

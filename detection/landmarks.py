@@ -62,12 +62,12 @@ class LandmarkNetwork:
     """Runs the network on places of a photo."""
 
     def __init__(self, threads: int) -> None:
-        self._network = Network("pose_landmark/pose_landmark_full.tflite", threads)
+        self.network = Network("pose_landmark/pose_landmark_full.tflite", threads)
 
     def __call__(self, photo: PhotoPieces, place: Place, mirrored: bool = False) -> Pose:
         """See one person; ``mirrored`` shows the network the mirrored square, and mirrors back what it sees."""
         piece = photo.cut(place.center, place.side, place.angle, _SIZE).astype(np.float32) / 255.0
-        raw, score, mask, heatmaps, world = self._network(piece[:, ::-1] if mirrored else piece)
+        raw, score, mask, heatmaps, world = self.network(piece[:, ::-1] if mirrored else piece)
         values = raw.reshape(-1, 5).astype(float)
         points, heat = _refined(values[:, :2] / _SIZE, heatmaps)
         certainty = np.concatenate([_sigmoid(values[:_BODY, 3:]), heat[:_BODY]], -1)

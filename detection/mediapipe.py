@@ -1,6 +1,7 @@
 """The embedded detector: the networks of mediapipe's pose solution, for any number of people per photo."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional
 from fitloop.body.records import Detections, Image
 from fitloop.detection.detector import DetectionReport
 from fitloop.detection.faces import FaceDetector
+from fitloop.detection.in_order import in_order
 from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose
 from fitloop.detection.looks import Inside, Person, person_of, see_in_square
 from fitloop.detection.person_detector import PersonDetector
@@ -35,9 +37,11 @@ class MediapipeDetector:
     """Detectors of persons and faces over tiles of a photo, then looks of the landmark network at each person.
 
     Networks are read at the first call, from the cache (`detection.fetching`), and fetched once if they are not there.
+    One detector may be called from several threads.
     """
 
     name = "mediapipe"
+    thread_safe = True
     convention = "mediapipe33"
 
     def __init__(self, config: MediapipeConfig = MediapipeConfig()) -> None:
@@ -55,14 +59,44 @@ class MediapipeDetector:
         search = Search(PhotoPieces(image.pixels), self._people, self._faces, self._landmarks, self.config.search)
         return DetectionReport(self._detections(search(), image))
 
+    @property
+    def runs(self) -> dict[str, int]:
+        """How often each network has been run so far."""
+        networks = {"person": self._people, "face": self._faces, "landmark": self._landmarks}
+        return {name: part.network.runs for name, part in networks.items()}
+
+    def detect_many(self, images: Iterable[Image], at_once: int = 2) -> Iterator[DetectionReport]:
+        """Find the people of many photos, ``at_once`` of them in parallel; reports come in the order of the photos.
+
+        One thread per network and two photos at once use two cores better than two threads per network.
+        """
+        return in_order(self.detect_with_notices, images, at_once)
+
     def in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> Detections:
-        """See the person in each x y x y box, in the boxes' order; every box gives a person."""
+        """See the person in each x y x y box, in the boxes' order; every box gives a person.
+
+        In a box without area, or beside the photo, nobody is seen: its confidence is 0 everywhere.
+
+        Raises:
+            ValueError: If a box is not finite, or its second corner is not below and right of the first.
+        """
+        corners = boxes.double().numpy()
+        bad = ~np.isfinite(corners).all(-1) | (corners[:, 2:] < corners[:, :2]).any(-1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                f"Box {row} is {corners[row].tolist()}; expected finite x y x y in pixels with the second corner "
+                "below and right of the first. Leave it out, or exchange its corners."
+            )
         photo = PhotoPieces(image.pixels)
-        return self._detections([self._in_box(photo, box) for box in boxes.double().numpy()], image)
+        return self._detections([self._in_box(photo, box) for box in corners], image)
 
     def _in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Person:
         side = max(1.25 * float((box[2:] - box[:2]).max()), 1.0)
         square = Place((box[:2] + box[2:]) / 2.0, side, 0.0)
+        shown = np.minimum(box[2:], photo.size) - np.maximum(box[:2], 0.0)
+        if (shown <= 0.0).any():
+            return replace(person_of([self._landmarks(photo, square)]), one_sided=0.0)
         return person_of(see_in_square(self._landmarks, photo, square, Inside(box)))
 
     def _detections(self, people: list[Person], image: Image) -> Detections:

@@ -90,7 +90,7 @@ class PersonDetector:
     """Mediapipe's person detector, which sees people between about a fifth and the whole of a tile."""
 
     def __init__(self, threads: int) -> None:
-        self._network = Network("pose_detection/pose_detection.tflite", threads)
+        self.network = Network("pose_detection/pose_detection.tflite", threads)
         self._anchors = anchors()
 
     def in_tile(
@@ -105,7 +105,7 @@ class PersonDetector:
             largest: Greatest height of a whole body, over the tile's side.
         """
         corner, side = tile[:2], tile[2]
-        raw, scores = look_at_tile(self._network, photo, tile, _SIZE)
+        raw, scores = look_at_tile(self.network, photo, tile, _SIZE)
         reach = np.linalg.norm((raw[:, 6:8] - raw[:, 4:6]) / _SIZE, axis=-1)
         kept = (scores >= threshold) & (reach <= largest / 2.0)
         values = raw[kept].astype(float).reshape(-1, 6, 2) / _SIZE

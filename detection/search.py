@@ -43,13 +43,13 @@ class SearchConfig:
     """Candidates of the person detector below this probability are dropped."""
     sure: float = 0.35
     """Candidates of the coarse tiles of at least this probability are looked at before finer tiles are searched."""
-    patience: int = 8
+    patience: int = 10
     """So many candidates in a row that are nobody, or somebody known, end the looking."""
-    first_look: float = 0.35
+    first_look: float = 0.2
     """A first look that gives less than this probability is not followed."""
-    pose_threshold: float = 0.35
+    pose_threshold: float = 0.2
     """Candidates that the landmark network gives less than this probability are dropped."""
-    quality_threshold: float = 0.1
+    quality_threshold: float = 0.07
     """Bodies below this quality (see `fitloop.detection.overlap.quality`) are dropped: less finds more people, and
     more that are none."""
     face_threshold: float = 0.7
