@@ -1,7 +1,7 @@
 """Work on several things at once, results in the order of the things."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def in_order(function: Callable[[Given], Made], given: Iterable[Given], at_once: int) -> Iterator[Made]:
+def in_order(function: Callable[[Given], Made], given: Iterable[Given], at_once: int) -> Generator[Made, None, None]:
     """Apply a function to things in parallel threads; results come in order, however long each takes.
 
     Things are taken from ``given`` only as they are needed, so that a long row of photos never lies in memory.
