@@ -13,6 +13,8 @@ from fitloop.detection.pixels import PhotoPieces
 _FLIP = list(MEDIAPIPE_33.flip)
 _SMALLER = 0.88
 """Side of the second square over that of the first."""
+_SMALL = 128.0
+"""Pixels; a square of less than half the network's input shows nothing new at another size."""
 _TURNS = 3
 """Looks, at most, until the square stays where it is."""
 _UNSURE = 0.6
@@ -61,7 +63,9 @@ def settle(network: LandmarkNetwork, photo: PhotoPieces, first: Pose, threshold:
 
 
 def more_looks(network: LandmarkNetwork, photo: PhotoPieces, direct: Pose, mirrored: Pose) -> list[Pose]:
-    """The looks of an accepted person: two sizes of the square, each also in the mirror."""
+    """The looks of an accepted person: two sizes of the square, each also in the mirror; of small people one size."""
+    if direct.place.side < _SMALL:
+        return [direct, mirrored]
     smaller = replace(mirrored.place, side=_SMALLER * mirrored.place.side)
     return [direct, mirrored, network(photo, smaller), network(photo, smaller, mirrored=True)]
 
@@ -104,14 +108,29 @@ def see_in_square(network: LandmarkNetwork, photo: PhotoPieces, square: Place, i
         square: Upright, around the person.
         inside: Whether a look is still at this person.
     """
-    best = _pair(network, photo, square, inside)
-    if agreement(*best) < _UNSURE:
-        for angle in (np.pi, np.pi / 2.0, -np.pi / 2.0):
-            other = _pair(network, photo, replace(square, angle=angle), inside)
-            best = max(best, other, key=_trust)
-            if agreement(*best) > _AGREED:
-                break
-    return more_looks(network, photo, *best)
+    pair = _pair(network, photo, square, inside)
+    return more_looks(network, photo, *turned_right(network, photo, pair, square, inside))
+
+
+def turned_right(
+    network: LandmarkNetwork, photo: PhotoPieces, pair: tuple[Pose, Pose], square: Place, inside: "Inside"
+) -> tuple[Pose, Pose]:
+    """Try the other three turns of a square where a look and its mirrored twin disagree; agreement decides.
+
+    Args:
+        network: Sees one person.
+        photo: The photo.
+        pair: A look and one into the mirror.
+        square: Around the person, turned as the pair's first look was.
+        inside: Whether a look is still at this person.
+    """
+    best = pair
+    for turn in (np.pi, np.pi / 2.0, -np.pi / 2.0):
+        if agreement(*best) >= (_UNSURE if best is pair else _AGREED):
+            break
+        other = _pair(network, photo, replace(square, angle=square.angle + turn), inside)
+        best = max(best, other, key=_trust)
+    return best
 
 
 def _trust(pair: tuple[Pose, Pose]) -> float:

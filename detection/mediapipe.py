@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fitloop.body.records import Detections, Image
+from fitloop.detection.confidence import probability
 from fitloop.detection.detector import DetectionReport
 from fitloop.detection.faces import FaceDetector
 from fitloop.detection.in_order import in_order
@@ -75,6 +76,14 @@ class MediapipeDetector:
     def in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> Detections:
         """See the person in each x y x y box, in the boxes' order; every box gives a person.
 
+        Raises:
+            ValueError: If a box is not finite, or its second corner is not below and right of the first.
+        """
+        return self._detections(self.people_in_boxes(image, boxes), image)
+
+    def people_in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> list[Person]:
+        """What several looks into each x y x y box make of the person in it.
+
         In a box without area, or beside the photo, nobody is seen: its confidence is 0 everywhere.
 
         Raises:
@@ -89,7 +98,7 @@ class MediapipeDetector:
                 "below and right of the first. Leave it out, or exchange its corners."
             )
         photo = PhotoPieces(image.pixels)
-        return self._detections([self._in_box(photo, box) for box in corners], image)
+        return [self._in_box(photo, box) for box in corners]
 
     def _in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Person:
         side = max(1.25 * float((box[2:] - box[:2]).max()), 1.0)
@@ -123,7 +132,7 @@ class MediapipeDetector:
 def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
     pose = person.pose
     inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
-    return np.minimum(pose.visibility, pose.presence) * inside * person.one_sided
+    return probability(person) * inside * person.one_sided
 
 
 def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:

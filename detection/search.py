@@ -22,8 +22,10 @@ from fitloop.detection.pixels import PhotoPieces
 
 _SAME_LOOK = 0.7
 """A look that agrees this well with an earlier one is at the same person, or at the same nobody."""
+_SURE = 0.35
+"""A body of this quality is not looked for again; of others a better one may be found from another candidate."""
 _TILE_OVERLAP = 0.2
-_FULL = 0.5
+_FULL = 0.4
 """A tile with this share of it covered by known bodies has no room for another one that it would show."""
 _LARGEST = 1.5
 """A body larger than this many sides of a fine tile is left to the coarse tiles, which show more of it."""
@@ -43,7 +45,7 @@ class SearchConfig:
     """Candidates of the person detector below this probability are dropped."""
     sure: float = 0.35
     """Candidates of the coarse tiles of at least this probability are looked at before finer tiles are searched."""
-    patience: int = 10
+    patience: int = 7
     """So many candidates in a row that are nobody, or somebody known, end the looking."""
     first_look: float = 0.2
     """A first look that gives less than this probability is not followed."""
@@ -56,6 +58,17 @@ class SearchConfig:
     """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
     same_person: float = 0.5
     """Bodies whose masks have this share of the smaller one in common are one person."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A person who was found."""
+
+    direct: Pose
+    mirrored: Pose
+    mask: Bool[np.ndarray, "rows columns"]
+    """Over the whole photo, see `fitloop.detection.overlap.mask_in_photo`."""
+    quality: float
 
 
 class Search:
@@ -71,7 +84,7 @@ class Search:
     ) -> None:
         self._photo, self._people, self._landmarks, self._config = photo, people, landmarks, config
         self._faces = faces(photo, tiles_of(*photo.size, (), _TILE_OVERLAP), config.face_threshold)
-        self._known: list[tuple[Pose, Pose, np.ndarray]] = []
+        self._known: list[Known] = []
         self._refused: list[Place] = []
 
     def __call__(self) -> list[Person]:
@@ -86,7 +99,7 @@ class Search:
         weak = Candidates.joined([coarse[~sure], self._in_tiles(np.array(room).reshape(-1, 3), _LARGEST)])
         self._follow(suppress(weak, 0.3, together=True))
         return [
-            person_of(more_looks(self._landmarks, self._photo, direct, mirrored)) for direct, mirrored, _ in self._known
+            person_of(more_looks(self._landmarks, self._photo, known.direct, known.mirrored)) for known in self._known
         ]
 
     def _in_tiles(self, tiles: Float[np.ndarray, "tiles 3"], largest: float = np.inf) -> Candidates:
@@ -97,8 +110,8 @@ class Search:
         if self._photo.grey(tile).std() < _FLAT:
             return False
         taken = np.zeros((1, 1), dtype=bool)
-        for _, _, mask in self._known:
-            taken = taken | mask
+        for known in self._known:
+            taken = taken | known.mask
         cell = max(self._photo.size) / max(taken.shape)
         low, high = np.maximum(tile[:2], 0.0) / cell, (tile[:2] + tile[2]) / cell
         part = taken[int(low[1]) : int(np.ceil(high[1])), int(low[0]) : int(np.ceil(high[0]))]
@@ -111,49 +124,66 @@ class Search:
             place = place_of(*candidates.points[row, :2])
             if in_vain >= self._config.patience or self._is_known(place, candidates.faces[row]):
                 continue
-            found = self._person_at(place, float(candidates.scores[row]))
-            in_vain = in_vain + 1 if found is None else 0
-            if found is None:
-                self._refused.append(place)
+            if self._take(self._person_at(place, float(candidates.scores[row]))):
+                in_vain = 0
             else:
-                self._known.append((*found, mask_in_photo(found[0], *self._photo.size)))
+                in_vain += 1
+                self._refused.append(place)
 
     def _is_known(self, place: Place, face: Float[np.ndarray, "4"]) -> bool:
         if any(stays(place, refused) for refused in self._refused):
             return True
-        return any(self._explains(direct, mask, place, face) for direct, _, mask in self._known)
+        return any(known.quality >= _SURE and self._explains(known, place, face) for known in self._known)
 
-    def _explains(self, known: Pose, mask: Bool[np.ndarray, "rows columns"], place: Place, face: np.ndarray) -> bool:
+    def _explains(self, known: "Known", place: Place, face: Float[np.ndarray, "4"]) -> bool:
         """Whether a candidate is a known body: its head is that of the body, or it lies on it and is of its size."""
-        larger = place.side / known.next_place.side
+        larger = place.side / known.direct.next_place.side
         if not 0.4 < larger < 2.5:
             return False
-        on_body = all(at_point(mask, point, self._photo.size) for point in ((face[:2] + face[2:]) / 2.0, place.center))
-        return head_agrees(known, face) or (on_body and 0.5 < larger < 2.0)
+        points = ((face[:2] + face[2:]) / 2.0, place.center)
+        on_body = all(at_point(known.mask, point, self._photo.size) for point in points)
+        return head_agrees(known.direct, face) or (on_body and 0.5 < larger < 2.0)
 
-    def _person_at(self, place: Place, probability: float) -> tuple[Pose, Pose] | None:
-        """A settled look and one into the mirror, if they are of a person who is not known yet."""
+    def _person_at(self, place: Place, probability: float) -> "Known | None":
+        """A settled look and one into the mirror, if they are of a person who is not known for sure yet."""
         config = self._config
         first = self._landmarks(self._photo, place)
-        if max(first.score, probability) < config.first_look or self._seen_before(first):
+        if max(first.score, probability) < config.first_look or self._is_better_known(first, _SURE):
             return None
         faced = face_agrees(first, self._faces.faces)
         if not faced and quality_bound(first) < 0.5 * config.quality_threshold:
             return None
         direct = settle(self._landmarks, self._photo, first, config.pose_threshold)
-        if direct.score < config.pose_threshold or (direct is not first and self._seen_before(direct)):
+        bound = quality_bound(direct)
+        if direct.score < config.pose_threshold or self._is_better_known(direct, min(_SURE, bound)):
             return None
-        if not face_agrees(direct, self._faces.faces) and quality_bound(direct) < config.quality_threshold:
+        faced = face_agrees(direct, self._faces.faces)
+        if not faced and bound < config.quality_threshold:
             return None
         mirrored = self._landmarks(self._photo, direct.next_place, mirrored=True)
-        good = quality(direct, mirrored) >= config.quality_threshold or face_agrees(direct, self._faces.faces)
-        return (direct, mirrored) if good else None
+        share = quality(direct, mirrored)
+        if not faced and share < config.quality_threshold:
+            return None
+        return Known(direct, mirrored, mask_in_photo(direct, *self._photo.size), share)
 
-    def _seen_before(self, look: Pose) -> bool:
-        if any(agreement(look, direct) > _SAME_LOOK for direct, _, _ in self._known):
-            return True
+    def _take(self, found: "Known | None") -> bool:
+        """Keep a body, unless a better one of the same person is known; a worse one makes room. Whether it is kept."""
+        if found is None:
+            return False
+        rivals = [known for known in self._known if self._same(known, found.direct, found.mask)]
+        if any(rival.quality >= found.quality for rival in rivals):
+            return False
+        self._known = [known for known in self._known if not any(known is rival for rival in rivals)] + [found]
+        return True
+
+    def _is_better_known(self, look: Pose, share: float) -> bool:
+        """Whether a look is at a known person of this quality or more."""
         mask = mask_in_photo(look, *self._photo.size)
-        return any(common_share(mask, known) >= self._config.same_person for _, _, known in self._known)
+        return any(known.quality >= share and self._same(known, look, mask) for known in self._known)
+
+    def _same(self, known: "Known", look: Pose, mask: Bool[np.ndarray, "rows columns"]) -> bool:
+        common = common_share(mask, known.mask)
+        return common >= self._config.same_person or agreement(look, known.direct) > _SAME_LOOK
 
 
 def at_point(mask: Bool[np.ndarray, "rows columns"], point: Float[np.ndarray, "2"], size: tuple[int, int]) -> bool:

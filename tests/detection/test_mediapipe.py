@@ -37,7 +37,7 @@ def test_one_person_is_found_where_she_is(seen):
     # Read off the picture: the tip of the nose, the outer ends of the shoulders.
     for name, place in (("nose", (215, 120)), ("left_shoulder", (330, 260)), ("right_shoulder", (110, 260))):
         assert (seen.keypoints[0, AT(name)] - torch.tensor(place)).norm() < 45.0, name
-    assert (seen.confidence[0, [AT("nose"), AT("left_shoulder"), AT("right_shoulder")]] > 0.9).all()
+    assert (seen.confidence[0, [AT("nose"), AT("left_shoulder"), AT("right_shoulder")]] > 0.6).all()
     assert ((seen.boxes >= 0) & (seen.boxes <= 512)).all()
 
 
