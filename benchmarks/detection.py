@@ -1,6 +1,7 @@
-"""Share of annotated people that the embedded detector finds, and share of its people that are no one.
+"""People that the embedded detector finds, people that are no one, runs of networks, time, and keypoint error.
 
-    python -m benchmarks.detection --data PHOTOS --overlays OUT
+    python -m benchmarks detection --data PHOTOS --overlays OUT
+    python -m benchmarks detection --data PHOTOS --gate
 
 ``PHOTOS`` holds ``images/`` and ``annotations.json`` in COCO's layout, with every person of a photo annotated.
 
@@ -10,23 +11,32 @@ Bodies and boxes are matched one to one by the smallest mean
 distance of their boxes' sides, over the annotated box's longer side. Recall counts annotated people at least
 ``--height`` pixels tall that are no group (``iscrowd``). A body is false if it matches no annotated person of any size;
 bodies with the hip centre in a group are not counted.
+
+Keypoint error is the mean distance of a found person's annotated joints from shoulders to ankles over the longer side
+of the annotated box. Processor seconds count, not wall time, since machines are shared; the networks of the old
+pyramid search (commit 35c4b91) ran 160 times and 2.5 seconds a photo.
 """
 
 import json
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
+import torch
 import tyro
 from scipy.optimize import linear_sum_assignment
 
-from fitloop.body import Detections, convention_named
+from benchmarks.metrics import BASELINE, Metric, regressions, write_metrics
+from fitloop.body import Detections, Image, convention_named
+from fitloop.body.keypoints import COCO_17
 from fitloop.data.images import load_image
-from fitloop.detection import MediapipeConfig, load_detector
+from fitloop.detection import MediapipeConfig, MediapipeDetector
+from fitloop.geometry import camera_of
 
 _COLOURS = ("red", "lime", "cyan", "yellow", "magenta", "orange", "deepskyblue", "white", "springgreen", "pink")
 
@@ -43,6 +53,12 @@ class Options:
     """Take only photos whose file name starts with this."""
     overlays: Path | None = None
     """Where to draw every photo with its people."""
+    json: Path | None = None
+    """Write the metrics here."""
+    gate: bool = False
+    """Exit with 1 if a metric is worse than the committed baseline by more than its tolerance."""
+    update_baseline: bool = False
+    """Write the committed baseline."""
     detector: MediapipeConfig = MediapipeConfig()
     """Settings of the detector."""
 
@@ -121,33 +137,103 @@ def draw(path: Path, people: Detections, boxes: np.ndarray, found: dict[int, int
     picture.save((out / path.name).with_suffix(".png"))
 
 
-def main(options: Options) -> None:
-    """Measure and print."""
+@dataclass
+class Measured:
+    """Everything that is counted over photos; halves are photos of even and of odd place in the list."""
+
+    halves: tuple[Tally, Tally] = field(default_factory=lambda: (Tally(), Tally()))
+    strict: Tally = field(default_factory=Tally)
+    errors: list[float] = field(default_factory=list)
+    """Of each found person with annotated joints, shares of the box's longer side."""
+    seconds: list[float] = field(default_factory=list)
+    """Processor seconds of each photo."""
+
+    @property
+    def tally(self) -> Tally:
+        """Of all photos."""
+        first, second = self.halves
+        return Tally(*(getattr(first, f.name) + getattr(second, f.name) for f in fields(Tally)))
+
+    def metrics(self, runs: dict[str, int]) -> list[Metric]:
+        """What the gate compares."""
+        tally, count = self.tally, len(self.seconds)
+        found, false = tally.hit / max(tally.wanted, 1), tally.false / max(tally.bodies, 1)
+        error = float(np.median(self.errors)) if self.errors else float("nan")
+        return [
+            Metric("detection.found", 100.0 * found, "% of people", "higher", 0.03),
+            Metric("detection.false", 100.0 * false, "% of bodies", "lower", 0.3),
+            Metric("detection.keypoint_error", 100.0 * error, "% of box side, median", "lower", 0.1),
+            Metric("detection.runs", sum(runs.values()) / count, "runs a photo", "lower", 0.05),
+            *(Metric(f"detection.runs.{name}", value / count, "runs a photo", "none") for name, value in runs.items()),
+            Metric("detection.seconds", float(np.mean(self.seconds)), "processor seconds a photo", "lower", 0.5),
+        ]
+
+
+def keypoint_errors(people: Detections, found: dict[int, int], listed: list[dict[str, Any]]) -> list[float]:
+    """Mean distance of shoulders to ankles over the annotated box's longer side, of found people with keypoints."""
+    convention = convention_named(people.convention)
+    names = COCO_17.keypoints[5:]
+    columns = [convention.index(name) for name in names]
+    errors = []
+    for row, place in found.items():
+        joints = np.array(listed[place].get("keypoints") or np.zeros(51), dtype=float).reshape(17, 3)[5:]
+        known = joints[:, 2] > 0
+        if known.any():
+            off = np.linalg.norm(people.keypoints[row, columns].double().numpy() - joints[:, :2], axis=-1)[known]
+            errors.append(float(off.mean() / max(listed[place]["bbox"][2:])))
+    return errors
+
+
+def measure(options: Options, detector: MediapipeDetector) -> Measured:
+    """Look at every photo."""
     annotations = json.loads((options.data / "annotations.json").read_text())
     photos = [photo for photo in annotations["images"] if photo["file_name"].startswith(options.only)]
-    detector = load_detector("mediapipe", options.detector)
-    detector(load_image(options.data / "images" / photos[0]["file_name"]))
-    tally, strict = Tally(), Tally()
-    seconds: list[float] = []
-    worked = 0.0
-    for photo in photos:
-        image = load_image(options.data / "images" / photo["file_name"])
-        start, start_work = time.perf_counter(), time.process_time()
+    measured = Measured()
+    for number, photo in enumerate(photos):
+        path = options.data / "images" / photo["file_name"]
+        image = load_image(path)
+        start = time.process_time()
         people = detector(image)
-        seconds.append(time.perf_counter() - start)
-        worked += time.process_time() - start_work
+        measured.seconds.append(time.process_time() - start)
         listed = [a for a in annotations["annotations"] if a["image_id"] == photo["id"]]
         boxes, groups = _boxes(listed, False), _boxes(listed, True)
         given = hip_centres(people)
         hips = in_photo(given, image.pixels)
         found = match(people, hips, boxes, 0.02 * max(image.pixels.shape))
-        tally.add(hips, found, boxes, groups, options.height)
-        strict.add(given, match(people, given, boxes), boxes, groups, options.height)
+        measured.halves[number % 2].add(hips, found, boxes, groups, options.height)
+        measured.strict.add(given, match(people, given, boxes), boxes, groups, options.height)
+        measured.errors += keypoint_errors(people, found, [a for a in listed if not a.get("iscrowd")])
         if options.overlays is not None:
-            draw(options.data / "images" / photo["file_name"], people, boxes, found, options.overlays)
-    print(f"{len(photos)} photos, people at least {options.height:g} px tall: {tally}")
-    print(f"Strict: {strict}")
-    print(f"seconds per photo: median {np.median(seconds):.2f}; processor seconds: mean {worked / len(photos):.2f}")
+            draw(path, people, boxes, found, options.overlays)
+    return measured
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print; return the exit code."""
+    options = tyro.cli(Options, args=arguments)
+    torch.set_num_threads(1)
+    detector = MediapipeDetector(options.detector)
+    # Reading the networks is no photo's time.
+    detector(Image(np.zeros((64, 64, 3), np.uint8), camera_of(64, 64), "warm-up"))
+    before = detector.runs
+    measured = measure(options, detector)
+    metrics = measured.metrics({name: runs - before[name] for name, runs in detector.runs.items()})
+    print(f"{len(measured.seconds)} photos, people at least {options.height:g} px tall: {measured.tally}")
+    for name, tally in zip(("Even", "Odd"), measured.halves, strict=True):
+        print(f"{name} photos: {tally}")
+    print(f"Strict: {measured.strict}")
+    for metric in metrics:
+        print(f"{metric.key:28s} {metric.value:8.2f} {metric.unit}")
+    if options.json is not None:
+        write_metrics(metrics, options.json)
+    baseline = json.loads(BASELINE.read_text())
+    if options.update_baseline:
+        kept = [Metric(**entry) for entry in baseline if not entry["key"].startswith("detection.")]
+        write_metrics(kept + metrics, BASELINE)
+    worse = regressions(metrics, baseline) if options.gate else []
+    for sentence in worse:
+        print(sentence)
+    return 1 if worse else 0
 
 
 def _boxes(listed: list[dict[str, Any]], groups: bool) -> np.ndarray:
@@ -157,4 +243,4 @@ def _boxes(listed: list[dict[str, Any]], groups: bool) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    sys.exit(main(sys.argv[1:]))

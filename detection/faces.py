@@ -20,7 +20,7 @@ class FaceDetector:
     """Finds faces that fill at least a twentieth of a tile, and guesses the bodies below them."""
 
     def __init__(self, threads: int) -> None:
-        self._network = Network("face_detection/face_detection_full_range_sparse.tflite", threads)
+        self.network = Network("face_detection/face_detection_full_range_sparse.tflite", threads)
         ticks = (np.arange(_CELLS) + 0.5) / _CELLS
         self._anchors = np.stack(np.meshgrid(ticks, ticks), -1).reshape(-1, 1, 2)
 
@@ -31,7 +31,7 @@ class FaceDetector:
 
     def _in_tile(self, photo: PhotoPieces, tile: Float[np.ndarray, "3"], threshold: float) -> Candidates:
         corner, side = tile[:2], tile[2]
-        raw, scores = look_at_tile(self._network, photo, tile, _SIZE)
+        raw, scores = look_at_tile(self.network, photo, tile, _SIZE)
         kept = scores >= threshold
         # Middle and extent of the box, then right eye, left eye, nose, mouth, ears.
         values = raw[kept].astype(float).reshape(-1, 8, 2) / _SIZE

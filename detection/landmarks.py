@@ -38,6 +38,10 @@ class Pose:
     """Probability that a keypoint is in the square and not hidden."""
     presence: Float[np.ndarray, "33"]
     """Probability that a keypoint is in the square."""
+    peak: Float[np.ndarray, "33"]
+    """Greatest value, in [0, 1], of a keypoint's heatmap around it."""
+    unity: Float[np.ndarray, "33"]
+    """Share, in [0, 1], of a keypoint's heatmap that lies around it: less where there are two places, or none."""
     landmarks: Float[np.ndarray, "33 3"]
     """Metres, camera axes, relative to the middle of the hips."""
     mask: Float[np.ndarray, "256 256"]
@@ -58,15 +62,15 @@ class LandmarkNetwork:
     """Runs the network on places of a photo."""
 
     def __init__(self, threads: int) -> None:
-        self._network = Network("pose_landmark/pose_landmark_full.tflite", threads)
+        self.network = Network("pose_landmark/pose_landmark_full.tflite", threads)
 
     def __call__(self, photo: PhotoPieces, place: Place, mirrored: bool = False) -> Pose:
         """See one person; ``mirrored`` shows the network the mirrored square, and mirrors back what it sees."""
         piece = photo.cut(place.center, place.side, place.angle, _SIZE).astype(np.float32) / 255.0
-        raw, score, mask, heatmaps, world = self._network(piece[:, ::-1] if mirrored else piece)
+        raw, score, mask, heatmaps, world = self.network(piece[:, ::-1] if mirrored else piece)
         values = raw.reshape(-1, 5).astype(float)
-        points = _refined(values[:, :2] / _SIZE, heatmaps)
-        certainty = _sigmoid(values[:_BODY, 3:])
+        points, heat = _refined(values[:, :2] / _SIZE, heatmaps)
+        certainty = np.concatenate([_sigmoid(values[:_BODY, 3:]), heat[:_BODY]], -1)
         landmarks = world.reshape(-1, 3)[:_BODY].astype(float)
         if mirrored:
             points = np.concatenate([points[_FLIP], points[_BODY:]]) * (-1.0, 1.0) + (1.0, 0.0)
@@ -80,6 +84,8 @@ class LandmarkNetwork:
             in_photo[:_BODY],
             certainty[:, 0],
             certainty[:, 1],
+            certainty[:, 2],
+            certainty[:, 3],
             landmarks - landmarks[[23, 24]].mean(0),
             _sigmoid(mask[..., 0]),
             place,
@@ -93,15 +99,23 @@ def _sigmoid(values: np.ndarray) -> np.ndarray:
 
 def _refined(
     points: Float[np.ndarray, "points 2"], heatmaps: Float[np.ndarray, "rows columns points"]
-) -> Float[np.ndarray, "points 2"]:
-    """Move points, in [0, 1], to the centre of mass of the heatmap around them where it is confident (0.5)."""
+) -> tuple[Float[np.ndarray, "points 2"], Float[np.ndarray, "points 2"]]:
+    """Move points, in [0, 1], to the centre of mass of the heatmap around them where it is confident (0.5).
+
+    Returns:
+        The points, and for each the heatmap's peak around it and the share of the whole map that lies there.
+    """
     rows, columns, count = heatmaps.shape
     offsets = np.arange(-_WINDOW, _WINDOW + 1)
     x = np.floor(points[:, 0] * columns).astype(int)[:, None, None] + offsets[None, None, :]
     y = np.floor(points[:, 1] * rows).astype(int)[:, None, None] + offsets[None, :, None]
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
     which = np.arange(count)[:, None, None]
-    weight = _sigmoid(heatmaps[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1), which]) * inside
+    heat = _sigmoid(heatmaps)
+    weight = heat[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1), which] * inside
     total = np.maximum(weight.sum((1, 2)), 1e-9)
     moved = np.stack([(weight * x).sum((1, 2)) / total / columns, (weight * y).sum((1, 2)) / total / rows], -1)
-    return np.where(weight.max((1, 2))[:, None] >= 0.5, moved, points)
+    peak = weight.max((1, 2))
+    # Squares, so that thousands of faint cells do not outweigh a place.
+    unity = np.square(weight).sum((1, 2)) / np.maximum(np.square(heat).sum((0, 1)), 1e-9)
+    return np.where(peak[:, None] >= 0.5, moved, points), np.stack([peak, unity], -1)

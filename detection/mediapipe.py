@@ -1,6 +1,7 @@
 """The embedded detector: the networks of mediapipe's pose solution, for any number of people per photo."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,50 +10,39 @@ from torch import Tensor
 from torch.nn import functional
 
 from fitloop.body.records import Detections, Image
+from fitloop.detection.confidence import probability
 from fitloop.detection.detector import DetectionReport
 from fitloop.detection.faces import FaceDetector
-from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose, place_of
-from fitloop.detection.overlap import agreement, distinct, face_agrees, quality, together
-from fitloop.detection.person_detector import Candidates, PersonDetector, tiles_of
+from fitloop.detection.in_order import in_order
+from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose
+from fitloop.detection.looks import Inside, Person, person_of, see_in_square
+from fitloop.detection.person_detector import PersonDetector
 from fitloop.detection.pixels import PhotoPieces
+from fitloop.detection.search import Search, SearchConfig
 from fitloop.geometry.crops import Crop, to_crop
-
-_KNOWN = 0.7
-"""A first look that agrees this well with a pose seen before is not followed up."""
 
 
 @dataclass(frozen=True)
 class MediapipeConfig:
     """Settings of the embedded detector."""
 
-    scales: tuple[float, ...] = (0.6, 0.4, 0.22)
-    """Sides of the tiles that are searched, over the photo's longer side; the whole photo is always searched."""
-    tile_overlap: float = 0.5
-    """Share of a tile that its neighbour sees too."""
-    person_threshold: float = 0.25
-    """Candidates of the person detector below this probability are dropped."""
-    pose_threshold: float = 0.8
-    """Candidates that the landmark network gives less than this probability are dropped."""
-    quality_threshold: float = 0.28
-    """Bodies below this quality (see `detection.overlap.quality`) are dropped: less finds more people, and more that
-    are none."""
-    face_threshold: float = 0.7
-    """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
-    same_person: float = 0.45
-    """Bodies whose masks have this share of the smaller one in common are one person."""
+    search: SearchConfig = SearchConfig()
+    """Where people are looked for, and what counts as one."""
     silhouette_size: int = 128
     """Rows and columns of the silhouette grid."""
-    threads: int = 2
-    """Threads of each network."""
+    threads: int = 1
+    """Threads of each network; photos in flight at once use cores better."""
 
 
 class MediapipeDetector:
-    """Detectors of persons and faces over a pyramid of tiles, then the landmark network on each candidate.
+    """Detectors of persons and faces over tiles of a photo, then looks of the landmark network at each person.
 
     Networks are read at the first call, from the cache (`detection.fetching`), and fetched once if they are not there.
+    One detector may be called from several threads.
     """
 
     name = "mediapipe"
+    thread_safe = True
     convention = "mediapipe33"
 
     def __init__(self, config: MediapipeConfig = MediapipeConfig()) -> None:
@@ -67,57 +57,60 @@ class MediapipeDetector:
 
     def detect_with_notices(self, image: Image) -> DetectionReport:
         """Find the people; this detector has nothing to tell beside them."""
-        photo = PhotoPieces(image.pixels)
-        return DetectionReport(self._detections(self._poses(photo, image), image))
+        search = Search(PhotoPieces(image.pixels), self._people, self._faces, self._landmarks, self.config.search)
+        return DetectionReport(self._detections(search(), image))
+
+    @property
+    def runs(self) -> dict[str, int]:
+        """How often each network has been run so far."""
+        networks = {"person": self._people, "face": self._faces, "landmark": self._landmarks}
+        return {name: part.network.runs for name, part in networks.items()}
+
+    def detect_many(self, images: Iterable[Image], at_once: int = 2) -> Iterator[DetectionReport]:
+        """Find the people of many photos, ``at_once`` of them in parallel; reports come in the order of the photos.
+
+        One thread per network and two photos at once use two cores better than two threads per network.
+        """
+        return in_order(self.detect_with_notices, images, at_once)
 
     def in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> Detections:
-        """See the person in each x y x y box, in the boxes' order; every box gives a person."""
+        """See the person in each x y x y box, in the boxes' order; every box gives a person.
+
+        Raises:
+            ValueError: If a box is not finite, or its second corner is not below and right of the first.
+        """
+        return self._detections(self.people_in_boxes(image, boxes), image)
+
+    def people_in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> list[Person]:
+        """What several looks into each x y x y box make of the person in it.
+
+        In a box without area, or beside the photo, nobody is seen: its confidence is 0 everywhere.
+
+        Raises:
+            ValueError: If a box is not finite, or its second corner is not below and right of the first.
+        """
+        corners = boxes.double().numpy()
+        bad = ~np.isfinite(corners).all(-1) | (corners[:, 2:] < corners[:, :2]).any(-1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                f"Box {row} is {corners[row].tolist()}; expected finite x y x y in pixels with the second corner "
+                "below and right of the first. Leave it out, or exchange its corners."
+            )
         photo = PhotoPieces(image.pixels)
-        poses = [self._pose_in_box(photo, box) for box in boxes.double().numpy()]
-        return self._detections(poses, image)
+        return [self._in_box(photo, box) for box in corners]
 
-    def _pose_in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Pose:
-        extent = box[2:] - box[:2]
-        first = self._landmarks(photo, Place((box[:2] + box[2:]) / 2.0, max(1.25 * float(extent.max()), 1.0), 0.0))
-        second = self._landmarks(photo, first.next_place)
-        hips = second.next_place.center
-        strayed = (hips < box[:2] - 0.25 * extent).any() or (hips > box[2:] + 0.25 * extent).any()
-        return first if strayed or second.score < first.score else second
+    def _in_box(self, photo: PhotoPieces, box: Float[np.ndarray, "4"]) -> Person:
+        side = max(1.25 * float((box[2:] - box[:2]).max()), 1.0)
+        square = Place((box[:2] + box[2:]) / 2.0, side, 0.0)
+        shown = np.minimum(box[2:], photo.size) - np.maximum(box[:2], 0.0)
+        if (shown <= 0.0).any():
+            return replace(person_of([self._landmarks(photo, square)]), one_sided=0.0)
+        return person_of(see_in_square(self._landmarks, photo, square, Inside(box)))
 
-    def _poses(self, photo: PhotoPieces, image: Image) -> list[Pose]:
+    def _detections(self, people: list[Person], image: Image) -> Detections:
         height, width = image.pixels.shape[:2]
-        tiles = tiles_of(width, height, self.config.scales, self.config.tile_overlap)
-        people = self._people(photo, tiles, self.config.person_threshold)
-        # Faces that small tiles would show belong to people whom the photo shows whole: the person detector's.
-        faces = self._faces(photo, tiles_of(width, height, self.config.scales[:1], 0.3), self.config.face_threshold)
-        candidates = Candidates.joined([people, faces])
-        known: list[Pose] = []
-        good: list[Pose] = []
-        for points, probability in zip(candidates.points, candidates.scores, strict=True):
-            look = self._closer_look(photo, place_of(*points[:2]), known)
-            if look is None:
-                continue
-            known.append(look[0])
-            share = quality(*look)
-            if face_agrees(look[0], faces.faces):
-                share = max(share, self.config.quality_threshold)
-            if share >= self.config.quality_threshold:
-                # Of several views of one person that stand the test, the detectors say which frames it best.
-                good.append(together(*look, share * float(probability)))
-        return distinct(good, width, height, self.config.same_person)
-
-    def _closer_look(self, photo: PhotoPieces, place: Place, known: list[Pose]) -> tuple[Pose, Pose] | None:
-        """Look again where the first look says the person is, and once more into the mirror; not at known poses."""
-        first = self._landmarks(photo, place)
-        if first.score < self.config.pose_threshold or any(agreement(first, pose) > _KNOWN for pose in known):
-            return None
-        direct = self._landmarks(photo, first.next_place)
-        if direct.score < self.config.pose_threshold:
-            return None
-        return direct, self._landmarks(photo, direct.next_place, mirrored=True)
-
-    def _detections(self, poses: list[Pose], image: Image) -> Detections:
-        height, width = image.pixels.shape[:2]
+        poses = [person.pose for person in people]
         size = self.config.silhouette_size
 
         def stacked(values: list[np.ndarray], *shape: int) -> Tensor:
@@ -126,7 +119,7 @@ class MediapipeDetector:
         grids = [_upright_silhouette(pose, size) for pose in poses]
         return Detections(
             keypoints=stacked([pose.keypoints for pose in poses], 33, 2),
-            confidence=stacked([_confidence(pose, width, height) for pose in poses], 33),
+            confidence=stacked([_confidence(person, width, height) for person in people], 33),
             boxes=stacked([_box(pose, width, height) for pose in poses], 4),
             convention=self.convention,
             landmarks=stacked([pose.landmarks for pose in poses], 33, 3),
@@ -136,9 +129,10 @@ class MediapipeDetector:
         )
 
 
-def _confidence(pose: Pose, width: int, height: int) -> Float[np.ndarray, "33"]:
+def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
+    pose = person.pose
     inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
-    return np.minimum(pose.visibility, pose.presence) * inside
+    return probability(person) * inside * person.one_sided
 
 
 def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:

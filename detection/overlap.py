@@ -1,7 +1,5 @@
 """Which poses agree with each other, and which are of the same person."""
 
-from dataclasses import replace
-
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -39,10 +37,15 @@ def quality(direct: Pose, mirrored: Pose) -> float:
     Agreement of the pose with the mirrored view of it (textures that look like people lose it), the torso's presence
     in the square, the mean visibility, how decided the mask is, and the mask's mean at shoulders and hips.
     """
+    return agreement(direct, mirrored) * quality_bound(direct)
+
+
+def quality_bound(direct: Pose) -> float:
+    """The greatest quality that a pose can have: that of a mirrored view which agrees in full."""
     decided = ((direct.mask > 0.8).sum() + 1.0) / ((direct.mask > 0.2).sum() + 1.0)
     present = direct.presence[_TORSO].mean()
     covered = _mask_at(direct, direct.keypoints[_TORSO]).mean()
-    return float(agreement(direct, mirrored) * present * direct.visibility.mean() * decided * covered)
+    return float(present * direct.visibility.mean() * decided * covered)
 
 
 def _mask_at(pose: Pose, points: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points"]:
@@ -62,16 +65,12 @@ def face_agrees(pose: Pose, faces: Float[np.ndarray, "faces 4"]) -> bool:
     return bool((off < 0.3 * np.linalg.norm(faces[:, 2:] - faces[:, :2], axis=-1)).any())
 
 
-def together(direct: Pose, mirrored: Pose, score: float) -> Pose:
-    """The mean of both views, with a score of its own; mask and square are the direct view's."""
-    return replace(
-        direct,
-        score=score,
-        keypoints=(direct.keypoints + mirrored.keypoints) / 2.0,
-        visibility=(direct.visibility + mirrored.visibility) / 2.0,
-        presence=(direct.presence + mirrored.presence) / 2.0,
-        landmarks=(direct.landmarks + mirrored.landmarks) / 2.0,
-    )
+def head_agrees(pose: Pose, head: Float[np.ndarray, "4"]) -> bool:
+    """Whether a head (x y x y, full-image pixels) is the pose's own: a body has but one."""
+    face = pose.keypoints[_FACE].mean(0)
+    size = np.linalg.norm(head[2:] - head[:2])
+    off = np.linalg.norm((head[:2] + head[2:]) / 2.0 - face)
+    return bool(off < 0.25 * size and size < 0.6 * pose.place.side)
 
 
 def mask_in_photo(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "rows columns"]:
@@ -81,14 +80,6 @@ def mask_in_photo(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "rows
     return _mask_at(pose, np.stack([x * cell, y * cell], -1)) > 0.5
 
 
-def distinct(poses: list[Pose], width: int, height: int, limit: float) -> list[Pose]:
-    """Keep, best score first, each pose whose mask has less than ``limit`` in common with every one that was kept.
-
-    Common is the intersection over the smaller of the two masks: part of a person is that person.
-    """
-    kept: list[tuple[Pose, np.ndarray]] = []
-    for pose in sorted(poses, key=lambda pose: -pose.score):
-        mask = mask_in_photo(pose, width, height)
-        if all((mask & other).sum() < limit * max(min(mask.sum(), other.sum()), 1) for _, other in kept):
-            kept.append((pose, mask))
-    return [pose for pose, _ in kept]
+def common_share(mask: Bool[np.ndarray, "rows columns"], other: Bool[np.ndarray, "rows columns"]) -> float:
+    """Intersection over the smaller of two masks: part of a person is that person."""
+    return float((mask & other).sum() / max(min(mask.sum(), other.sum()), 1))

@@ -90,27 +90,48 @@ class PersonDetector:
     """Mediapipe's person detector, which sees people between about a fifth and the whole of a tile."""
 
     def __init__(self, threads: int) -> None:
-        self._network = Network("pose_detection/pose_detection.tflite", threads)
+        self.network = Network("pose_detection/pose_detection.tflite", threads)
         self._anchors = anchors()
 
-    def in_tile(self, photo: PhotoPieces, tile: Float[np.ndarray, "3"], threshold: float) -> Candidates:
-        """Find candidates in one square (x, y of the corner, side) of the photo."""
+    def in_tile(
+        self, photo: PhotoPieces, tile: Float[np.ndarray, "3"], threshold: float, largest: float = np.inf
+    ) -> Candidates:
+        """Find candidates in one square (x, y of the corner, side) of the photo.
+
+        Args:
+            photo: The photo.
+            tile: The square.
+            threshold: Least probability.
+            largest: Greatest height of a whole body, over the tile's side.
+        """
         corner, side = tile[:2], tile[2]
-        raw, scores = look_at_tile(self._network, photo, tile, _SIZE)
-        kept = scores >= threshold
+        raw, scores = look_at_tile(self.network, photo, tile, _SIZE)
+        reach = np.linalg.norm((raw[:, 6:8] - raw[:, 4:6]) / _SIZE, axis=-1)
+        kept = (scores >= threshold) & (reach <= largest / 2.0)
         values = raw[kept].astype(float).reshape(-1, 6, 2) / _SIZE
         at_anchor = values + self._anchors[kept][:, None]
         centre, half = at_anchor[:, 0], values[:, 1] / 2.0
         faces = np.concatenate([centre - half, centre + half], -1) * side + np.tile(corner, 2)
         return suppress(Candidates(scores[kept], faces, at_anchor[:, 2:] * side + corner), 0.3)
 
-    def __call__(self, photo: PhotoPieces, tiles: Float[np.ndarray, "tiles 3"], threshold: float) -> Candidates:
+    def __call__(
+        self, photo: PhotoPieces, tiles: Float[np.ndarray, "tiles 3"], threshold: float, largest: float = np.inf
+    ) -> Candidates:
         """Find candidates in every tile; one person may be found in several tiles and is then reported once."""
-        return suppress(Candidates.joined([self.in_tile(photo, tile, threshold) for tile in tiles]), 0.3)
+        nobody = Candidates(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 4, 2)))
+        found = [self.in_tile(photo, tile, threshold, largest) for tile in tiles]
+        return suppress(Candidates.joined([nobody, *found]), 0.3, together=True)
 
 
-def suppress(candidates: Candidates, overlap: float) -> Candidates:
-    """Weighted non-maximum suppression: heads that overlap more than ``overlap`` (IoU) become their weighted mean."""
+def suppress(candidates: Candidates, overlap: float, together: bool = False) -> Candidates:
+    """Weighted non-maximum suppression: heads that overlap more than ``overlap`` (IoU) become their weighted mean.
+
+    Args:
+        candidates: To be thinned out.
+        overlap: Of heads of one person.
+        together: Whether the candidates were seen in different tiles, so that their probabilities add up (noisy or);
+            else the greatest counts.
+    """
     order = np.argsort(-candidates.scores, kind="stable")
     faces, points, scores = candidates.faces[order], candidates.points[order], candidates.scores[order]
     left = np.ones(len(order), dtype=bool)
@@ -122,7 +143,8 @@ def suppress(candidates: Candidates, overlap: float) -> Candidates:
         same[best] = True
         left &= ~same
         weight = scores[same] / scores[same].sum()
-        kept.append((scores[best], weight @ faces[same], np.tensordot(weight, points[same], 1)))
+        score = 1.0 - np.prod(1.0 - scores[same]) if together else scores[best]
+        kept.append((score, weight @ faces[same], np.tensordot(weight, points[same], 1)))
     return Candidates(
         np.array([k[0] for k in kept]),
         np.array([k[1] for k in kept]).reshape(-1, 4),

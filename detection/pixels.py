@@ -14,6 +14,18 @@ class PhotoPieces:
     def __init__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
         self._levels = [PIL.Image.fromarray(np.ascontiguousarray(pixels))]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._levels[0].size
+
+    def grey(self, tile: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "rows columns"]:
+        """The part of the photo in an upright square (x, y of the corner, side), small and grey."""
+        width, height = self.size
+        low, high = np.maximum(tile[:2], 0.0), np.minimum(tile[:2] + tile[2], (width, height))
+        box = (float(low[0]), float(low[1]), float(max(high[0], low[0] + 1.0)), float(max(high[1], low[1] + 1.0)))
+        return np.asarray(self._levels[0].resize((32, 32), PIL.Image.Resampling.NEAREST, box).convert("L"))
+
     def cut(
         self, center: Float[np.ndarray, "2"], side: float, angle: float, size: int
     ) -> UInt8[np.ndarray, "size size 3"]:

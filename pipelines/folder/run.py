@@ -5,7 +5,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,7 @@ import numpy as np
 import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
-from fitloop.data import UnreadableImage, find_images
-from fitloop.detection import BadKeypoints
+from fitloop.data import find_images
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
@@ -23,6 +24,7 @@ from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
+from fitloop.pipelines.folder.looking import Looked, look_at_photos
 from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, printable, shortened
 from fitloop.pipelines.folder.page import write_page
@@ -121,9 +123,11 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
     if waiting:
         # A file that cannot be read is told once, not once per photo.
         stages.expect(photos)
-    with Progress(len(photos), "photo", done=done) as progress:
+    looked = look_at_photos(config, chain.from_iterable(waiting), stages)
+    with Progress(len(photos), "photo", done=done) as progress, closing(looked):
         for chunk in waiting:
-            crowd = list(_regressed(config, chunk, stages, journal))
+            # The next photos are being looked at while the people of these are fitted and drawn.
+            crowd = list(_regressed(islice(looked, len(chunk)), stages, journal))
             start = time.perf_counter()
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
@@ -178,28 +182,22 @@ def _clear(config: RunConfig, photo: str) -> None:
         page_picture(config.out, photo, stage).unlink(missing_ok=True)
 
 
-def _regressed(
-    config: RunConfig, chunk: list[str], stages: Any, journal: Journal
-) -> Iterator[tuple[People, tuple[int, int]]]:
-    for photo in chunk:
-        start = time.perf_counter()
-        try:
-            image = open_photo(config.images, photo, config)
-            journal.clock("reading", start)
-            start = time.perf_counter()
-            report = stages.detect(image)
-        except (UnreadableImage, BadKeypoints, ImpossibleCamera) as error:
+def _regressed(looked: Iterator[Looked], stages: Any, journal: Journal) -> Iterator[tuple[People, tuple[int, int]]]:
+    for look in looked:
+        if look.image is None or look.report is None:
             # A focal length that fits not even the first photo is a mistake in the options.
-            if isinstance(error, ImpossibleCamera) and not journal.timed:
-                raise
-            journal.skipped[photo] = str(error)
+            if isinstance(look.trouble, ImpossibleCamera) and not journal.timed:
+                raise look.trouble
+            journal.skipped[look.photo] = str(look.trouble)
             continue
-        journal.clock("detection", start)
+        # Photos are looked at side by side: these seconds may add up to more than have passed.
+        journal.clock("reading", time.perf_counter() - look.reading)
+        journal.clock("detection", time.perf_counter() - look.detection)
         start = time.perf_counter()
-        people = stages.regress(image, report)
+        people = stages.regress(look.image, look.report)
         journal.clock("regression", start)
         # Photos are read again where they are needed: a batch of large ones would fill the memory.
-        yield replace(people, image=None), (image.pixels.shape[0], image.pixels.shape[1])
+        yield replace(people, image=None), (look.image.pixels.shape[0], look.image.pixels.shape[1])
 
 
 def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -> People:

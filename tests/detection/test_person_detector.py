@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fitloop.detection.landmarks import Place, Pose, place_of
-from fitloop.detection.overlap import distinct, mask_in_photo
+from fitloop.detection.overlap import common_share, mask_in_photo
 from fitloop.detection.person_detector import Candidates, anchors, box_overlap, suppress, tiles_of
 from fitloop.detection.pixels import PhotoPieces
 
@@ -13,8 +13,7 @@ def pose_at(x: float, y: float, side: float, score: float = 1.0) -> Pose:
     return Pose(
         score,
         np.full((33, 2), x, float),
-        np.ones(33),
-        np.ones(33),
+        *[np.ones(33)] * 4,
         np.zeros((33, 3)),
         np.ones((256, 256)),
         place,
@@ -103,7 +102,7 @@ def test_masks_are_laid_into_the_photo():
     assert mask[41:79, 81:119].all() and mask.sum() == 40 * 40
 
 
-def test_of_poses_on_the_same_person_the_best_stays():
-    whole, part, other = pose_at(100, 60, 40, 0.5), pose_at(95, 60, 20, 0.9), pose_at(150, 60, 40, 0.4)
-    kept = distinct([whole, part, other], 192, 96, 0.4)
-    assert [pose.score for pose in kept] == [0.9, 0.4]
+def test_part_of_a_person_has_all_of_itself_in_common_with_the_whole():
+    whole, part, other = (mask_in_photo(pose_at(x, 60, side), 192, 96) for x, side in ((100, 40), (95, 20), (150, 40)))
+    assert common_share(whole, part) == 1.0 == common_share(part, whole)
+    assert common_share(whole, other) == 0.0

@@ -1,0 +1,193 @@
+"""The search for people in one photo: what speaks most for a person is looked at first, what is known is left alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from fitloop.detection.faces import FaceDetector
+from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose, place_of
+from fitloop.detection.looks import Person, more_looks, person_of, settle, stays
+from fitloop.detection.overlap import (
+    agreement,
+    common_share,
+    face_agrees,
+    head_agrees,
+    mask_in_photo,
+    quality,
+    quality_bound,
+)
+from fitloop.detection.person_detector import Candidates, PersonDetector, suppress, tiles_of
+from fitloop.detection.pixels import PhotoPieces
+
+_SAME_LOOK = 0.7
+"""A look that agrees this well with an earlier one is at the same person, or at the same nobody."""
+_SURE = 0.35
+"""A body of this quality is not looked for again; of others a better one may be found from another candidate."""
+_TILE_OVERLAP = 0.2
+_FULL = 0.4
+"""A tile with this share of it covered by known bodies has no room for another one that it would show."""
+_LARGEST = 1.5
+"""A body larger than this many sides of a fine tile is left to the coarse tiles, which show more of it."""
+_FLAT = 6.0
+"""Standard deviation of the grey values, of 255, below which a tile shows a wall or the sky."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """What is looked at, and what counts as a person."""
+
+    coarse: float = 0.6
+    """Side of the tiles that are always searched, over the photo's longer side, beside the whole photo."""
+    fine: float = 0.4
+    """Side of the tiles that are searched where known bodies leave room; 0 for none."""
+    person_threshold: float = 0.1
+    """Candidates of the person detector below this probability are dropped."""
+    sure: float = 0.35
+    """Candidates of the coarse tiles of at least this probability are looked at before finer tiles are searched."""
+    patience: int = 7
+    """So many candidates in a row that are nobody, or somebody known, end the looking."""
+    first_look: float = 0.2
+    """A first look that gives less than this probability is not followed."""
+    pose_threshold: float = 0.2
+    """Candidates that the landmark network gives less than this probability are dropped."""
+    quality_threshold: float = 0.07
+    """Bodies below this quality (see `fitloop.detection.overlap.quality`) are dropped: less finds more people, and
+    more that are none."""
+    face_threshold: float = 0.7
+    """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
+    same_person: float = 0.5
+    """Bodies whose masks have this share of the smaller one in common are one person."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A person who was found."""
+
+    direct: Pose
+    mirrored: Pose
+    mask: Bool[np.ndarray, "rows columns"]
+    """Over the whole photo, see `fitloop.detection.overlap.mask_in_photo`."""
+    quality: float
+
+
+class Search:
+    """Looks for the people of one photo."""
+
+    def __init__(
+        self,
+        photo: PhotoPieces,
+        people: PersonDetector,
+        faces: FaceDetector,
+        landmarks: LandmarkNetwork,
+        config: SearchConfig,
+    ) -> None:
+        self._photo, self._people, self._landmarks, self._config = photo, people, landmarks, config
+        self._faces = faces(photo, tiles_of(*photo.size, (), _TILE_OVERLAP), config.face_threshold)
+        self._known: list[Known] = []
+        self._refused: list[Place] = []
+
+    def __call__(self) -> list[Person]:
+        """Find the people, in the order in which they were found."""
+        config = self._config
+        coarse = self._in_tiles(tiles_of(*self._photo.size, (config.coarse,) if config.coarse else (), _TILE_OVERLAP))
+        coarse = suppress(Candidates.joined([coarse, self._faces]), 0.3)
+        sure = coarse.scores >= config.sure
+        self._follow(coarse[sure])
+        fine = tiles_of(*self._photo.size, (config.fine,) if config.fine else (), _TILE_OVERLAP)[1:]
+        room = [tile for tile in fine if self._has_room(tile)]
+        weak = Candidates.joined([coarse[~sure], self._in_tiles(np.array(room).reshape(-1, 3), _LARGEST)])
+        self._follow(suppress(weak, 0.3, together=True))
+        return [
+            person_of(more_looks(self._landmarks, self._photo, known.direct, known.mirrored)) for known in self._known
+        ]
+
+    def _in_tiles(self, tiles: Float[np.ndarray, "tiles 3"], largest: float = np.inf) -> Candidates:
+        return self._people(self._photo, tiles, self._config.person_threshold, largest)
+
+    def _has_room(self, tile: Float[np.ndarray, "3"]) -> bool:
+        """Whether a tile (x, y of the corner, side) shows something, and more than the bodies that are known."""
+        if self._photo.grey(tile).std() < _FLAT:
+            return False
+        taken = np.zeros((1, 1), dtype=bool)
+        for known in self._known:
+            taken = taken | known.mask
+        cell = max(self._photo.size) / max(taken.shape)
+        low, high = np.maximum(tile[:2], 0.0) / cell, (tile[:2] + tile[2]) / cell
+        part = taken[int(low[1]) : int(np.ceil(high[1])), int(low[0]) : int(np.ceil(high[0]))]
+        return bool(part.mean() < _FULL) if part.size and len(self._known) else True
+
+    def _follow(self, candidates: Candidates) -> None:
+        """Look at candidates, the likeliest first, until too many in a row were nobody."""
+        in_vain = 0
+        for row in np.argsort(-candidates.scores, kind="stable"):
+            place = place_of(*candidates.points[row, :2])
+            if in_vain >= self._config.patience or self._is_known(place, candidates.faces[row]):
+                continue
+            if self._take(self._person_at(place, float(candidates.scores[row]))):
+                in_vain = 0
+            else:
+                in_vain += 1
+                self._refused.append(place)
+
+    def _is_known(self, place: Place, face: Float[np.ndarray, "4"]) -> bool:
+        if any(stays(place, refused) for refused in self._refused):
+            return True
+        return any(known.quality >= _SURE and self._explains(known, place, face) for known in self._known)
+
+    def _explains(self, known: "Known", place: Place, face: Float[np.ndarray, "4"]) -> bool:
+        """Whether a candidate is a known body: its head is that of the body, or it lies on it and is of its size."""
+        larger = place.side / known.direct.next_place.side
+        if not 0.4 < larger < 2.5:
+            return False
+        points = ((face[:2] + face[2:]) / 2.0, place.center)
+        on_body = all(at_point(known.mask, point, self._photo.size) for point in points)
+        return head_agrees(known.direct, face) or (on_body and 0.5 < larger < 2.0)
+
+    def _person_at(self, place: Place, probability: float) -> "Known | None":
+        """A settled look and one into the mirror, if they are of a person who is not known for sure yet."""
+        config = self._config
+        first = self._landmarks(self._photo, place)
+        if max(first.score, probability) < config.first_look or self._is_better_known(first, _SURE):
+            return None
+        faced = face_agrees(first, self._faces.faces)
+        if not faced and quality_bound(first) < 0.5 * config.quality_threshold:
+            return None
+        direct = settle(self._landmarks, self._photo, first, config.pose_threshold)
+        bound = quality_bound(direct)
+        if direct.score < config.pose_threshold or self._is_better_known(direct, min(_SURE, bound)):
+            return None
+        faced = face_agrees(direct, self._faces.faces)
+        if not faced and bound < config.quality_threshold:
+            return None
+        mirrored = self._landmarks(self._photo, direct.next_place, mirrored=True)
+        share = quality(direct, mirrored)
+        if not faced and share < config.quality_threshold:
+            return None
+        return Known(direct, mirrored, mask_in_photo(direct, *self._photo.size), share)
+
+    def _take(self, found: "Known | None") -> bool:
+        """Keep a body, unless a better one of the same person is known; a worse one makes room. Whether it is kept."""
+        if found is None:
+            return False
+        rivals = [known for known in self._known if self._same(known, found.direct, found.mask)]
+        if any(rival.quality >= found.quality for rival in rivals):
+            return False
+        self._known = [known for known in self._known if not any(known is rival for rival in rivals)] + [found]
+        return True
+
+    def _is_better_known(self, look: Pose, share: float) -> bool:
+        """Whether a look is at a known person of this quality or more."""
+        mask = mask_in_photo(look, *self._photo.size)
+        return any(known.quality >= share and self._same(known, look, mask) for known in self._known)
+
+    def _same(self, known: "Known", look: Pose, mask: Bool[np.ndarray, "rows columns"]) -> bool:
+        common = common_share(mask, known.mask)
+        return common >= self._config.same_person or agreement(look, known.direct) > _SAME_LOOK
+
+
+def at_point(mask: Bool[np.ndarray, "rows columns"], point: Float[np.ndarray, "2"], size: tuple[int, int]) -> bool:
+    """Whether a mask over a photo covers a point, or, of a point outside, the photo's nearest one."""
+    cell = max(size) / max(mask.shape)
+    column, row = (np.asarray(point) / cell).astype(int)
+    return bool(mask[row.clip(0, mask.shape[0] - 1), column.clip(0, mask.shape[1] - 1)])

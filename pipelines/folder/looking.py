@@ -1,0 +1,52 @@
+"""Reading the photos of a folder and finding their people, several at once, in order."""
+
+import os
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from fitloop.body import Image
+from fitloop.data import UnreadableImage
+from fitloop.detection import BadKeypoints, DetectionReport
+from fitloop.detection.in_order import in_order
+from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
+from fitloop.pipelines.folder.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A photo, its people, and how many seconds each took."""
+
+    photo: str
+    image: Image | None = None
+    """None where the photo cannot be used."""
+    report: DetectionReport | None = None
+    trouble: ValueError | None = None
+    """Why it cannot be used."""
+    reading: float = 0.0
+    detection: float = 0.0
+
+
+def look_at_photos(config: RunConfig, photos: Iterable[str], stages: Any) -> Generator[Looked, None, None]:
+    """Read photos and find their people, in order; several at once where the detector allows it.
+
+    Args:
+        config: Of the run.
+        photos: Paths below the folder of photos.
+        stages: Whose detector looks.
+    """
+
+    def look(photo: str) -> Looked:
+        start = time.perf_counter()
+        try:
+            image = open_photo(config.images, photo, config)
+            read = time.perf_counter()
+            report = stages.detect(image)
+        except (UnreadableImage, BadKeypoints, ImpossibleCamera) as error:
+            return Looked(photo, trouble=error)
+        return Looked(photo, image, report, None, read - start, time.perf_counter() - read)
+
+    if getattr(getattr(stages, "detector", None), "thread_safe", False):
+        return in_order(look, photos, config.threads or os.cpu_count() or 1)
+    return (look(photo) for photo in photos)
