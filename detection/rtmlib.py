@@ -121,6 +121,11 @@ class RtmlibDetector(TopDownDetector):
     def _speaks(self) -> KeypointColumns:
         shapes = [output.shape for output in self._model.session.get_outputs()]
         self._whole_photo = len(shapes) == 2 and len(shapes[1]) == 4
+        if any(len(shape) < 3 for shape in shapes):
+            raise ValueError(
+                f"{self.config.model} gives outputs of shapes {shapes}, neither RTMPose's nor RTMO's; it may be a "
+                "detector of boxes (YOLOX, RTMDet): give an RTMPose or RTMO file."
+            )
         count = shapes[1][2] if self._whole_photo else shapes[0][1]
         if len(shapes) != 2 or count not in _CONVENTIONS:
             raise ValueError(

@@ -137,6 +137,21 @@ def test_models_that_are_not_for_bodies_are_refused(tmp_path, count, outputs):
         _ = detector.convention
 
 
+def test_a_detector_of_boxes_is_refused_as_model(tmp_path):
+    make, tensor = onnx.helper.make_tensor_value_info, onnx.TensorProto
+    values = {"dets": np.zeros((1, 2, 5), np.float32), "labels": np.zeros((1, 2), np.float32)}
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value))
+        for name, value in values.items()
+    ]
+    outputs = [make(name, tensor.FLOAT, value.shape) for name, value in values.items()]
+    graph = onnx.helper.make_graph(nodes, "yolox", [make("image", tensor.FLOAT, [1, 3, 64, 64])], outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="neither RTMPose's nor RTMO's"):
+        _ = RtmlibDetector(RtmlibConfig(str(tmp_path / "m.onnx"))).convention
+
+
 def test_nothing_is_printed(tmp_path, capfd):
     boxes = boxes_file(tmp_path, '{"spots.png": [[20, 10, 100, 120]]}')
     RtmlibDetector(RtmlibConfig(str(brightest_red(tmp_path / "m.onnx")), boxes=boxes))(spots())
