@@ -1,4 +1,4 @@
-"""RTMPose models exported to ONNX, run by rtmlib through ONNX Runtime: no mmcv, no mmpose. Imported when first used."""
+"""RTMPose and RTMO models in ONNX, run by rtmlib through ONNX Runtime: no mmcv, no mmpose. Imported when first used."""
 
 import contextlib
 import importlib
@@ -13,46 +13,40 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from fitloop.body.keypoints import COCO_17
-from fitloop.body.records import Image
+from fitloop.body.keypoints import COCO_17, HALPE_26, WHOLEBODY_133
+from fitloop.body.records import Detections, Image
+from fitloop.detection.detector import DetectionReport
+from fitloop.detection.listed import nobody
 from fitloop.detection.mediapipe import MediapipeConfig
-from fitloop.detection.topdown import KeypointColumns, TopDownDetector, columns_of
+from fitloop.detection.topdown import KeypointColumns, TopDownDetector, arranged
 
 _logger = logging.getLogger(__name__)
 
-_FEET = ("big_toe", "small_toe", "heel")
-_NAMES = {
-    17: [*COCO_17.keypoints],
-    26: [
-        *(*COCO_17.keypoints, "head", "neck", "mid_hip"),
-        *(f"{side}_{part}" for part in _FEET for side in ("left", "right")),
-    ],
-    133: [
-        *(*COCO_17.keypoints, *(f"{side}_{part}" for side in ("left", "right") for part in _FEET)),
-        *(f"face_or_hand_{index}" for index in range(110)),
-    ],
-}
-"""Keypoints of RTMPose's body models by their number: COCO, Halpe26, COCO-WholeBody."""
+_CONVENTIONS = {len(convention): convention for convention in (COCO_17, HALPE_26, WHOLEBODY_133)}
+"""What RTMPose's and RTMO's body models speak, by their number of keypoints."""
 _MODES = ("lightweight", "balanced", "performance")
+_RTMO = {"rtmo-s": "lightweight", "rtmo-m": "balanced", "rtmo-l": "performance"}
+"""rtmlib's modes for RTMO, by the names of the models."""
 
 
 @dataclass(frozen=True)
 class RtmlibConfig:
-    """Which RTMPose model to run, and on which people."""
+    """Which RTMPose or RTMO model to run, and on which people."""
 
     model: str = "balanced"
-    """An .onnx file, an address, or rtmlib's own choice ``lightweight``, ``balanced`` or ``performance``, which rtmlib
-    downloads to its cache."""
+    """An .onnx file, an address, or a name that rtmlib downloads to its cache: ``lightweight``, ``balanced`` or
+    ``performance`` (RTMPose), ``rtmo-s``, ``rtmo-m`` or ``rtmo-l`` (RTMO, which finds the people itself)."""
     device: str = "cpu"
     """Where ONNX Runtime runs, such as ``cpu`` or ``cuda``."""
     boxes: str | None = None
-    """File with the people's boxes (see `KeypointFile`); the embedded detector finds them if not given."""
+    """File with the people's boxes (see `KeypointFile`); the embedded detector finds them if not given.
+    RTMO needs none."""
     embedded: MediapipeConfig = MediapipeConfig()
     """Settings of the embedded detector."""
 
 
 class RtmlibDetector(TopDownDetector):
-    """Runs ``rtmlib.RTMPose`` on each person."""
+    """Runs ``rtmlib.RTMPose`` on each person, or ``rtmlib.RTMO`` on the photo."""
 
     name = "rtmlib"
 
@@ -66,24 +60,56 @@ class RtmlibDetector(TopDownDetector):
         missing = [package for package in ("rtmlib", "onnxruntime") if importlib.util.find_spec(package) is None]
         if missing:
             raise ImportError(
-                f"{' and '.join(missing)} missing: pip install 'fitloop[rtmlib]' && pip install --no-deps rtmlib "
-                "(with its dependencies rtmlib would overwrite the OpenCV that mediapipe needs)."
+                f"{' and '.join(missing)} missing: pip install 'fitloop[rtmlib]' (this adds a second OpenCV "
+                "package over the same files; pip install --no-deps rtmlib onnxruntime avoids that)."
             )
-        if config.model not in _MODES and "://" not in config.model and not Path(config.model).is_file():
-            raise ValueError(f"There is no model {config.model!r}; give an .onnx file or one of {', '.join(_MODES)}.")
+        if config.model not in (*_MODES, *_RTMO) and "://" not in config.model and not Path(config.model).is_file():
+            raise ValueError(
+                f"There is no model {config.model!r}; give an .onnx file or one of {', '.join((*_MODES, *_RTMO))}."
+            )
         self.config = config
         super().__init__(config.boxes, config.embedded)
         self._model: Any = None
+        self._whole_photo = False
+
+    def detect_with_notices(self, image: Image) -> DetectionReport:
+        """Find the people; RTMO sees the whole photo, RTMPose the boxes."""
+        columns = self._ready()
+        if not self._whole_photo:
+            return super().detect_with_notices(image)
+        # RTMO was trained on BGR without normalization.
+        keypoints, scores = self._model(np.ascontiguousarray(image.pixels[..., ::-1]))
+        # rtmlib answers a photo without people with one person whose scores are all zero.
+        seen = scores.max(-1) > 0
+        if not seen.any():
+            return DetectionReport(nobody(columns.convention.name), ())
+        return DetectionReport(self._with_boxes(keypoints[seen], scores[seen], columns), ())
+
+    def _with_boxes(self, keypoints: np.ndarray, scores: np.ndarray, columns: KeypointColumns) -> Detections:
+        corners = np.concatenate((keypoints.min(1), keypoints.max(1)), -1).astype(np.float32)
+        return arranged(keypoints, scores, torch.from_numpy(corners), columns)
 
     def _read_network(self) -> KeypointColumns:
         rtmlib = importlib.import_module("rtmlib")
-        model = rtmlib.Body.MODE[self.config.model]["pose"] if self.config.model in _MODES else self.config.model
+        model = self._address(rtmlib)
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            self._model = rtmlib.RTMPose(model, device=self.config.device)
+            try:
+                self._model = rtmlib.RTMPose(model, device=self.config.device)
+            except OSError as error:
+                raise ValueError(_where_to_put(model, error)) from error
+            columns = self._speaks()
+            if self._whole_photo:
+                self._model = rtmlib.RTMO(self._model.onnx_model, device=self.config.device)
         _logger.info("%s", said.getvalue().strip())
         height, width = self._model.session.get_inputs()[0].shape[2:]
-        self._model.model_input_size = (int(width), int(height))
-        return self._speaks()
+        self._model.model_input_size = (int(height), int(width)) if self._whole_photo else (int(width), int(height))
+        return columns
+
+    def _address(self, rtmlib: Any) -> str:
+        model = self.config.model
+        if model in _RTMO:
+            return rtmlib.Body.RTMO_MODE[_RTMO[model]]["pose"]
+        return rtmlib.Body.MODE[model]["pose"] if model in _MODES else model
 
     def _see(
         self, image: Image, boxes: Float[torch.Tensor, "people 4"]
@@ -93,11 +119,27 @@ class RtmlibDetector(TopDownDetector):
         return np.asarray(keypoints), np.asarray(scores)
 
     def _speaks(self) -> KeypointColumns:
-        outputs = self._model.session.get_outputs()
-        count = outputs[0].shape[1]
-        if len(outputs) != 2 or count not in _NAMES:
+        shapes = [output.shape for output in self._model.session.get_outputs()]
+        self._whole_photo = len(shapes) == 2 and len(shapes[1]) == 4
+        if any(len(shape) < 3 for shape in shapes):
             raise ValueError(
-                f"{self.config.model} gives {len(outputs)} outputs for {count} keypoints; RTMPose models for bodies "
-                "give 2 (SimCC x and y) for 17 (COCO), 26 (Halpe) or 133 (COCO-WholeBody) keypoints."
+                f"{self.config.model} gives outputs of shapes {shapes}, neither RTMPose's nor RTMO's; it may be a "
+                "detector of boxes (YOLOX, RTMDet): give an RTMPose or RTMO file."
             )
-        return columns_of(_NAMES[count])
+        count = shapes[1][2] if self._whole_photo else shapes[0][1]
+        if len(shapes) != 2 or count not in _CONVENTIONS:
+            raise ValueError(
+                f"{self.config.model} gives {len(shapes)} outputs for {count} keypoints; models for bodies give 2 "
+                "(RTMPose: SimCC x and y, RTMO: boxes and keypoints) for 17 (COCO), 26 (Halpe) or 133 "
+                "(COCO-WholeBody) keypoints."
+            )
+        return KeypointColumns(_CONVENTIONS[count], tuple(range(count)))
+
+
+def _where_to_put(address: str, error: OSError) -> str:
+    folder = importlib.import_module("rtmlib.tools.file")._get_rtmhub_dir()
+    file = address.rsplit("/", 1)[-1]
+    return (
+        f"rtmlib could not download {address} ({error}); put {file} into {Path(folder) / 'checkpoints'}, or give an "
+        ".onnx file instead of the name."
+    )

@@ -77,11 +77,57 @@ def test_a_photo_without_people_gives_none(tmp_path):
     assert detector(spots()).keypoints.shape == (0, 17, 2)
 
 
-def test_halpe_models_speak_body25(tmp_path):
+@pytest.mark.parametrize(("count", "convention"), [(26, "halpe26"), (133, "wholebody133")])
+def test_halpe_and_wholebody_models_keep_all_their_keypoints(tmp_path, count, convention):
     boxes = boxes_file(tmp_path, '{"spots.png": [[20, 10, 100, 120]]}')
-    detector = RtmlibDetector(RtmlibConfig(str(brightest_red(tmp_path / "m.onnx", 26)), boxes=boxes))
-    assert detector.convention == "body25"
+    detector = RtmlibDetector(RtmlibConfig(str(brightest_red(tmp_path / "m.onnx", count)), boxes=boxes))
+    assert detector.convention == convention
     assert (detector(spots()).confidence > 0).all()
+
+
+def rtmo(path: Path, score: float) -> Path:
+    """Write an RTMO-like model of 640 x 640 that always answers the same two people."""
+    people = np.zeros((1, 2, 17, 3), np.float32)
+    people[..., 2] = 0.9
+    people[0, 0, :, :2] = np.linspace(20, 180, 17)[:, None]
+    people[0, 1, :, :2] = np.linspace(220, 380, 17)[:, None]
+    dets = np.array([[[20, 20, 180, 180, score], [220, 220, 380, 380, score]]], np.float32)
+    make, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(values))
+        for name, values in (("dets", dets), ("keypoints", people))
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "rtmo",
+        [make("image", kind, [1, 3, 640, 640])],
+        [make("dets", kind, [1, 2, 5]), make("keypoints", kind, [1, 2, 17, 3])],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_rtmo_finds_two_people_without_boxes(tmp_path):
+    found = RtmlibDetector(RtmlibConfig(str(rtmo(tmp_path / "m.onnx", 0.9))))(spots())
+    scale = 300 / 640
+    corners = sorted(found.boxes.tolist())
+    assert found.convention == "coco17"
+    assert np.allclose(corners, [[20 * scale] * 2 + [180 * scale] * 2, [220 * scale] * 2 + [380 * scale] * 2])
+
+
+def test_rtmo_finds_nobody_where_scores_are_low(tmp_path):
+    assert len(RtmlibDetector(RtmlibConfig(str(rtmo(tmp_path / "m.onnx", 0.1))))(spots()).boxes) == 0
+
+
+@pytest.mark.parametrize("name", ["balanced", "rtmo-s"])
+def test_a_failed_download_says_where_to_put_the_file(tmp_path, monkeypatch, name):
+    def blocked(*_args, **_kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("rtmlib.tools.file.download_url_to_file", blocked)
+    with pytest.raises(ValueError, match=r"put rtm.*\.zip into .*checkpoints, or give an \.onnx file"):
+        _ = RtmlibDetector(RtmlibConfig(name)).convention
 
 
 @pytest.mark.parametrize(("count", "outputs"), [(21, 2), (17, 1)])
@@ -89,6 +135,21 @@ def test_models_that_are_not_for_bodies_are_refused(tmp_path, count, outputs):
     detector = RtmlibDetector(RtmlibConfig(str(brightest_red(tmp_path / "m.onnx", count, outputs))))
     with pytest.raises(ValueError, match=f"{outputs} outputs for {count} keypoints"):
         _ = detector.convention
+
+
+def test_a_detector_of_boxes_is_refused_as_model(tmp_path):
+    make, tensor = onnx.helper.make_tensor_value_info, onnx.TensorProto
+    values = {"dets": np.zeros((1, 2, 5), np.float32), "labels": np.zeros((1, 2), np.float32)}
+    nodes = [
+        onnx.helper.make_node("Constant", [], [name], value=onnx.numpy_helper.from_array(value))
+        for name, value in values.items()
+    ]
+    outputs = [make(name, tensor.FLOAT, value.shape) for name, value in values.items()]
+    graph = onnx.helper.make_graph(nodes, "yolox", [make("image", tensor.FLOAT, [1, 3, 64, 64])], outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match="neither RTMPose's nor RTMO's"):
+        _ = RtmlibDetector(RtmlibConfig(str(tmp_path / "m.onnx"))).convention
 
 
 def test_nothing_is_printed(tmp_path, capfd):
