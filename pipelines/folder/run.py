@@ -120,9 +120,10 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
     sources = Sources(config, stages)
     waiting = _waiting(config, photos, sources, journal)
     done = len(photos) - sum(map(len, waiting))
-    if waiting:
-        # A file that cannot be read is told once, not once per photo.
-        stages.expect(photos)
+    if not waiting:
+        return
+    # A file that cannot be read is told once, not once per photo.
+    stages.expect(photos)
     looked = look_at_photos(config, chain.from_iterable(waiting), stages)
     with Progress(len(photos), "photo", done=done) as progress, closing(looked):
         for chunk in waiting:

@@ -25,8 +25,9 @@ class Listed(StickStages):
 
     @property
     def detector(self):
+        if self.config.keypoints is None:
+            return None
         Listed.made += 1
-        assert self.config.keypoints is not None
         return KeypointFile(self.config.keypoints)
 
     def expect(self, photos):
