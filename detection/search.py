@@ -162,7 +162,9 @@ class Search:
             return None
         mirrored = self._landmarks(self._photo, direct.next_place, mirrored=True)
         share = quality(direct, mirrored)
-        if not faced and share < config.quality_threshold:
+        # A face settles who it is: no limb that looks like a body may take the place of its owner.
+        share = max(share, _SURE) if faced else share
+        if share < config.quality_threshold:
             return None
         return Known(direct, mirrored, mask_in_photo(direct, *self._photo.size), share)
 
