@@ -162,7 +162,9 @@ class Search:
             return None
         mirrored = self._landmarks(self._photo, direct.next_place, mirrored=True)
         share = quality(direct, mirrored)
-        if not faced and share < config.quality_threshold:
+        # A face settles who it is: no limb that looks like a body may take the place of its owner.
+        share = max(share, _SURE) if faced else share
+        if share < config.quality_threshold:
             return None
         return Known(direct, mirrored, mask_in_photo(direct, *self._photo.size), share)
 
@@ -178,8 +180,11 @@ class Search:
 
     def _is_better_known(self, look: Pose, share: float) -> bool:
         """Whether a look is at a known person of this quality or more."""
+        rivals = [known for known in self._known if known.quality >= share]
+        if not rivals:
+            return False
         mask = mask_in_photo(look, *self._photo.size)
-        return any(known.quality >= share and self._same(known, look, mask) for known in self._known)
+        return any(self._same(known, look, mask) for known in rivals)
 
     def _same(self, known: "Known", look: Pose, mask: Bool[np.ndarray, "rows columns"]) -> bool:
         common = common_share(mask, known.mask)
