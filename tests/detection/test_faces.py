@@ -52,7 +52,8 @@ def test_gravel_has_no_face(detector):
 def test_a_face_vouches_for_the_pose_that_has_its_head_there():
     place = Place(np.array([50.0, 50.0]), 100.0, 0.0)
     points = np.full((33, 2), 50.0)
-    pose = Pose(1.0, points, *[np.ones(33)] * 4, np.zeros((33, 3)), np.ones((256, 256)), place, place)
+    ones = np.ones(33)
+    pose = Pose(1.0, points, ones, ones, ones, ones, np.zeros((33, 3)), np.ones((256, 256)), place, place)
     box = np.array([[40.0, 40.0, 60.0, 60.0]])
     assert face_agrees(pose, box)
     assert not face_agrees(replace(pose, keypoints=points + 20.0), box)

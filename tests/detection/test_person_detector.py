@@ -13,7 +13,10 @@ def pose_at(x: float, y: float, side: float, score: float = 1.0) -> Pose:
     return Pose(
         score,
         np.full((33, 2), x, float),
-        *[np.ones(33)] * 4,
+        np.ones(33),
+        np.ones(33),
+        np.ones(33),
+        np.ones(33),
         np.zeros((33, 3)),
         np.ones((256, 256)),
         place,
