@@ -18,7 +18,8 @@ class SourcesConfig:
     detector_config: str | None = None
     """mmpose: the model's config file."""
     detector_weights: str | None = None
-    """mmpose: the model's checkpoint; rtmlib: an ONNX file, or `lightweight`, `balanced`, `performance`."""
+    """mmpose: the model's checkpoint; rtmlib: an ONNX file, `lightweight`, `balanced`, `performance`, or
+    `rtmo-s`, `rtmo-m`, `rtmo-l`."""
     boxes: Path | None = None
     """mmpose and rtmlib: a file with the people's boxes; the embedded detector finds them if not given."""
     keypoints: Path | None = None
