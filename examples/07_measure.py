@@ -18,7 +18,7 @@ truth = fitloop.BodyParams(
 camera = fitloop.Camera(torch.full((count,), 800.0), torch.tensor([320.0, 240.0]).expand(count, 2))
 
 convention = convention_named("coco17")
-exact = project(KeypointKinematics(body, tuple(convention.landmarks))(truth), camera)
+exact = project(KeypointKinematics(body, tuple(filter(None, convention.landmarks)))(truth), camera)
 pixels = exact + 3.0 * torch.randn(exact.shape, generator=generator)
 boxes = torch.cat([pixels.amin(1), pixels.amax(1)], -1)
 seen = fitloop.Detections(pixels, torch.ones(count, 17), boxes, "coco17")

@@ -25,7 +25,7 @@ BODY = stick_body()
 def people(count, seed, name, hidden=0):
     """Stick figures seen by a camera, with 3D joints; of the first ``hidden`` ones nothing was seen."""
     params, camera = random_params(count, seed=seed, spread=0.25), toy_camera(count)
-    points = KeypointKinematics(BODY, tuple(SPIN_24.landmarks))(params)
+    points = KeypointKinematics(BODY, tuple(filter(None, SPIN_24.landmarks)))(params)
     pixels = project(points, camera)
     low, high = pixels.amin(1), pixels.amax(1)
     sure = torch.ones(count, 24, 1)

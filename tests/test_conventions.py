@@ -84,7 +84,7 @@ def test_9_body_pose_turns_a_joint_relative_to_its_parent():
 
 def _evidence(params: BodyParams) -> Detections:
     convention = convention_named("coco17")
-    points = KeypointKinematics(stick_body(), convention.landmarks)(params)
+    points = KeypointKinematics(stick_body(), tuple(filter(None, convention.landmarks)))(params)
     pixels = project(points, toy_camera(*params.transl.shape[:-1]))
     low, high = pixels.amin(-2), pixels.amax(-2)
     return Detections(pixels, torch.ones(pixels.shape[:-1]), torch.cat([low, high], -1), convention.name)

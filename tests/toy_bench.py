@@ -70,7 +70,7 @@ def write_results(folder, truth, body=None, regressed=0.3, fitted=0.1, seed=7):
     from fitloop.body.keypoints import MEDIAPIPE_33
 
     first, second = disturbed(params, regressed, seed), disturbed(params, fitted, seed)
-    landmarks = KeypointKinematics(body, tuple(MEDIAPIPE_33.landmarks))(first)
+    landmarks = KeypointKinematics(body, tuple(filter(None, MEDIAPIPE_33.landmarks)))(first)
     hips = [MEDIAPIPE_33.index("left_hip"), MEDIAPIPE_33.index("right_hip")]
     relative = landmarks - landmarks[:, hips].mean(1, keepdim=True)
     pixels = project(landmarks, camera)

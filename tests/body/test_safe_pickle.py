@@ -23,8 +23,8 @@ def _write(tmp_path, content, protocol=2):
 def chumpy(monkeypatch):
     """A module of chumpy's name whose objects pickle as chumpy's do."""
     package, leaves, selections = (types.ModuleType(n) for n in ("chumpy", "chumpy.ch", "chumpy.reordering"))
-    leaves.Ch = type("Ch", (), {"__module__": "chumpy.ch"})
-    selections.Select = type("Select", (), {"__module__": "chumpy.reordering"})
+    leaves.Ch = type("Ch", (), {"__module__": "chumpy.ch"})  # pyright: ignore[reportAttributeAccessIssue]
+    selections.Select = type("Select", (), {"__module__": "chumpy.reordering"})  # pyright: ignore[reportAttributeAccessIssue]
     for module in (package, leaves, selections):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return leaves.Ch, selections.Select
@@ -151,7 +151,7 @@ def test_a_hostile_file_runs_nothing(tmp_path):
         _Hostile(eval, f"open({str(trace)!r}, 'w')"),
         _Hostile(type(tmp_path).touch, tmp_path / "ran"),
         _Hostile(getattr, "text", "encode"),
-        _Hostile(copyreg._reconstructor, list, object, None),
+        _Hostile(copyreg._reconstructor, list, object, None),  # pyright: ignore[reportAttributeAccessIssue]
         _Hostile(torch.storage._load_from_bytes, pickle.dumps(_Hostile(open, str(trace), "w"))),
         _Hostile(torch.load, str(trace)),
     ):
@@ -173,7 +173,7 @@ def test_hostile_bytes_inside_a_tensor_run_nothing(tmp_path):
 
     class Tensor:
         def __reduce__(self):
-            return torch._utils._rebuild_tensor_v2, (Storage(), 0, (3,), (1,), False, {})
+            return torch._utils._rebuild_tensor_v2, (Storage(), 0, (3,), (1,), False, {})  # pyright: ignore[reportAttributeAccessIssue]
 
     with pytest.raises(ValueError, match="no usable file of arrays"):
         load_arrays(_write(tmp_path, {"a": Tensor()}))

@@ -34,7 +34,7 @@ def smpl_file(tmp_path):
         arrays = {key: value for key, value in arrays.items() if value is not None}
         path = tmp_path / f"SMPL_NEUTRAL{suffix}"
         if suffix == ".npz":
-            np.savez(path, **arrays)
+            np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
         else:
             path.write_bytes(pickle.dumps(arrays, protocol=2))
         return path

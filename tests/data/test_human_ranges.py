@@ -20,7 +20,7 @@ EVERYTHING = np.ones((20, 24), bool)
 
 def bodies(count=20):
     params = random_params(count, seed=1, spread=0.3)
-    points = KeypointKinematics(stick_body(), tuple(SPIN_24.landmarks))(params)
+    points = KeypointKinematics(stick_body(), tuple(filter(None, SPIN_24.landmarks)))(params)
     hips = points[:, [NAMES.index("left_hip"), NAMES.index("right_hip")]].mean(1, keepdim=True)
     return (points - hips).numpy(), rotmat_to_rotvec(params.rotations).reshape(count, 72).numpy(), params.betas.numpy()
 

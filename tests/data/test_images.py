@@ -88,7 +88,8 @@ def test_an_empty_folder_has_no_photos(tmp_path):
 
 def test_linked_folders_are_followed_and_loops_end(tmp_path):
     photos, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
-    photos.mkdir(), elsewhere.mkdir()
+    photos.mkdir()
+    elsewhere.mkdir()
     (elsewhere / "far.jpg").touch()
     (photos / "link").symlink_to(elsewhere)
     (elsewhere / "back").symlink_to(photos)
@@ -243,7 +244,7 @@ def test_palettes_with_a_transparent_entry_become_white_there(tmp_path):
 def test_of_an_animation_the_first_frame_is_taken(tmp_path, suffix):
     frames = [PIL.Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 0, 255))]
     options = {"lossless": True} if suffix == "webp" else {}
-    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], duration=100, **options)
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], duration=100, **options)  # pyright: ignore[reportArgumentType]
     assert load_image(tmp_path / f"a.{suffix}").pixels[0, 0].tolist() == [255, 0, 0]
 
 

@@ -53,8 +53,8 @@ def test_rotation_matrices_become_the_axis_angles_they_are_of(tmp_path):
     path, arrays = spin_file(tmp_path / "toy.npz")
     matrices = rotvec_to_rotmat(torch.from_numpy(arrays["pose"].reshape(COUNT, 24, 3))).numpy()
     for shape in ((COUNT, 24, 3, 3), (COUNT, 216)):
-        np.testing.assert_allclose(read(tmp_path, pose=matrices.reshape(shape)).pose, arrays["pose"], atol=1e-5)
-    np.testing.assert_allclose(read(tmp_path, pose=arrays["pose"].reshape(COUNT, 24, 3)).pose, read_spin(path).pose)
+        np.testing.assert_allclose(read(tmp_path, pose=matrices.reshape(shape)).pose, arrays["pose"], atol=1e-5)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    np.testing.assert_allclose(read(tmp_path, pose=arrays["pose"].reshape(COUNT, 24, 3)).pose, read_spin(path).pose)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 @pytest.mark.parametrize(

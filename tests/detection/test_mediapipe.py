@@ -97,7 +97,7 @@ def test_a_photo_without_people_gives_none(shape):
 
 def test_the_same_photo_gives_the_same_people(astronaut, seen):
     again = MediapipeDetector(SMALL)(image_of(astronaut))
-    assert torch.equal(again.keypoints, seen.keypoints) and torch.equal(again.silhouettes, seen.silhouettes)
+    assert torch.equal(again.keypoints, seen.keypoints) and torch.equal(again.silhouettes, seen.silhouettes)  # pyright: ignore[reportArgumentType]
 
 
 def test_each_box_is_seen_whether_a_person_is_in_it_or_not(astronaut, seen):
@@ -133,7 +133,7 @@ def test_unknown_detectors_and_foreign_settings_are_refused():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_keypoints_agree_with_mediapipes_own_graph(astronaut, seen):
-    import mediapipe
+    import mediapipe  # pyright: ignore[reportMissingImports]
 
     with mediapipe.solutions.pose.Pose(static_image_mode=True, model_complexity=1) as pose:
         theirs = pose.process(astronaut)

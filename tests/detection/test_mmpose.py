@@ -49,7 +49,7 @@ def apis(monkeypatch, tmp_path):
     fake = FakeApis("mmpose.apis")
     fake.names, fake.seen = list(COCO_17.keypoints), {}
     history = ModuleType("mmengine.logging.history_buffer")
-    history.HistoryBuffer = type("HistoryBuffer", (), {})
+    history.HistoryBuffer = type("HistoryBuffer", (), {})  # pyright: ignore[reportAttributeAccessIssue]
     parents = [ModuleType(name) for name in ("mmpose", "mmengine", "mmengine.logging", "torchvision")]
     for module in (*parents, fake, history):
         module.__spec__ = importlib.util.spec_from_loader(module.__name__, None)

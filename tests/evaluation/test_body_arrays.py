@@ -51,7 +51,7 @@ def test_smpl_in_degrees_or_of_other_shapes_is_refused(tmp_path):
 
 
 def test_a_truth_with_a_focal_length_in_millimetres_is_refused(tmp_path):
-    np.savez(tmp_path / "truth.npz", **(make_truth(3) | {"focal": np.full(3, 26.0, np.float32)}))
+    np.savez(tmp_path / "truth.npz", **(make_truth(3) | {"focal": np.full(3, 26.0, np.float32)}))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="focal lengths are 0.04.*millimetres"):
         read_bench_truth(tmp_path / "truth.npz")
 
@@ -72,6 +72,6 @@ def test_a_spin_truth_in_another_unit_is_refused_and_neutral_people_are_not(tmp_
     np.savez(tmp_path / "genders.npz", gender=genders, **arrays)
     assert read_spin_truth(tmp_path / "genders.npz").labels["gender"] == ("male", "female", "neutral")
     part = np.concatenate([np.random.default_rng(0).uniform(0, 150, (3, 24, 2)), np.ones((3, 24, 1))], -1)
-    np.savez(tmp_path / "pixels.npz", part=part, **(arrays | {"scale": np.full(3, 180.0)}))
+    np.savez(tmp_path / "pixels.npz", part=part, **(arrays | {"scale": np.full(3, 180.0)}))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="scale is not what it should be.*divide it by 200"):
         read_spin_truth(tmp_path / "pixels.npz")

@@ -59,4 +59,4 @@ def test_null_coordinates_are_not_observed_and_null_boxes_fall_back_on_keypoints
     people = read(tmp_path, [row(keypoints=[None, 3.0, 1.0] * 17), row(bbox=None)])
     assert people.keypoints.confidence.sum(1).tolist() == [0.0, 85.0]
     assert people.boxes is None and "1 results have no box" in people.notices[0]
-    assert torch.equal(read(tmp_path, [row()]).boxes, torch.tensor([[1.0, 2.0, 4.0, 6.0]]))
+    assert torch.equal(read(tmp_path, [row()]).boxes, torch.tensor([[1.0, 2.0, 4.0, 6.0]]))  # pyright: ignore[reportArgumentType]

@@ -106,7 +106,7 @@ def test_errors_of_a_set_below_a_micrometre_are_those_of_a_large_one(metric):
 def test_scale_alignment_is_the_minimum_over_scales():
     points, target = make_pair(noise=0.4)
     best = scipy.optimize.minimize_scalar(lambda s: float((s * points - target).square().sum()))
-    torch.testing.assert_close(align_scale(points, target), best.x * points, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(align_scale(points, target), best.x * points, rtol=1e-6, atol=1e-8)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_n_mpjpe_forgives_a_wrong_size_and_nothing_else():

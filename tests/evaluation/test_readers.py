@@ -68,7 +68,7 @@ def test_a_spin_file_with_parameters_and_genders_gives_bodies(tmp_path):
     params = random_params(2, seed=3)
     pose = rotmat_to_rotvec(params.rotations).reshape(2, 72).numpy()
     arrays = spin_arrays(2) | {"pose": pose, "shape": params.betas.numpy(), "gender": np.array(["m", "f"])}
-    np.savez(tmp_path / "3dpw.npz", **arrays)
+    np.savez(tmp_path / "3dpw.npz", **arrays)  # pyright: ignore[reportArgumentType]
     truth = read_spin_truth(tmp_path / "3dpw.npz")
     torch.testing.assert_close(truth.params.rotations, params.rotations, atol=1e-5, rtol=0)
     assert truth.labels["gender"] == ("male", "female") and truth.body == "smpl"
@@ -88,7 +88,7 @@ def test_a_truth_file_that_lacks_something_is_refused_by_name(tmp_path):
     np.savez(tmp_path / "truth.npz", **arrays)
     with pytest.raises(ValueError, match="lacks grade"):
         read_bench_truth(tmp_path / "truth.npz")
-    np.savez(tmp_path / "rows.npz", **(make_truth(2) | {"transl": np.zeros((3, 3))}))
+    np.savez(tmp_path / "rows.npz", **(make_truth(2) | {"transl": np.zeros((3, 3))}))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="differ in their number of rows"):
         read_bench_truth(tmp_path / "rows.npz")
 
@@ -204,7 +204,7 @@ def test_a_run_without_fitting_has_no_fitted_stage(tmp_path):
     for path in (tmp_path / "out").rglob("*.npz"):
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
-        np.savez(path, **(arrays | {"status": np.array(["not_fitted"])}))
+        np.savez(path, **(arrays | {"status": np.array(["not_fitted"])}))  # pyright: ignore[reportArgumentType]
     assert OwnResults(tmp_path / "out").stages == ("regressed", "landmarks")
 
 
@@ -218,7 +218,7 @@ def test_results_of_different_bodies_are_not_joined(tmp_path):
     path = next((tmp_path / "out").rglob("*.npz"))
     with np.load(path) as file:
         arrays = {key: file[key] for key in file.files}
-    np.savez(path, **(arrays | {"body": np.array("smpl-1")}))
+    np.savez(path, **(arrays | {"body": np.array("smpl-1")}))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="must agree in body, found smpl-1, stick-1"):
         OwnResults(tmp_path / "out").read(None)
 

@@ -6,7 +6,7 @@ from fitloop.evaluation.rotations import quaternion_errors, rotation_errors
 
 
 def make_rotations(count, seed):
-    return Rotation.random(count, random_state=seed)
+    return Rotation.random(count, random_state=seed)  # pyright: ignore[reportCallIssue]
 
 
 def as_tensor(rotation):

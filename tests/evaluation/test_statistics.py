@@ -16,7 +16,7 @@ def interval(values, **options):
 
 def test_the_interval_agrees_with_scipys_percentile_bootstrap():
     values = make_values()
-    expected = scipy.stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1)
+    expected = scipy.stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=1)  # pyright: ignore[reportCallIssue]
     low, high = interval(values, resamples=4000)
     assert low == pytest.approx(expected.confidence_interval.low, rel=0.01)
     assert high == pytest.approx(expected.confidence_interval.high, rel=0.01)

@@ -24,7 +24,7 @@ def test_a_fit_on_another_device_is_the_fit_on_a_cpu(pretend_device, name):
     seen = SurfaceEvidence((1, 5, 9), torch.full((2, 3, 2), 300.0), torch.ones(2, 3))
     expected = fit(body, detections, start, CONFIGS[name], seen)
     moved = (one.to(PRETEND) for one in (body, detections, start))
-    found = fit(*moved, CONFIGS[name], seen.to(PRETEND))
+    found = fit(*moved, CONFIGS[name], seen.to(PRETEND))  # pyright: ignore[reportCallIssue]
     assert {found.energy.device, found.status.device, found.estimate.params.betas.device} == {PRETEND}
     assert found.status.tolist() == expected.status.tolist()
     torch.testing.assert_close(found.energy.cpu(), expected.energy, atol=0.1, rtol=0.01)

@@ -1,4 +1,5 @@
 from math import pi
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_logarithm_is_that_of_the_rotations_library(size, dtype):
     axis = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(1)), dim=-1)
     rotation = rotvec_to_rotmat(size * axis.double()).to(dtype)
     found = logarithm(rotation)
-    close = {"atol": 2e-6 if dtype == torch.float32 else 1e-12, "rtol": 0.0}
+    close: dict[str, Any] = {"atol": 2e-6 if dtype == torch.float32 else 1e-12, "rtol": 0.0}
     torch.testing.assert_close(rotvec_to_rotmat(found), rotation, **close)
     torch.testing.assert_close(found.norm(dim=-1), rotmat_to_rotvec(rotation).norm(dim=-1), **close)
 

@@ -17,7 +17,7 @@ EVERYTHING_OFF = PlausibilityConfig(0.0, 0.0, 0.0, 0.0)
 
 
 def seen(params, camera, convention=SPIN_24, body=BODY):
-    pixels = project(KeypointKinematics(body, tuple(convention.landmarks))(params), camera)
+    pixels = project(KeypointKinematics(body, tuple(filter(None, convention.landmarks)))(params), camera)
     boxes = torch.cat([pixels.amin(1), pixels.amax(1)], -1)
     return Detections(pixels, torch.ones_like(pixels[..., 0]), boxes, convention.name)
 
@@ -90,7 +90,7 @@ def test_fits_without_evidence_are_never_believed(status):
 
 def test_a_body_mirrored_in_depth_contradicts_the_detectors_landmarks():
     params, camera = random_params(1, seed=2, spread=0.5), toy_camera(1)
-    points = KeypointKinematics(BODY, tuple(SPIN_24.landmarks))(params)
+    points = KeypointKinematics(BODY, tuple(filter(None, SPIN_24.landmarks)))(params)
     relative = points - points.mean(1, keepdim=True)
     gate = Gate(BODY, "spin24", dataclasses.replace(EVERYTHING_OFF, landmarks=0.05), FitConfig())
     right = dataclasses.replace(seen(params, camera), landmarks=0.5 * relative)

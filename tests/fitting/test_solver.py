@@ -1,5 +1,6 @@
 """Standard problems with known minima; the solver must not know what they are about."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
@@ -16,7 +17,7 @@ TIGHT = SolverConfig(max_steps=300, tolerance=1e-12)
 class Residuals:
     """Sum of squares of a residual function of unknowns that add; Jacobians by autograd."""
 
-    function: object
+    function: Callable[..., Tensor]
     data: Tensor
 
     def __getitem__(self, rows):

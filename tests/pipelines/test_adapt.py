@@ -15,7 +15,7 @@ from fitloop.pipelines.adapt import AdaptConfig, before_and_after, complete, gat
 from fitloop.pipelines.spin.report import Epoch
 
 spec = importlib.util.spec_from_file_location("spin_toy", Path(__file__).parents[1] / "spin_toy.py")
-toy = importlib.util.module_from_spec(spec)
+toy = importlib.util.module_from_spec(spec)  # pyright: ignore[reportArgumentType]
 spec.loader.exec_module(toy)
 
 
@@ -35,7 +35,7 @@ class ToyDetector:
         real = self.detections[row : row + 1]
         tiny = dataclasses.replace(real, boxes=torch.tensor([[0.0, 0.0, 9.0, 9.0]]))
         pairs = (torch.cat([a, b]) for a, b in ((real.keypoints, tiny.keypoints), (real.confidence, tiny.confidence)))
-        return Detections(*pairs, torch.cat([real.boxes, tiny.boxes]), real.convention)
+        return Detections(*pairs, torch.cat([real.boxes, tiny.boxes]), real.convention)  # pyright: ignore[reportCallIssue]
 
     def detect_with_notices(self, image):
         return DetectionReport(self(image))

@@ -43,7 +43,7 @@ def photos(tmp_path, truth) -> Path:
 
 
 def _pixels(params) -> torch.Tensor:
-    landmarks = convention_named("body25").landmarks
+    landmarks = tuple(filter(None, convention_named("body25").landmarks))
     camera = camera_of(SIZE[1], SIZE[0]).map(lambda value: value.expand(2, *value.shape))
     return project(KeypointKinematics(load_body(), landmarks)(params), camera)
 

@@ -73,7 +73,7 @@ def folder(tmp_path_factory):
     rejected = next((root / "out").rglob("0002*.npz"))
     with np.load(rejected) as file:
         changed = {key: file[key] for key in file.files} | {"status": np.array(["not_enough_evidence"])}
-    np.savez(rejected, **changed, energy_pose_prior=np.array([2.0]))
+    np.savez(rejected, **changed, energy_pose_prior=np.array([2.0]))  # pyright: ignore[reportArgumentType]
     timings = {"fitting": {"seconds": 2.0, "photos": 4}}
     (root / "out" / "run.json").write_text(json.dumps({"timings": timings, "config": {"regressor": "keypoints"}}))
     photo = root / "photos" / "people" / "0000.jpg"
@@ -115,6 +115,7 @@ def open_page(page, tmp_path, extra=""):
     probed.write_text(page.read_text() + extra)
     started = time.monotonic()
     flags = [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]
+    assert CHROMIUM is not None
     done = subprocess.run(
         [CHROMIUM, *flags, f"file://{probed}"], capture_output=True, text=True, timeout=240, check=True
     )

@@ -282,6 +282,6 @@ def _skeleton() -> list[float]:
     from fitloop.body import KeypointKinematics, convention_named
 
     person = turned(0.0)
-    points = KeypointKinematics(BODY, convention_named("body25").landmarks)(person.params)
+    points = KeypointKinematics(BODY, tuple(filter(None, convention_named("body25").landmarks)))(person.params)
     pixels = project(points, person.camera)[0]
     return torch.cat([pixels, torch.ones(len(pixels), 1)], 1).flatten().tolist()

@@ -14,7 +14,7 @@ NAN = float("nan")
 
 
 def outcome(keypoints=(0.03, 0.02), silhouettes=(0.7, 0.8), seen=True) -> Outcome:
-    return Outcome(*(torch.tensor([value]) for value in (*keypoints, *silhouettes)), torch.tensor([seen]))
+    return Outcome(*(torch.tensor([value]) for value in (*keypoints, *silhouettes)), torch.tensor([seen]))  # pyright: ignore[reportCallIssue]
 
 
 def verdict(found: Outcome, refined=REFINED) -> Reason:

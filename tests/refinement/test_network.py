@@ -77,7 +77,7 @@ def test_errors_cost_less_along_the_direction_that_is_said_to_be_unsure():
 
 
 def test_pixels_without_weight_teach_nothing():
-    truth = torch.full((1, 2, 4, 4), torch.tensor(1e3))
+    truth = torch.full((1, 2, 4, 4), 1e3)
     predicted = Displacement(torch.zeros(1, 2, 4, 4, requires_grad=True), torch.zeros(1, 4, 4))
     loss = laplace_loss(predicted, truth, torch.zeros(1, 4, 4))
     loss.backward()

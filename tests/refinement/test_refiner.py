@@ -95,7 +95,7 @@ def test_without_silhouettes_keypoints_decide_and_without_fits_nothing_is_taken(
 
 
 def test_an_empty_mask_counts_as_none(told):
-    empty = replace(PHOTO, silhouettes=torch.zeros_like(PHOTO.silhouettes))
+    empty = replace(PHOTO, silhouettes=torch.zeros_like(PHOTO.silhouettes))  # pyright: ignore[reportArgumentType]
     refined = told(1.0)(empty, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
     assert refined.outcome.overlap_before.isnan().all() and refined.accepted.all()
 
@@ -175,9 +175,9 @@ def test_bodies_are_drawn_by_the_rasterizer_that_is_given_to_refiner_and_dresser
             return super().__call__(*arguments)
 
     rasterizer = Counting()
-    refined = make_refiner(BODY, network=NETWORK, rasterizer=rasterizer)(PHOTO, see(BODY, TRUTH), TRUTH)
+    refined = make_refiner(BODY, network=NETWORK, rasterizer=rasterizer)(PHOTO, see(BODY, TRUTH), TRUTH)  # pyright: ignore[reportArgumentType]
     assert rasterizer.calls == 3, "before, in the second round, and for the gate"
-    find_offsets(BODY, PHOTO, refined.estimate, Dresser(BODY, rasterizer=rasterizer)._rasterizer)
+    find_offsets(BODY, PHOTO, refined.estimate, Dresser(BODY, rasterizer=rasterizer)._rasterizer)  # pyright: ignore[reportArgumentType]
     assert rasterizer.calls > 3
 
 
@@ -202,7 +202,7 @@ def test_each_round_asks_the_network_once_and_the_first_look_is_kept(rounds):
 
     refiner = Counting(BODY, make_refiner(BODY, network=NETWORK).fit, RefineConfig(rounds=rounds), NETWORK)
     refined = refiner(PHOTO, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
-    assert len(refiner.looks) == rounds and refined.look is refiner.looks[0]
+    assert len(refiner.looks) == rounds and refined.look is refiner.looks[0]  # pyright: ignore[reportGeneralTypeIssues]
     assert set(refiner.seconds) == {"drawing", "network", "evidence", "fit", "gate"}
 
 

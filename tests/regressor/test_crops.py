@@ -62,8 +62,8 @@ def test_each_encoder_of_images_gets_its_channels(encoder, channels):
     boxes = torch.tensor([[10.0, 10.0, 30.0, 40.0], [20.0, 5.0, 40.0, 30.0]])
     detections = Detections(torch.full((2, count, 2), 20.0), torch.ones(2, count), boxes, "smpl24")
     inputs, view = crop_inputs(photo(), detections, toy_camera(2), HMRConfig(encoder, width=8, image_size=32))
-    maps = inputs.maps if encoder == "proxy" else inputs
-    assert maps.shape == (2, channels, 32, 32)
+    maps = inputs.maps if encoder == "proxy" else inputs  # pyright: ignore[reportAttributeAccessIssue]
+    assert maps.shape == (2, channels, 32, 32)  # pyright: ignore[reportAttributeAccessIssue]
     assert view.rotation.shape == (2, 3, 3)
 
 

@@ -92,6 +92,6 @@ def test_spins_weights_are_spins():
 def test_gradients_reach_every_number_the_network_gives():
     criterion = Criterion(stick_body(), KEYPOINT_NAMES, EVERYTHING)
     output = people(1).map(lambda tensor: tensor.clone().requires_grad_())
-    sum(criterion(output, VIEW, supervision_of(people(), criterion)).values()).backward()
+    sum(criterion(output, VIEW, supervision_of(people(), criterion)).values()).backward()  # pyright: ignore[reportAttributeAccessIssue]
     for tensor in (output.rotations, output.betas, output.weak):
         assert tensor.grad is not None and bool((tensor.grad != 0).any())

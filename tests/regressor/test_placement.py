@@ -7,7 +7,7 @@ from fitloop.body import KeypointKinematics, convention_named
 from fitloop.geometry import project
 from fitloop.regressor.placement import place_body
 
-NAMES = tuple(convention_named("coco17").landmarks)
+NAMES = tuple(filter(None, convention_named("coco17").landmarks))
 
 
 def evidence(*batch: int, seed: int = 0):

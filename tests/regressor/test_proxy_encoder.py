@@ -40,7 +40,7 @@ def test_it_starts_by_saying_what_the_keypoints_network_says():
 
 def test_the_maps_have_a_say_once_learnt():
     _, model, _ = started()
-    torch.nn.init.normal_(model.encoder.correct.weight)
+    torch.nn.init.normal_(model.encoder.correct.weight)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
     inputs = people()
     other = ProxyInputs(inputs.maps.flip(-1), inputs.keypoints)
     assert not torch.allclose(model(inputs).rotations, model(other).rotations, atol=1e-4)

@@ -50,4 +50,4 @@ def test_a_flow_from_another_device_is_drawn(pretend_device):
     parts = (offset, torch.ones(1, 16, 16) > 0, torch.tensor([[16.0, 12.0]]), torch.tensor([20.0]))
     photo = np.full((24, 32, 3), 90, np.uint8)
     drawn = [draw_flow(photo, 1.0, Flow(*given)) for given in (parts, [part.to(PRETEND) for part in parts])]
-    np.testing.assert_array_equal(*drawn)
+    np.testing.assert_array_equal(*drawn)  # pyright: ignore[reportArgumentType]

@@ -55,9 +55,9 @@ class _MeshRasterizer:
 @pytest.fixture
 def stand_in(monkeypatch):
     renderer, structures, package = (ModuleType(f"pytorch3d{end}") for end in (".renderer", ".structures", ""))
-    renderer.PerspectiveCameras = renderer.RasterizationSettings = SimpleNamespace
-    renderer.MeshRasterizer, structures.Meshes = _MeshRasterizer, _Meshes
-    package.renderer, package.structures = renderer, structures
+    renderer.PerspectiveCameras = renderer.RasterizationSettings = SimpleNamespace  # pyright: ignore[reportAttributeAccessIssue]
+    renderer.MeshRasterizer, structures.Meshes = _MeshRasterizer, _Meshes  # pyright: ignore[reportAttributeAccessIssue]
+    package.renderer, package.structures = renderer, structures  # pyright: ignore[reportAttributeAccessIssue]
     for module in (renderer, structures, package):
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return PyTorch3DRasterizer()

@@ -126,6 +126,6 @@ def test_dense_evidence_of_the_refinement_counts_where_asked():
     people = refined_people()
     right = torch.tensor([3.0, 0.0])[:, None, None].expand(2, 2, 128, 128)
     seen = Displacement(right, torch.full((2, 128, 128), -1.0))
-    people = replace(people, refined=replace(people.refined, displacement=seen))
+    people = replace(people, refined=replace(people.refined, displacement=seen))  # pyright: ignore[reportArgumentType]
     plain, dense = (Dresser(BODY, OffsetConfig(dense=d))(IMAGE, people).offsets.rest[0] for d in (0.0, 0.5))
     assert (dense - plain).norm(dim=-1).mean() > 0.001

@@ -58,7 +58,7 @@ def test_a_mesh_holds_everybody_or_the_one_asked_for(tmp_path, suffix):
     for person, count in ((None, 3), (1, 1)):
         people.save(tmp_path / f"all{suffix}", person)
         mesh = trimesh.load(tmp_path / f"all{suffix}", force="mesh", process=False)
-        assert len(mesh.faces) == count * len(BODY.faces)
+        assert len(mesh.faces) == count * len(BODY.faces)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_file_of_another_kind_and_a_mesh_of_nobody_are_refused(tmp_path):

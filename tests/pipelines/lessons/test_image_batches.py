@@ -11,10 +11,12 @@ from fitloop.body import KeypointKinematics
 from fitloop.body.keypoints import mirrored
 from fitloop.data.mocap import Mocap
 from fitloop.data.synthetic import SyntheticPeopleBatch
+from fitloop.data.synthetic.config import Split
 from fitloop.geometry import Camera, project
 from fitloop.pipelines.lessons.image_batches import ImageBatches, ImageSampling
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.models import EncoderKind
 from fitloop.regressor.proxy import PROXY_JOINTS
 
 SIDE = 128
@@ -56,7 +58,7 @@ def mocap() -> Mocap:
     return Mocap(np.zeros((4, 22, 3), np.float32), np.zeros(4, int), ("a",), ("b",), ("asf",))
 
 
-def batch_of(encoder: str, split="training", seed: int = 0, count: int = 24, **changes):
+def batch_of(encoder: EncoderKind, split: Split = "training", seed: int = 0, count: int = 24, **changes):
     plain = replace(ImageSampling().pixels, channel_noise=0.0, grain=0.0, occlusion=0.0)
     config = replace(ImageSampling(assets=Path(), side=SIDE, pixels=plain), **changes)
     network = HMRConfig(encoder, width=8, image_size=96)

@@ -85,7 +85,7 @@ def test_the_regressor_and_its_discriminator_learn_there(tmp_path, monkeypatch, 
         clip_start=np.arange(clips) * 10,
         clip_len=np.full(clips, 10),
         distinct=np.ones(100, bool),
-        **{name: np.array([f"{text}{n}" for n in range(clips)]) for name, text in named.items()},
+        **{name: np.array([f"{text}{n}" for n in range(clips)]) for name, text in named.items()},  # pyright: ignore[reportArgumentType]
     )
     monkeypatch.setattr(train, "load_body", lambda source: stick_body())
     model = HMRConfig(width=16, blocks=1, head=HeadConfig(2, 16, 0.1))

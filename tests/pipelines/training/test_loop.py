@@ -25,7 +25,8 @@ class OneNumber(Training):
         torch.nn.init.constant_(model.weight, 3.0)
         optimizer = torch.optim.SGD(model.parameters(), 0.1)
         super().__init__(TrainingState(model, {"network": optimizer}, Average(model, 0.0), {}), out)
-        self.errors, self.calls, self.poison = iter(errors or ()), [], None
+        self.errors, self.calls = iter(errors or ()), []
+        self.poison: int | None = None
         out.mkdir(exist_ok=True)
         if (out / "last.pt").is_file():
             self.state.load(out / "last.pt")
