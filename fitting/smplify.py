@@ -89,7 +89,8 @@ def fit(
     batch = init.params.transl.shape[:-1]
     fitter = fitter_of(body, detections.convention, config, () if surface is None else surface.vertices)
     # One person costs what thousands of small operations cost to start: a fifth less without autograd's bookkeeping.
-    with torch.inference_mode():
+    # Inference mode spares small CPU tensors their bookkeeping; devices that lie outside PyTorch do not know it.
+    with torch.inference_mode() if init.params.transl.device.type == "cpu" else torch.no_grad():
         flat = init.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         seen = detections.detach().map(lambda tensor: tensor.flatten(0, len(batch) - 1) if batch else tensor[None])
         dtype = body.template.dtype

@@ -187,7 +187,9 @@ def test_the_option_chooses_the_rasterizer_of_all_that_refinement_draws():
         "torch"
     }
     assert RefinementStage(BODY, StagesConfig(refine=True)).rasterizer.name == "numba"
-    with pytest.raises(ValueError, match="--rasterizer says who draws for refinement: add --refine"):
+    with pytest.raises(
+        ValueError, match="--rasterizer would be ignored: it says who draws for refinement, so add --refine"
+    ):
         StagesConfig(rasterizer="torch")
 
 
