@@ -18,7 +18,7 @@ from fitloop.detection import BadKeypoints
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
-from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop, warn
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
@@ -228,9 +228,9 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
 
 def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
     for photo, reason in journal.skipped.items():
-        stop(f"skipped {photo!r}: {reason}")
+        warn(f"skipped {photo!r}: {reason}")
     for photo, notices in summary["notices"].items():
-        stop(f"{photo!r}: {' '.join(notices)}")
+        warn(f"{photo!r}: {' '.join(notices)}")
     if journal.kept == summary["photos_done"]:
         print(f"Nothing has changed since the last run; the results of all {journal.kept} photos were kept.")
     elif journal.kept or journal.remade:
