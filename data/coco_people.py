@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from fitloop.body.documents import read_document
 from fitloop.body.keypoint_names import columns_of, convention_of, say_nothing
 from fitloop.body.keypoints import COCO_17
-from fitloop.data.json_files import read_json
 
 PEOPLE = {"person", "people", "human", "humans", "pedestrian", "player", "man", "woman", "child", "athlete", "body"}
 """Categories whose masks are of people, in small letters; whoever has keypoints is a person whatever the category."""
@@ -75,7 +75,7 @@ def read_coco_people(path: Path) -> CocoFile:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no COCO annotation file, an id stands for two photos, or no keypoints are a person's.
     """
-    tree = read_json(path)
+    tree = read_document(path)
     if not isinstance(tree, dict) or not all(isinstance(tree.get(key), list) for key in ("images", "annotations")):
         raise ValueError(f"{path} is not a COCO annotation file: it needs the lists images and annotations.")
     left = LeftOut()

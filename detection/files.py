@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fitloop.body.documents import SUFFIXES, is_document
 from fitloop.body.records import Detections, Image
 from fitloop.detection.checks import boxes_of, detections_of
 from fitloop.detection.detector import DetectionReport
-from fitloop.detection.documents import SUFFIXES, is_document
 from fitloop.detection.layouts import read_file
 from fitloop.detection.listed import BOXES_ONLY, BadKeypoints, ListedPhoto, Listing, nobody, told
 from fitloop.detection.mediapipe import MediapipeConfig, MediapipeDetector

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fitloop.body.documents import bare_stem, read_document
 from fitloop.detection import box_files, coco, coco_results, mmpose_predictions, openpose
-from fitloop.detection.documents import bare_stem, read_document
 from fitloop.detection.listed import BadKeypoints, Listing, told
 from fitloop.detection.own_results import read_own_results
 
@@ -42,7 +42,10 @@ def read_file(path: Path) -> Listing:
     name = photo_name(path)
     if path.suffix.lower() == ".npz":
         return read_own_results(path, name)
-    content = read_document(path)
+    try:
+        content = read_document(path)
+    except (ValueError, FileNotFoundError) as error:
+        raise BadKeypoints(str(error)) from error
     for layout in LAYOUTS:
         if layout.is_this(content):
             try:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from fitloop.detection.documents import SUFFIXES
+from fitloop.body.documents import SUFFIXES
 from fitloop.detection.layouts import ENDINGS, photo_name
 from fitloop.detection.listed import BadKeypoints
 from fitloop.detection.mmpose_predictions import BEGINNING

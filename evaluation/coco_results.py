@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from fitloop.body.documents import read_document
 from fitloop.body.keypoints import COCO_17, convention_named
 from fitloop.data.coco_people import COCO_FIRST, LeftOut, box_of, id_of, numbers_of
-from fitloop.data.json_files import read_json
 from fitloop.evaluation.matching import resolve_photos
 from fitloop.evaluation.people import Keypoints2D, ScoredPeople, clean_points
 
@@ -55,8 +55,11 @@ def read_coco_results(path: Path, truth: ScoredPeople, convention: str | None = 
 
 def _rows(path: Path, left: LeftOut) -> dict[int, dict[str, Any]]:
     """Usable rows by their place in the file."""
-    content = read_json(path)
-    if isinstance(content, dict):
+    content = read_document(path)
+    if isinstance(content, dict) and "image_id" in content:
+        # A file with one record a line holds a single one.
+        content = [content]
+    elif isinstance(content, dict):
         content = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), list)), content)
     if not isinstance(content, list) or (
         content and not any(isinstance(r, dict) and "keypoints" in r for r in content)

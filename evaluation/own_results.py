@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from fitloop.body import BodyParams
+from fitloop.body.documents import read_document
 from fitloop.data.archives import check_rows, floats, read_arrays, words
-from fitloop.data.json_files import read_json
 from fitloop.evaluation.body_arrays import (
     CAMERA_KEYS,
     NOT_FITTED,
@@ -197,7 +197,7 @@ def weights_of(results: Path) -> str:
         ValueError: If that file is broken.
     """
     told = (results.parent if results.name == "results" else results) / "run.json"
-    content = read_json(told) if told.is_file() else None
+    content = read_document(told) if told.is_file() else None
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
         return "not stated"

@@ -7,9 +7,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from fitloop.body.documents import is_document
 from fitloop.body.keypoints import CONVENTIONS, THREE_DHP_17
 from fitloop.data.archives import check_rows, read_arrays, words
-from fitloop.data.json_files import is_json
 from fitloop.data.spin_fields import photo_names
 from fitloop.evaluation.body_arrays import params_of_smpl
 from fitloop.evaluation.coco_results import read_coco_results
@@ -85,7 +85,7 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: ScoredPeople, con
         return OwnResults(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no results at {path}: give a folder of results, an .npz or a .json file.")
-    if is_json(path):
+    if is_document(path):
         people = read_coco_results(path, truth, convention)
     elif path.suffix.lower() == ".npz":
         # The arrays decide, not the name: everybody calls the file results.npz.

@@ -22,7 +22,7 @@ from fitloop.evaluation.body_arrays import STAGE_PREFIXES
 from fitloop.fitting import Status
 from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.console.devices import open_device
-from fitloop.pipelines.console.endings import USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import USAGE_ERROR, stop, warn
 from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.pages.texture_page import write_outputs
 from fitloop.refinement import Look, Photo, look_at
@@ -113,7 +113,7 @@ def _read(path: Path, photo: str, row: int | None, largest: bool) -> Chosen | No
         boxes = found["boxes"].astype(np.float32)
         row = int((boxes[:, 2:] - boxes[:, :2]).prod(-1).argmax()) if row is None else row
         if str(found["status"][row]) in _UNUSABLE:
-            stop(f"{photo}:{row} is left out: it has no fit ({str(found['status'][row]).replace('_', ' ')}).")
+            warn(f"{photo}:{row} is left out: it has no fit ({str(found['status'][row]).replace('_', ' ')}).")
             return None
         # The last stage that ran lies nearest to what the photo shows.
         prefix = STAGE_PREFIXES["refined"] if "refined_betas" in found else ""
@@ -137,7 +137,7 @@ def gather_colors(body: Body, people: list[Chosen], images: Path, masks: bool) -
             )
         look, masked = _look(body, chosen, images, detector)
         if not bool(look.seen[0]):
-            stop(f"{chosen.name} is left out: its body lies outside the photo or is too small.")
+            warn(f"{chosen.name} is left out: its body lies outside the photo or is too small.")
             continue
         # Without a silhouette of this person all of the drawn body counts, as far as it lies in the photo.
         mask = look.silhouette if masked else look.inside.to(look.silhouette.dtype)

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
+from fitloop.body.documents import find_document
 from fitloop.body.keypoints import COCO_17
 from fitloop.data.coco_people import CocoPerson, read_coco_people
 from fitloop.data.converters.people import Person, crop_of_xyxy, gather, need, to_spin24
-from fitloop.data.json_files import find_json
 from fitloop.data.spin_dataset import LIMIT, SpinDataset
 
 LIMBS = [COCO_17.index(name) for name in COCO_17.keypoints if not name.endswith(("nose", "eye", "ear"))]
@@ -32,7 +32,7 @@ def convert_coco(
         FileNotFoundError: If the annotations are missing.
         ValueError: If they are not COCO's, or nobody has all limbs.
     """
-    path = find_json(folder / "annotations" / f"person_keypoints_{split}{year}.json")
+    path = find_document(folder / "annotations" / f"person_keypoints_{split}{year}.json")
     file = read_coco_people(need(path, "COCO's person keypoints"))
     for notice in file.notices:
         _logger.warning("%s: %s.", path, notice)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fitloop.body.documents import read_document
 from fitloop.body.keypoints import BODY_25, SPIN_49
 from fitloop.data.converters.people import Person, gather, need
-from fitloop.data.json_files import read_json
 from fitloop.data.spin_dataset import SpinDataset
 from fitloop.data.spin_fields import SHAPE_SIZE, pose_of
 
@@ -31,7 +31,7 @@ def convert_eft(path: Path, prefix: str = "") -> SpinDataset:
         FileNotFoundError: If there is no such file.
         ValueError: If it is truncated or not EFT's.
     """
-    content = read_json(need(path, "EFT's fits"))
+    content = read_document(need(path, "EFT's fits"))
     if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError(f"{path} has no list 'data'; is it a file of EFT's fits?")
     entries = [entry for entry in content["data"] if isinstance(entry, dict)]

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from fitloop.body.documents import find_document, read_document
 from fitloop.body.keypoints import BODY_25, SPIN_24
 from fitloop.data.converters.people import need
-from fitloop.data.json_files import find_json, read_json
 from fitloop.data.spin_dataset import LIMIT, SpinDataset
 
 _LIMBS = [
@@ -44,7 +44,7 @@ def add_openpose(dataset: SpinDataset, folder: Path, matching: Matching = "share
     stems = [Path(name).stem for name in dataset.image_names]
     for stem in dict.fromkeys(stems):
         try:
-            crowds[stem] = read_openpose(find_json(folder / f"{stem}_keypoints.json"))
+            crowds[stem] = read_openpose(find_document(folder / f"{stem}_keypoints.json"))
         except (ValueError, FileNotFoundError) as error:
             bad.append(error)
     # A few lost files are the wear of large folders; where most are, it is another folder.
@@ -66,7 +66,7 @@ def read_openpose(path: Path) -> Float[np.ndarray, "people 25 3"]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not OpenPose's BODY_25 output.
     """
-    content = read_json(need(path, "OpenPose's keypoints of one photo"))
+    content = read_document(need(path, "OpenPose's keypoints of one photo"))
     if not isinstance(content, dict) or not isinstance(content.get("people"), list):
         raise ValueError(f"{path} has no list 'people'; is it OpenPose's output?")
     rows = [_numbers(person) for person in content["people"]]

@@ -29,6 +29,8 @@ class Journal:
     """Those among them that do not say what they were made from."""
     remade: dict[str, list[str]] = field(default_factory=dict)
     """Photos that were made anew, and what had changed."""
+    unread: list[str] = field(default_factory=list)
+    """Pictures of kinds that are not read."""
     saved: float = 0.0
 
     def clock(self, stage: str, start: float, photos: int = 1) -> None:
@@ -43,7 +45,8 @@ class Journal:
         }
         told = {
             **{"state": state, "photos": self.photos, "config": config_to_tree(self.config), "versions": versions()},
-            **{"timings": stages, "skipped": self.skipped, "kept": self.kept, "remade": self.remade, **(results or {})},
+            **{"timings": stages, "skipped": self.skipped, "kept": self.kept, "remade": self.remade},
+            **{"unread_pictures": self.unread, **(results or {})},
         }
         with whole_file(self.config.out / "run.json") as file:
             text = json.dumps(told, indent=2, ensure_ascii=False) + "\n"

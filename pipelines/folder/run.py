@@ -16,10 +16,11 @@ import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import find_images
+from fitloop.data.images import SUFFIXES, find_unread_pictures
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
-from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop, warn
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
@@ -34,6 +35,8 @@ from fitloop.refinement.person_texture import photo_and_person
 _FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 """Errors of a file system that cannot hold a photo's name."""
+_TOLD = 5
+"""So many pictures that were not read are named."""
 
 
 def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> int:
@@ -54,6 +57,7 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
     try:
+        journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
         usable = _leave_out(photos, config.out, journal)
         _process(config, usable, stages, journal)
@@ -79,15 +83,26 @@ def results_path(config: RunConfig, photo: str) -> Path:
 
 
 def _list_photos(config: RunConfig) -> list[str]:
-    out = config.out.resolve()
-    root = config.images.resolve()
-    photos = [photo for photo in find_images(config.images) if out not in (root / photo).parents or out == root]
+    photos = _outside(find_images(config.images), config)
     if not photos:
-        raise ValueError(f"No photos in {config.images}: expected .jpg, .png, .webp, .bmp, .tif or .gif files.")
+        unread = _first(find_unread_pictures(config.images))
+        others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
+        raise ValueError(f"No photos in {config.images}: expected files that end in {', '.join(SUFFIXES)}.{others}")
     strangers = sorted({photo_and_person(name)[0] for name in config.texture_people} - set(photos))
     if strangers:
         raise ValueError(f"--texture-people names {', '.join(strangers)}, which {config.images} does not hold.")
     return photos
+
+
+def _outside(names: list[str], config: RunConfig) -> list[str]:
+    """Files of the folder of photos that this program did not write there."""
+    out, root = config.out.resolve(), config.images.resolve()
+    return [name for name in names if out not in (root / name).parents or out == root]
+
+
+def _first(names: list[str]) -> str:
+    """The first five names to print; empty without any."""
+    return ", ".join(map(printable, names[:_TOLD])) + (", ..." if len(names) > _TOLD else "")
 
 
 def _leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
@@ -227,9 +242,12 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
 
 def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
     for photo, reason in journal.skipped.items():
-        stop(f"skipped {photo!r}: {reason}")
+        warn(f"skipped {photo!r}: {reason}")
     for photo, notices in summary["notices"].items():
-        stop(f"{photo!r}: {' '.join(notices)}")
+        warn(f"{photo!r}: {' '.join(notices)}")
+    if journal.unread:
+        count = "1 picture is" if len(journal.unread) == 1 else f"{len(journal.unread)} pictures are"
+        warn(f"{count} of a kind that is not read: {_first(journal.unread)}; convert to .jpg or .png.")
     if journal.kept == summary["photos_done"]:
         print(f"Nothing has changed since the last run; the results of all {journal.kept} photos were kept.")
     elif journal.kept or journal.remade:

@@ -1,4 +1,3 @@
-import gzip
 import json
 
 import numpy as np
@@ -124,15 +123,6 @@ def test_one_bad_entry_costs_itself_alone(tmp_path):
 def test_outlines_of_two_numbers_are_no_mask(tmp_path):
     file = read(tmp_path, tree(segmentation=[[1, 2], [1, 2, 3, 4, 5, 6]]))
     assert len(file.people[0].outlines) == 1 and "no polygons of three corners" in told(file)
-
-
-def test_gzip_byte_order_marks_and_utf16_are_read(tmp_path):
-    text = json.dumps(tree())
-    (tmp_path / "packed.json").write_bytes(gzip.compress(text.encode()))
-    (tmp_path / "mark.json").write_text(text, encoding="utf-8-sig")
-    (tmp_path / "wide.json").write_text(text, encoding="utf-16")
-    for name in ("packed", "mark", "wide"):
-        assert len(read_coco_people(tmp_path / f"{name}.json").people) == 1
 
 
 def test_ids_of_other_kinds_are_text():

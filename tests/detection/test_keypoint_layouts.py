@@ -126,13 +126,6 @@ def test_a_folder_of_packed_files_is_found(tmp_path):
     assert len(KeypointFile(tmp_path)(photo("x/a.jpg")).boxes) == 1
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_byte_order_marks_and_wide_characters_are_read(tmp_path, encoding):
-    path = tmp_path / "r.json"
-    path.write_bytes(json.dumps([result("ä.jpg")], ensure_ascii=False).encode(encoding))
-    assert len(KeypointFile(path)(photo("ä.jpg")).boxes) == 1
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [

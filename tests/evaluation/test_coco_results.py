@@ -26,6 +26,12 @@ def test_a_list_in_a_record_is_read(tmp_path, key):
 def test_one_row_a_line_is_read(tmp_path):
     lines = "\n".join(json.dumps(row(number)) for number in (1, 2))
     assert read(tmp_path, lines, name="results.ndjson").photos == ("a.jpg", "b.jpg")
+    assert read(tmp_path, json.dumps(row(2)), name="results.ndjson").photos == ("b.jpg",)
+
+
+def test_a_broken_line_is_left_out_and_told(tmp_path):
+    found = read(tmp_path, "\n".join([json.dumps(row(1)), "{", json.dumps(row(2))]), name="results.ndjson")
+    assert found.photos == ("a.jpg", "b.jpg") and any("result 1" in notice for notice in found.notices)
 
 
 @pytest.mark.parametrize("photo", [1, 1.0, "1", "a.jpg", "photos\\a.jpg", "A.JPG"])

@@ -122,7 +122,7 @@ def test_coco_annotations_give_keypoints_boxes_and_outlines(tmp_path):
 @pytest.mark.parametrize("text", ["", "[1", "[]", '{"images": []}'])
 def test_broken_annotations_are_refused(tmp_path, text):
     (tmp_path / "coco.json").write_text(text)
-    with pytest.raises(ValueError, match="not readable JSON|not a COCO annotation file"):
+    with pytest.raises(ValueError, match="not valid JSON|not a COCO annotation file"):
         read_coco_truth(tmp_path / "coco.json")
 
 

@@ -41,5 +41,5 @@ def test_coco_keeps_people_with_all_limbs(coco, year):
 def test_truncated_coco_annotations_are_refused(coco):
     path = coco[0] / "annotations" / "person_keypoints_train2014.json"
     path.write_text(path.read_text()[:-30])
-    with pytest.raises(ValueError, match="is not whole JSON"):
+    with pytest.raises(ValueError, match="is not valid JSON"):
         converters.convert_coco(coco[0])

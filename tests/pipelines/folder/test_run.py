@@ -166,3 +166,24 @@ def test_the_focal_length_of_the_options_reaches_the_camera(photos, tmp_path):
     assert float(open_photo(wide.images, "nobody.png", wide).camera.focal) == pytest.approx(32.0)
     with pytest.raises(ValueError, match="not both"):
         _config(photos, tmp_path, focal_length=1.0, field_of_view=2.0)
+
+
+def test_pictures_of_kinds_that_are_not_read_are_told(photos, tmp_path, capsys):
+    names = [f"a/{number}.heic" for number in range(6)]
+    for name in names:
+        (photos / name).write_bytes(b"of a camera")
+    config = _config(photos, tmp_path, out=photos / "out")
+    (photos / "out").mkdir()
+    (photos / "out" / "own.heic").touch()
+    assert run_folder(config, StickStages) == 0
+    assert json.loads((config.out / "run.json").read_text())["unread_pictures"] == names
+    told = [line for line in capsys.readouterr().err.splitlines() if "heic" in line]
+    assert len(told) == 1 and "6 pictures are" in told[0] and "a/4.heic, ..." in told[0]
+
+
+def test_a_folder_without_photos_says_what_a_photo_is_called(tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "x.dng").touch()
+    assert run_folder(_config(tmp_path / "photos", tmp_path), StickStages) == 2
+    told = capsys.readouterr().err
+    assert ".jfif" in told and ".ppm" in told and "x.dng" in told

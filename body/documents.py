@@ -6,8 +6,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from fitloop.detection.listed import BadKeypoints
-
 SUFFIXES = (".json", ".ndjson", ".jsonl")
 """Endings of files that are read; each may be followed by ``.gz``."""
 _GZIP = b"\x1f\x8b"
@@ -29,11 +27,20 @@ def bare_stem(path: Path) -> str:
     return name
 
 
+def find_document(path: Path) -> Path:
+    """The file, or the same with ``.gz`` behind it where only that is there."""
+    packed = path.with_name(path.name + ".gz")
+    return packed if packed.is_file() and not path.exists() else path
+
+
 def read_document(path: Path) -> Any:
     """Read a file's content; one record a line gives a list, a single line its record.
 
+    gzip and the encoding are known by the first bytes, not by the name. A line that is broken gives None in its place.
+
     Raises:
-        BadKeypoints: If it cannot be opened or is no JSON.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be opened, is damaged, or is no JSON.
     """
     text = _text(_bytes(path), path)
     try:
@@ -42,8 +49,9 @@ def read_document(path: Path) -> Any:
         rows = [_record(line) for line in text.splitlines() if line.strip()]
         if len(rows) > 1 and rows[0] is not None:
             return rows
+        # Text nested a thousand deep is nobody's, and Python's reader gives up on it.
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadKeypoints(f"{path} is not valid JSON: {reason}. Write it again, or leave it out.") from error
+        raise ValueError(f"{path} is not valid JSON: {reason}. Write it again, or leave it out.") from error
 
 
 def _record(line: str) -> Any:
@@ -62,11 +70,13 @@ def _bytes(path: Path) -> bytes:
         with gzip.open(path) as packed:
             content = packed.read(_LARGEST + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadKeypoints(f"{path} is damaged or incomplete gzip: {error}. Pack it again.") from error
+        raise ValueError(f"{path} is damaged or incomplete gzip: {error}. Pack it again.") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no file {path}.") from error
     except OSError as error:
-        raise BadKeypoints(f"{path} cannot be opened: {error.strerror or error}.") from error
+        raise ValueError(f"{path} cannot be opened: {error.strerror or error}.") from error
     if len(content) > _LARGEST:
-        raise BadKeypoints(f"{path} unfolds to more than {_LARGEST >> 30} GB; split it.")
+        raise ValueError(f"{path} unfolds to more than {_LARGEST >> 30} GB; split it.")
     return content
 
 
@@ -75,7 +85,7 @@ def _text(content: bytes, path: Path) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BadKeypoints(
+        raise ValueError(
             f"{path} is not valid JSON: it is no {encoding.upper()} text ({error.reason} at byte {error.start}). "
             "Save it as UTF-8."
         ) from error
