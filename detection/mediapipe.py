@@ -58,7 +58,9 @@ class MediapipeDetector:
     def detect_with_notices(self, image: Image) -> DetectionReport:
         """Find the people; this detector has nothing to tell beside them."""
         search = Search(PhotoPieces(image.pixels), self._people, self._faces, self._landmarks, self.config.search)
-        return DetectionReport(self._detections(search(), image))
+        # A body of which hardly a keypoint can be right is of no use to anybody, whatever it may be.
+        people = [one for one in search() if probability(one).mean() * one.one_sided >= self.config.search.least_right]
+        return DetectionReport(self._detections(people, image))
 
     @property
     def runs(self) -> dict[str, int]:

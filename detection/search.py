@@ -56,6 +56,8 @@ class SearchConfig:
     more that are none."""
     face_threshold: float = 0.7
     """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
+    least_right: float = 0.05
+    """People of whom fewer keypoints than this share are expected to be right, hidden ones included, are dropped."""
     same_person: float = 0.5
     """Bodies whose masks have this share of the smaller one in common are one person."""
 
