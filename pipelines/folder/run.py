@@ -174,6 +174,7 @@ def _waiting(config: RunConfig, photos: list[str], sources: Sources, journal: Jo
         journal.kept += len(kept)
         journal.unknown += sum(changes[photo] == (UNKNOWN,) for photo in kept)
         waiting += [todo] if todo else []
+    sources.photo_hashes.save()
     return waiting
 
 
