@@ -83,6 +83,15 @@ def test_a_replaced_photo_is_made_anew_and_nothing_of_the_old_one_stays(photos, 
     assert "2 photos kept from an earlier run, 1 made anew" in capsys.readouterr().out
 
 
+def test_a_photo_that_is_no_longer_readable_is_no_unchanged_run(photos, capsys):
+    run(photos)
+    (photos / "c.png").write_bytes(b"no picture")
+    capsys.readouterr()
+    code, _, told = run(photos)
+    assert (code, told["kept"], told["remade"]) == (1, 2, {"c.png": ["photo"]})
+    assert "Nothing has changed" not in capsys.readouterr().out
+
+
 def test_copying_or_touching_photos_changes_nothing(photos):
     run(photos)
     os.utime(photos / "a.png", (10**9, 10**9))
