@@ -12,7 +12,9 @@ from fitloop.pipelines.chain.people import People
 
 MOST_ENERGY = 500.0
 """Energy of the fit per keypoint seen, squared confidences counted. Of 53 people in the samples and 20 everyday photos
-half lie below 34, all below 284; joints under wrong names give 600, a focal length in millimetres more."""
+half lie below 34, all below 284. Two people of a street photo in Human3.6M's order or shuffled five times, under COCO's
+names, lie at 455 to 762, 3 of 14 below the limit; reversed at 226 to 254, with swapped arms or legs at 93 to 145, with
+all sides swapped as low as rightly named: these stay unnoticed."""
 MOST_POSE = 120.0
 """Energy of the pose over the prior's lowest: 99.9 % of the motion capture lies below 116, the 53 people below 79."""
 MOST_SHAPE = 5.0

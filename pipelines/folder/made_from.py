@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fitloop.body.assets import ASSETS as BODY_ASSETS
+from fitloop.body.files import whole_file
 from fitloop.detection import BadKeypoints, KeypointFile
 from fitloop.pipelines.console.options import config_to_tree
 from fitloop.pipelines.folder.config import RunConfig
@@ -18,6 +19,8 @@ from fitloop.regressor.regressor import weights_path
 
 KEY = "made_from"
 """Name of the array of the results file."""
+HASHES = "photo_hashes.json"
+"""File of `PhotoHashes` beside ``run.json``."""
 UNKNOWN = "unknown"
 """What a file of an earlier version says."""
 FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes")
@@ -32,6 +35,11 @@ class Sources:
     stages: Any
     """Whose detector reads the keypoint file, so that it is parsed once."""
     _lists: dict[Path, KeypointFile] = field(default_factory=dict)
+
+    @cached_property
+    def photo_hashes(self) -> "PhotoHashes":
+        """What photos held when an earlier run looked at them."""
+        return PhotoHashes.of(self.config.out / HASHES)
 
     def record(self, photo: str) -> dict[str, Any]:
         """What the results of a photo are made from: plain values for `json`."""
@@ -71,7 +79,8 @@ class Sources:
     def changes(self, photo: str, results: Path) -> tuple[str, ...]:
         """What the results of a photo were made from that is not so any more; `UNKNOWN` where they do not say.
 
-        A photo is only read where its size or time differ, so that a resumed run does not read thousands.
+        A photo is only read where its size or time are none that were seen before, so that a resumed run does not
+        read thousands.
         """
         before = read_record(results)
         path = self.config.images / photo
@@ -84,9 +93,45 @@ class Sources:
         changed = [name for name in now if before.get(name) != now[name]]
         photo_before = before.get("photo", {})
         same = all(photo_before.get(name) == value for name, value in _stat(path).items())
-        if not same and photo_before.get("sha256") != _hash(path):
+        if not same and photo_before.get("sha256") != self.photo_hashes.look_up(photo, path):
             changed.insert(0, "photo")
         return tuple(changed)
+
+
+@dataclass
+class PhotoHashes:
+    """Hashes of photos whose size or time are not those of their results, as after copying a folder."""
+
+    path: Path
+    known: dict[str, Any]
+    """By photo: bytes, time and sha256."""
+    changed: bool = False
+
+    @classmethod
+    def of(cls, path: Path) -> "PhotoHashes":
+        """Those of a file; none where it is missing or broken, for they can be found again."""
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError, RecursionError):
+            known = {}
+        return cls(path, known if isinstance(known, dict) else {})
+
+    def look_up(self, photo: str, path: Path) -> str:
+        """SHA-256 of a photo; read only where its size or time are not the ones it was last seen with."""
+        seen, now = self.known.get(photo), _stat(path)
+        if isinstance(seen, dict) and {**seen, **now} == seen and isinstance(seen.get("sha256"), str):
+            return seen["sha256"]
+        found = _hash(path)
+        self.known[photo] = {**now, "sha256": found}
+        self.changed = True
+        return found
+
+    def save(self) -> None:
+        """Write the file whole, if there is something new."""
+        if self.changed:
+            with whole_file(self.path) as file:
+                file.write_text(json.dumps(self.known, ensure_ascii=False), encoding="utf-8")
+            self.changed = False
 
 
 def read_record(results: Path) -> dict[str, Any] | None:

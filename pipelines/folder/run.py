@@ -179,6 +179,7 @@ def _waiting(config: RunConfig, photos: list[str], sources: Sources, journal: Jo
         journal.kept += len(kept)
         journal.unknown += sum(changes[photo] == (UNKNOWN,) for photo in kept)
         waiting += [todo] if todo else []
+    sources.photo_hashes.save()
     return waiting
 
 
@@ -248,7 +249,7 @@ def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
     if journal.unread:
         count = "1 picture is" if len(journal.unread) == 1 else f"{len(journal.unread)} pictures are"
         warn(f"{count} of a kind that is not read: {_first(journal.unread)}; convert to .jpg or .png.")
-    if journal.kept == summary["photos_done"]:
+    if journal.kept and journal.kept == summary["photos_done"] and not journal.remade:
         print(f"Nothing has changed since the last run; the results of all {journal.kept} photos were kept.")
     elif journal.kept or journal.remade:
         again = f", {len(journal.remade)} made anew because what they were made from changed" if journal.remade else ""

@@ -13,6 +13,7 @@ from stick_stages import StickStages
 
 from fitloop.detection import KeypointFile
 from fitloop.pipelines.chain.photo import open_photo
+from fitloop.pipelines.folder import made_from
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.made_from import KEY
 from fitloop.pipelines.folder.run import run_folder
@@ -83,11 +84,40 @@ def test_a_replaced_photo_is_made_anew_and_nothing_of_the_old_one_stays(photos, 
     assert "2 photos kept from an earlier run, 1 made anew" in capsys.readouterr().out
 
 
+def test_a_photo_that_is_no_longer_readable_is_no_unchanged_run(photos, capsys):
+    run(photos)
+    (photos / "c.png").write_bytes(b"no picture")
+    capsys.readouterr()
+    code, _, told = run(photos)
+    assert (code, told["kept"], told["remade"]) == (1, 2, {"c.png": ["photo"]})
+    assert "Nothing has changed" not in capsys.readouterr().out
+
+
 def test_copying_or_touching_photos_changes_nothing(photos):
     run(photos)
     os.utime(photos / "a.png", (10**9, 10**9))
     shutil.copytree(photos, photos.parent / "copy", copy_function=shutil.copyfile)
     assert run(photos)[1] == 0 and run(photos.parent / "copy")[1] == 0
+
+
+def test_copied_photos_are_read_for_comparison_only_once(photos, monkeypatch):
+    run(photos)
+    copy = photos.parent / "copy"
+    shutil.copytree(photos, copy, copy_function=shutil.copyfile)
+    read, hash_file = [], made_from._hash
+    monkeypatch.setattr(made_from, "_hash", lambda path: read.append(path) or hash_file(path))
+    counts = []
+    for _ in range(2):
+        read.clear()
+        assert run(copy)[1] == 0
+        counts.append(sum(path.parent == copy for path in read))
+    assert counts == [3, 0]
+    paint(copy / "b.png", 1)
+    assert run(copy)[2]["remade"] == {"b.png": ["photo"]}
+    hashes = photos.parent / "out" / made_from.HASHES
+    for broken in ("{", "[]", '{"a.png": 3}'):
+        hashes.write_text(broken)
+        assert run(copy)[:2] == (0, 0)
 
 
 def test_only_the_photos_whose_keypoints_were_corrected_are_made_anew(photos, tmp_path):
