@@ -6,6 +6,7 @@ from fitloop.body.kinematics import KeypointKinematics as KeypointKinematics
 from fitloop.body.load import load_body as load_body
 from fitloop.body.model import Body as Body
 from fitloop.body.model import BodyModel as BodyModel
+from fitloop.body.motion import Motion as Motion
 from fitloop.body.params import JOINT_NAMES as JOINT_NAMES
 from fitloop.body.params import BodyParams as BodyParams
 from fitloop.body.params import upright as upright
