@@ -9,6 +9,7 @@ from fitloop.body import BodyEstimate
 from fitloop.body.motion import Motion
 from fitloop.fitting import Fit, Status
 from fitloop.fitting.motion import MotionConfig, fit_motion
+from fitloop.fitting.sides import mend_sides
 from fitloop.geometry import Camera, concatenate
 from fitloop.pipelines.chain.sources import fit_after
 from fitloop.pipelines.video.tracks import TrackEvidence, seen_rows
@@ -40,7 +41,9 @@ def move(stages: Any, evidence: TrackEvidence, camera: Camera, frame_rate: float
         frame_rate: Frames per second.
     """
     device = stages.config.device
-    detections = evidence.detections.to(device)
+    mended, changed = mend_sides(evidence.detections, frame_rate)
+    evidence = replace(evidence, detections=mended)
+    detections = mended.to(device)
     cameras = camera.to(device).map(lambda value: value.expand(len(detections.boxes), *value.shape).clone())
     guess = _regressed(stages, detections, cameras)
     config = MotionConfig(fit=fit_after(stages.regressor))
@@ -56,7 +59,7 @@ def move(stages: Any, evidence: TrackEvidence, camera: Camera, frame_rate: float
         body=stages.body.name,
         track=evidence.track,
     )
-    return TrackBodies(evidence, guess, fitted, motion, 0)
+    return TrackBodies(evidence, guess, fitted, motion, int(changed.sum()))
 
 
 def _regressed(stages: Any, detections: Any, cameras: Camera) -> BodyEstimate:

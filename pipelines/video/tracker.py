@@ -124,11 +124,8 @@ class Tracker:
             return True
         since = (index - state.last_search) / self.frame_rate
         missing = not found or any(track.number not in found for track in state.tracks)
-        return since >= (
-            min(max(state.wait, self.config.lost_interval), self.config.search_interval)
-            if missing
-            else self.config.search_interval
-        )
+        wait = min(max(state.wait, self.config.lost_interval), self.config.search_interval)
+        return since >= (wait if missing else self.config.search_interval)
 
     def _search(
         self, state: TrackerState, index: int, image: Image, found: dict[int, Sightings]
