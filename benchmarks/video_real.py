@@ -10,7 +10,7 @@ error is the mean distance between second differences of the root-relative joint
 These clips measure; no setting and no weight is fitted to them by a program.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np

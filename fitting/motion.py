@@ -37,11 +37,11 @@ class MotionConfig:
 
     fit: FitConfig = AFTER_REGRESSION
     """How each frame is fitted before and while smoothing."""
-    turn: float = 60.0
+    turn: float = 400.0
     """Per radian of the second difference of a joint's angle, at 30 frames a second."""
-    place: float = 400.0
+    place: float = 2000.0
     """Per metre of the second difference of the place across the view, at 30 frames a second."""
-    depth: float = 400.0
+    depth: float = 2000.0
     """The same along the view, where a single camera sees least."""
     hold: float = 1.0
     """Per radian, and ten times per metre, that a frame without evidence departs from the middle of its neighbours."""
@@ -171,8 +171,12 @@ class _Solver:
 
     def energy(self, state: Tensor) -> Tensor:
         """Of each frame alone."""
-        found = BodyProblem(self.tables, self.evidence, self.anchor).evaluate(state).energy
-        return found.clamp_max(torch.finfo(found.dtype).max)
+        found = []
+        # A window's worth at a time: the matrices of a long clip would fill the memory.
+        for rows in torch.arange(len(state), device=state.device).split(self.config.window):
+            problem = BodyProblem(self.tables, self.evidence.take(rows), self.anchor[rows])
+            found.append(problem.evaluate(state[rows]).energy)
+        return torch.cat(found).clamp_max(torch.finfo(state.dtype).max)
 
     def solve(self, state: Tensor, seen: Tensor, start: int, end: int) -> Tensor:
         """Solve the frames of a window; the two before it stay as they are, and the window goes on from them."""
