@@ -24,7 +24,7 @@ _ROOT_SECONDS = 0.1
 """Standard deviation over which the root's correction is smoothed."""
 _REACH = 0.998
 """Of the leg's length: farther, the knee would lock."""
-_PIVOT = 0.35
+_PIVOT = 0.6
 """Radians: a foot that turns farther during a stance is left to turn."""
 _LEGS = (("left_hip", "left_knee", "left_ankle"), ("right_hip", "right_knee", "right_ankle"))
 

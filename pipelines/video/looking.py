@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fitloop.body import Image
-from fitloop.data.video import ClipReader, Frame
+from fitloop.data.video import ClipReader, Frame, UnreadableClip
 from fitloop.geometry.cameras import camera_of
 from fitloop.pipelines.video import shots
 from fitloop.pipelines.video.looks_file import (
@@ -50,25 +50,30 @@ class ClipLook:
             self.notices = tuple(str(notice) for notice in arrays["notices"])
             self.stretches += 1
 
-    def run(self, advance: Callable[[int], None]) -> None:
-        """Look at the rest of the clip.
+    def run(self, advance: Callable[[int], None]) -> LookState:
+        """Look at the rest of the clip; return where it ends.
 
         Args:
             advance: Told how many frames were done.
+
+        Raises:
+            UnreadableClip: If not a single frame can be decoded.
         """
-        if self.finished:
-            return
         stretch, state = Stretch(), self.state
+        if state is not None and self.finished:
+            return state
         for frame in self._prefetched(self._reader.frames(state and state.next_frame)):
             state = self._look(frame, state, stretch)
             advance(1)
             if len(stretch.frames) == STRETCH:
                 self._save(stretch, state, last=False)
                 stretch = Stretch()
+        if state is None:
+            raise UnreadableClip("No frame of the clip could be read; record or download it again.")
         # An empty stretch says that the clip ends with the one before it.
-        if state is not None:
-            self._save(stretch, state, last=True)
+        self._save(stretch, state, last=True)
         self.finished = True
+        return state
 
     def _prefetched(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Each frame is decoded while people are looked for in the one before."""
@@ -91,9 +96,8 @@ class ClipLook:
     def _look(self, frame: Frame, state: LookState | None, stretch: Stretch) -> LookState:
         start = time.perf_counter()
         size = (frame.pixels.shape[0], frame.pixels.shape[1])
-        if state is None or state.shot is None:
+        if state is None:
             state = LookState(frame.index, 0, TrackerState(), shots.begin(frame.pixels), size)
-        assert state.shot is not None
         cut, shot = shots.is_cut(state.shot, frame.pixels)
         scene = state.scene + cut
         if cut:

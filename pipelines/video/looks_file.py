@@ -66,8 +66,8 @@ class LookState:
     next_frame: int
     scene: int
     tracker: TrackerState
-    shot: ShotState | None
-    size: tuple[int, int] = (0, 0)
+    shot: ShotState
+    size: tuple[int, int]
     """Height and width of the frames."""
 
 
@@ -95,8 +95,7 @@ def save_stretch(path: Path, stretch: Stretch, state: LookState, last: bool, not
         "last": np.array(last),
         "notices": np.array(notices, dtype=np.str_),
     }
-    if state.shot is not None:
-        arrays |= {f"shot_{f.name}": np.asarray(getattr(state.shot, f.name)) for f in fields(ShotState)}
+    arrays |= {f"shot_{f.name}": np.asarray(getattr(state.shot, f.name)) for f in fields(ShotState)}
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
 
@@ -114,10 +113,7 @@ def load_state(arrays: Mapping[str, np.ndarray]) -> LookState:
         for row in range(len(columns["number"]))
     )
     number, search, wait = arrays["tracker"].tolist()
-    shot = None
-    if "shot_usual" in arrays:
-        shot = ShotState(
-            arrays["shot_thumbnail"], float(arrays["shot_usual"]), arrays["shot_reference"], arrays["shot_taken"]
-        )
+    pictures = [arrays[f"shot_{name}"] for name in ("thumbnail", "usual", "reference", "taken")]
+    shot = ShotState(pictures[0], float(pictures[1]), *pictures[2:])
     frame, scene, height, width = arrays["next"].tolist()
     return LookState(frame, scene, TrackerState(tracks, int(number), int(search), wait), shot, (height, width))

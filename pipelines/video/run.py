@@ -19,6 +19,7 @@ from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.video.frame_results import write_frames
 from fitloop.pipelines.video.lookers import looker_of
 from fitloop.pipelines.video.looking import ClipLook
+from fitloop.pipelines.video.looks_file import LookState
 from fitloop.pipelines.video.motions import TrackBodies, move_all
 from fitloop.pipelines.video.outputs import motion_folder, write_clips, write_motions
 from fitloop.pipelines.video.record import ClipRecord, PersonRecord, hash_of, load_record, save_record
@@ -74,13 +75,12 @@ class _ClipRun:
         record = load_record(self._done)
         if record is not None:
             return record
-        look = self._look(reader)
+        look, state = self._look(reader)
         rate, frames = reader.info.frame_rate, max(reader.info.frames or 0, 1)
         for stage, seconds in look.seconds.items():
             self._journal.clock(f"clip: {stage}", time.perf_counter() - seconds, frames)
-        assert look.state is not None
         evidence = gather(self._looks, look.stretches, rate)
-        size = look.state.size
+        size = state.size
         bodies = self._move(evidence, size, rate)
         start = time.perf_counter()
         write_motions(self._config, self._clip, bodies, self._stages.body)
@@ -103,15 +103,13 @@ class _ClipRun:
             with whole_file(noted) as file:
                 file.write_text(now + "\n", encoding="utf-8")
 
-    def _look(self, reader: ClipReader) -> ClipLook:
+    def _look(self, reader: ClipReader) -> tuple[ClipLook, LookState]:
         rate = reader.info.frame_rate
         look = ClipLook(reader, Tracker(looker_of(self._stages), rate), self._looks)
-        if not look.finished:
-            first = int(np.ceil(self._config.start * rate - 1e-6))
-            done = 0 if look.state is None else look.state.next_frame - first
-            with Progress(max(reader.info.frames or 0, done), "frame", done=done) as progress:
-                look.run(progress.advance)
-        return look
+        first = int(np.ceil(self._config.start * rate - 1e-6))
+        done = 0 if look.state is None else look.state.next_frame - first
+        with Progress(max(reader.info.frames or 0, done), "frame", done=done) as progress:
+            return look, look.run(progress.advance)
 
     def _move(self, evidence: ClipEvidence, size: tuple[int, int], rate: float) -> list[TrackBodies]:
         start = time.perf_counter()

@@ -76,17 +76,12 @@ def _evidence(number: int, own: dict[str, np.ndarray], convention: str, scene: i
     at = torch.from_numpy(own["frame"] - first)
     count = last - first + 1
 
-    def spread(name: str) -> Tensor | None:
-        if name not in own:
-            return None
+    def spread(name: str) -> Tensor:
         values = torch.from_numpy(own[name])
         return values.new_zeros(count, *values.shape[1:]).index_copy_(0, at, values)
 
-    keypoints, confidence, boxes = (spread(name) for name in ("keypoints", "confidence", "boxes"))
-    assert keypoints is not None and confidence is not None and boxes is not None
-    detections = Detections(
-        keypoints, confidence, _held(boxes, at), convention, spread("landmarks"), spread("landmark_confidence")
-    )
+    known = [spread(name) if name in own else None for name in ("landmarks", "landmark_confidence")]
+    detections = Detections(spread("keypoints"), spread("confidence"), _held(spread("boxes"), at), convention, *known)
     return TrackEvidence(number, np.arange(first, last + 1), detections, scene)
 
 
