@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import tyro
 from jaxtyping import Bool, Float
-from scipy.signal import butter, filtfilt
+from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
 from benchmarks.metrics import Metric, write_metrics
@@ -77,8 +77,8 @@ def turned(joints: Float[Tensor, "frames joints 3"], truth: Float[Tensor, "frame
 
 def smoothed(joints: Float[Tensor, "frames joints 3"], rate: float = 60.0) -> Float[Tensor, "frames joints 3"]:
     """Without what is faster than 6 Hz; no lag."""
-    low = butter(2, 6.0, fs=rate)
-    return torch.from_numpy(filtfilt(*low, joints.double().numpy(), axis=0).copy()).to(joints)
+    low = butter(2, 6.0, fs=rate, output="sos")
+    return torch.from_numpy(sosfiltfilt(low, joints.double().numpy(), axis=0).copy()).to(joints)
 
 
 def metrics_of(

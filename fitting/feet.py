@@ -7,7 +7,6 @@ closed form, hip and knee only, the feet keep their turn.
 from dataclasses import replace
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Bool, Float
 from scipy.ndimage import gaussian_filter1d
@@ -17,6 +16,7 @@ from fitloop.body import JOINT_NAMES, Body, BodyParams, KeypointKinematics
 from fitloop.body.params import JOINT_PARENTS
 from fitloop.fitting.contacts import foot_points, runs
 from fitloop.geometry import rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.geometry.rotations import project_to_rotation
 
 _SWING = 0.05
 """How much a foot in the air counts for where the root goes, beside one that carries."""
@@ -43,11 +43,11 @@ def hold_feet(
     if not resting.any():
         return params
     for foot, leg in enumerate(_LEGS):
-        params = _still_foot(params, JOINT_NAMES.index(leg[-1]), resting[:, foot].all(-1))
+        params = _still_foot(params, JOINT_NAMES.index(leg[-1]), np.asarray(resting[:, foot].all(-1)))
     points = foot_points(body, params).detach().double().cpu().numpy()
     shifts = np.stack([_shift(points[:, foot], resting[:, foot]) for foot in range(2)], 1)
-    carries = resting.any(-1) + _SWING
-    root = (shifts * carries[..., None]).sum(1) / carries.sum(1)[:, None]
+    carries = np.asarray(resting.any(-1)).astype(float) + _SWING
+    root = (shifts * carries[..., None]).sum(1) / carries.sum(1, keepdims=True)
     root = gaussian_filter1d(root, _ROOT_SECONDS * frame_rate, axis=0, mode="nearest")
     like = params.transl
     moved = replace(params, transl=like + torch.from_numpy(root).to(like))
@@ -62,7 +62,7 @@ def _still_foot(params: BodyParams, ankle: int, flat: Bool[np.ndarray, "frames"]
     own = turns[:, ankle]
     correction, known = np.zeros((len(flat), 3)), np.zeros(len(flat), dtype=bool)
     for start, end in runs(flat):
-        mean = roma.special_procrustes(own[start:end].mean(0))
+        mean = project_to_rotation(own[start:end].mean(0))
         turned = rotmat_to_rotvec(mean @ own[start:end].mT)
         # Who turns on the spot does turn.
         if float(turned.norm(dim=-1).max()) < _PIVOT:
@@ -87,7 +87,7 @@ def _shift(
     """How far a foot must be moved in each frame so that what rests stays; between stances it goes over evenly."""
     shift = np.zeros((len(points), 3))
     known = np.zeros(len(points), dtype=bool)
-    for start, end in runs(resting.any(-1)):
+    for start, end in runs(np.asarray(resting.any(-1))):
         for frame in range(start + 1, end):
             staying = resting[frame] & resting[frame - 1]
             step = (points[frame] - points[frame - 1])[staying].mean(0) if staying.any() else np.zeros(3)

@@ -203,9 +203,7 @@ class _Solver:
                 break
         return torch.cat([state[:start], frames[past:], state[end:]])
 
-    def _model(
-        self, problem: BodyProblem, frames: Tensor, seen: Tensor, middle: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _model(self, problem: BodyProblem, frames: Tensor, seen: Tensor, middle: Tensor) -> Quadratic:
         """Energy, gradient and the frames' own blocks; the first rows of ``frames`` may be fixed."""
         past, weights = len(frames) - len(seen), self.weights
         own = problem.evaluate(frames[past:])

@@ -105,15 +105,18 @@ def load_state(arrays: Mapping[str, np.ndarray]) -> LookState:
     columns = {f.name: arrays[f"track_{f.name}"] for f in fields(Track)}
     tracks = tuple(
         Track(
-            int(columns["number"][row]),
-            *(columns[name][row] for name in ("square", "before", "keypoints")),
-            int(columns["seen"][row]),
-            columns["colours"][row],
+            number=int(columns["number"][row]),
+            square=columns["square"][row],
+            before=columns["before"][row],
+            keypoints=columns["keypoints"][row],
+            seen=int(columns["seen"][row]),
+            colours=columns["colours"][row],
         )
         for row in range(len(columns["number"]))
     )
     number, search, wait = arrays["tracker"].tolist()
-    pictures = [arrays[f"shot_{name}"] for name in ("thumbnail", "usual", "reference", "taken")]
-    shot = ShotState(pictures[0], float(pictures[1]), *pictures[2:])
+    shot = ShotState(
+        arrays["shot_thumbnail"], float(arrays["shot_usual"]), arrays["shot_reference"], arrays["shot_taken"]
+    )
     frame, scene, height, width = arrays["next"].tolist()
     return LookState(frame, scene, TrackerState(tracks, int(number), int(search), wait), shot, (height, width))

@@ -1,6 +1,7 @@
 """Clips through the main job: files, interruption, bad clips, with people of a stick figure seen perfectly."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -61,7 +62,7 @@ def short_stretches(monkeypatch):
     monkeypatch.setattr(looking, "STRETCH", 4)
 
 
-def run(clip, out, stages=MovingStages, **changed):
+def run(clip, out, stages: Callable = MovingStages, **changed):
     return run_folder(RunConfig(images=clip, out=out, **changed), stages)
 
 

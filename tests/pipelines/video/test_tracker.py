@@ -108,7 +108,7 @@ def test_people_who_cross_stay_who_they_are():
         (lambda t: None if abs(t - 20) < 4 else 300.0 - 6.0 * t, GREEN),
     )
     found = follow(world, 40)
-    red, green = (min(found[0], key=found[0].get), max(found[0], key=found[0].get))
+    red, green = sorted(found[0], key=lambda number: found[0][number])
     assert found[39][red] == pytest.approx(60.0 + 6.0 * 39)
     assert found[39][green] == pytest.approx(300.0 - 6.0 * 39)
     assert {number for frame in found for number in frame} == {red, green}
@@ -134,7 +134,7 @@ def test_a_detector_that_only_searches_is_asked_every_frame():
     found = follow(world, 20)
     assert world.searches == 20
     assert all(set(frame) == {0, 1} for frame in found)
-    first = min(found[0], key=found[0].get)
+    first = min(found[0], key=lambda number: found[0][number])
     assert found[19][first] == pytest.approx(145.0)
 
 
