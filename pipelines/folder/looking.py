@@ -48,5 +48,7 @@ def look_at_photos(config: RunConfig, photos: Iterable[str], stages: Any) -> Gen
         return Looked(photo, image, report, None, read - start, time.perf_counter() - read)
 
     if getattr(getattr(stages, "detector", None), "thread_safe", False):
-        return in_order(look, photos, config.threads or os.cpu_count() or 1)
+        # A batch ahead, so that no thread waits while the people of the last batch are fitted and drawn.
+        threads = config.threads or os.cpu_count() or 1
+        return in_order(look, photos, threads, max(threads, config.batch_size))
     return (look(photo) for photo in photos)
