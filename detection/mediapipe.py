@@ -59,7 +59,7 @@ class MediapipeDetector:
         """Find the people; this detector has nothing to tell beside them."""
         search = Search(PhotoPieces(image.pixels), self._people, self._faces, self._landmarks, self.config.search)
         # A body of which hardly a keypoint can be right is of no use to anybody, whatever it may be.
-        people = [one for one in search() if probability(one).mean() * one.one_sided >= self.config.search.least_right]
+        people = [one for one in search() if _right(one).mean() >= self.config.search.least_right]
         return DetectionReport(self._detections(people, image))
 
     @property
@@ -134,7 +134,12 @@ class MediapipeDetector:
 def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
     pose = person.pose
     inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
-    return probability(person) * inside * person.one_sided
+    return _right(person) * inside
+
+
+def _right(person: Person) -> Float[np.ndarray, "33"]:
+    """Probability of each keypoint to be right and on the side that its name says."""
+    return probability(person) * person.one_sided
 
 
 def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:
