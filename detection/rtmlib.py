@@ -70,7 +70,7 @@ class RtmlibDetector(TopDownDetector):
             raise ValueError(
                 f"There is no model {config.model!r}; give an .onnx file or one of {', '.join((*_MODES, *_RTMO))}."
             )
-        if config.finder not in (*_FINDERS, *_MODES) and not Path(config.finder).is_file():
+        if config.finder not in _FINDERS and not Path(config.finder).is_file():
             raise ValueError(
                 f"There is no person detector {config.finder!r}; give an .onnx file or one of {', '.join(_FINDERS)}."
             )

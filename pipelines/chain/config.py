@@ -22,6 +22,9 @@ class SourcesConfig:
     `rtmo-s`, `rtmo-m`, `rtmo-l`."""
     boxes: Path | None = None
     """mmpose and rtmlib: a file with the people's boxes; the embedded detector finds them if not given."""
+    finder: str | None = None
+    """rtmlib: who finds the people where no boxes are given: `yolox`, or the ONNX file of a YOLOX person detector; the
+    embedded detector if not given."""
     keypoints: Path | None = None
     """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
     regressor: str = "keypoints"
@@ -48,6 +51,10 @@ class SourcesConfig:
                 "boxes": (
                     seen != "mediapipe" and not listed,
                     "it is for --detector mmpose or rtmlib; a file of boxes alone is given as --keypoints.",
+                ),
+                "finder": (
+                    seen == "rtmlib" and not listed and self.boxes is None,
+                    "it is for --detector rtmlib without --boxes.",
                 ),
                 "focal_length": (self.field_of_view is None, "give --focal-length or --field-of-view, not both."),
             },

@@ -61,5 +61,6 @@ def _settings(config: SourcesConfig) -> DetectorConfig:
     if config.detector == "mmpose":
         return MmposeConfig(config.detector_config or "", config.detector_weights or "", config.device, boxes)
     if config.detector == "rtmlib":
-        return RtmlibConfig(config.detector_weights or RtmlibConfig().model, config.device, boxes)
+        model, finder = config.detector_weights or RtmlibConfig().model, config.finder or RtmlibConfig().finder
+        return RtmlibConfig(model, config.device, boxes, finder)
     return MediapipeConfig()
