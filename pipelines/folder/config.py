@@ -6,7 +6,7 @@ from typing import Literal
 
 from fitloop.pipelines.chain.config import StagesConfig
 
-Output = Literal["meshes", "overlays", "page"]
+Output = Literal["meshes", "overlays", "page", "bvh", "rigged"]
 
 
 @dataclass(frozen=True, kw_only=True)

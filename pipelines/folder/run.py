@@ -30,6 +30,8 @@ from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, printable, shortened
 from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
+from fitloop.pipelines.folder.rigs import KINDS as RIGS
+from fitloop.pipelines.folder.rigs import write_rigs
 from fitloop.refinement.person_texture import photo_and_person
 
 _FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
@@ -193,7 +195,8 @@ def _skipped_before(config: RunConfig) -> set[str]:
 def _clear(config: RunConfig, photo: str) -> None:
     """Remove all that an earlier run wrote of a photo, the results file first."""
     results_path(config, photo).unlink(missing_ok=True)
-    shutil.rmtree(config.out / "meshes" / photo, ignore_errors=True)
+    for kind in ("meshes", *RIGS):
+        shutil.rmtree(config.out / kind / photo, ignore_errors=True)
     (config.out / "overlays" / f"{photo}.jpg").unlink(missing_ok=True)
     for stage in ("photo", "regressed", "fitted", "flow", "refined", "clothed"):
         page_picture(config.out, photo, stage).unlink(missing_ok=True)
@@ -231,6 +234,7 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
     if "meshes" in config.outputs:
         for number in range(len(people)):
             people.save(config.out / "meshes" / people.name / f"{number}.glb", number)
+    write_rigs(config, people)
     journal.clock("meshes", start)
     start = time.perf_counter()
     write_pictures(config, people, lambda: open_photo(config.images, people.name, config).pixels)
