@@ -16,6 +16,7 @@ import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import find_images
+from fitloop.data.clip_files import find_clips
 from fitloop.data.images import SUFFIXES, find_unread_pictures
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
@@ -32,6 +33,7 @@ from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
 from fitloop.pipelines.folder.rigs import KINDS as RIGS
 from fitloop.pipelines.folder.rigs import write_rigs
+from fitloop.pipelines.video.run import run_clips
 from fitloop.refinement.person_texture import photo_and_person
 
 _FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
@@ -49,7 +51,8 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         make_stages: Builds the stages of a config.
     """
     try:
-        photos = _list_photos(config)
+        clips = _outside(find_clips(config.images), config)
+        photos = _list_photos(config, clips)
         _prepare_out(config)
     except (ValueError, FileNotFoundError) as error:
         return stop(str(error))
@@ -59,10 +62,12 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
     try:
-        journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
+        if config.images.is_dir():
+            journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
         usable = _leave_out(photos, config.out, journal)
         _process(config, usable, stages, journal)
+        run_clips(config, clips, stages, journal)
         start = time.perf_counter()
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
         summary = write_page(config, shown, journal.skipped, stages.body)
@@ -84,9 +89,9 @@ def results_path(config: RunConfig, photo: str) -> Path:
     return config.out / "results" / f"{photo}.npz"
 
 
-def _list_photos(config: RunConfig) -> list[str]:
-    photos = _outside(find_images(config.images), config)
-    if not photos:
+def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
+    photos = [] if config.images.is_file() else _outside(find_images(config.images), config)
+    if not photos and not clips:
         unread = _first(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
         raise ValueError(f"No photos in {config.images}: expected files that end in {', '.join(SUFFIXES)}.{others}")
