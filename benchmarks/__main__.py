@@ -95,6 +95,7 @@ if __name__ == "__main__":
         "texture",
         "real3d",
         "detection",
+        "video",
         "video_real",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
