@@ -23,7 +23,7 @@ HASHES = "photo_hashes.json"
 """File of `PhotoHashes` beside ``run.json``."""
 UNKNOWN = "unknown"
 """What a file of an earlier version says."""
-FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes")
+FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes", "workers", "scheduler")
 """Options that results do not follow from: what lies at their paths is compared, not the paths."""
 
 

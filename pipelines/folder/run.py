@@ -16,7 +16,9 @@ import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import find_images
+from fitloop.data.addresses import folder_of
 from fitloop.data.images import SUFFIXES, find_unread_pictures
+from fitloop.data.places import open_place
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
@@ -25,6 +27,7 @@ from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
+from fitloop.pipelines.folder.lease import Lease
 from fitloop.pipelines.folder.looking import Looked, look_at_photos
 from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, printable, shortened
@@ -32,7 +35,8 @@ from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
 from fitloop.refinement.person_texture import photo_and_person
 
-_FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
+FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes", "workers", "scheduler"}
+"""Options that may differ between runs into one place."""
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 """Errors of a file system that cannot hold a photo's name."""
 _TOLD = 5
@@ -46,20 +50,32 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         config: What to do.
         make_stages: Builds the stages of a config.
     """
+    if config.scaled:
+        # One process over a folder needs nothing of what several need.
+        from fitloop.pipelines.cluster.run import run_anywhere
+
+        return run_anywhere(config, make_stages)
+    config = replace(config, images=folder_of(config.images), out=folder_of(config.out))
     try:
         photos = _list_photos(config)
-        _prepare_out(config)
+        config.out.mkdir(parents=True, exist_ok=True)
+        with Lease(open_place(config.out)):
+            _prepare_out(config)
+            return _run_here(config, photos, make_stages)
     except (ValueError, FileNotFoundError) as error:
         return stop(str(error))
     except OSError as error:
         return stop(f"Cannot write to {config.out}: {error.strerror}. Choose another --out.", CANNOT_WRITE)
+
+
+def _run_here(config: RunConfig, photos: list[str], make_stages: Callable[[RunConfig], Any]) -> int:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
     try:
         journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
-        usable = _leave_out(photos, config.out, journal)
+        usable = leave_out(photos, config.out, journal)
         _process(config, usable, stages, journal)
         start = time.perf_counter()
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
@@ -105,7 +121,7 @@ def _first(names: list[str]) -> str:
     return ", ".join(map(printable, names[:_TOLD])) + (", ..." if len(names) > _TOLD else "")
 
 
-def _leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
+def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
     """Photos whose results can be written; the others are told."""
     reasons = {photo: in_the_way(photo, out) for photo in photos}
     journal.skipped |= {shortened(photo): reason for photo, reason in reasons.items() if reason is not None}
@@ -114,7 +130,6 @@ def _leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
 
 def _prepare_out(config: RunConfig) -> None:
     earlier = config.out / "config.yaml"
-    config.out.mkdir(parents=True, exist_ok=True)
     for leftover in list(config.out.rglob(f"{UNFINISHED}*")):
         leftover.unlink()
     if earlier.is_file():
@@ -122,7 +137,7 @@ def _prepare_out(config: RunConfig) -> None:
 
         before = yaml.safe_load(earlier.read_text(encoding="utf-8")) or {}
         now = config_to_tree(config)
-        changed = sorted(key for key in now if key not in _FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
+        changed = sorted(key for key in now if key not in FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
         # Where nothing was made yet, as after a mistake in the options, there is nothing to mix.
         if changed and next((config.out / "results").rglob("*.npz"), None) is not None:
             told = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed)
@@ -133,21 +148,42 @@ def _prepare_out(config: RunConfig) -> None:
 
 def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal) -> None:
     sources = Sources(config, stages)
-    waiting = _waiting(config, photos, sources, journal)
+    waiting = waiting_batches(config, photos, sources, journal)
     done = len(photos) - sum(map(len, waiting))
     if not waiting:
         return
     # A file that cannot be read is told once, not once per photo.
     stages.expect(photos)
-    looked = look_at_photos(config, chain.from_iterable(waiting), stages)
-    with Progress(len(photos), "photo", done=done) as progress, closing(looked):
+    with Progress(len(photos), "photo", done=done) as progress:
+        for count in process_batches(config, waiting, stages, journal, sources):
+            progress.advance(count)
+            if time.monotonic() - journal.saved > SAVE_INTERVAL:
+                journal.save("running")
+
+
+def process_batches(
+    config: RunConfig, waiting: list[list[str]], stages: Any, journal: Journal, sources: Sources
+) -> Iterator[int]:
+    """Take photos through the stages and write what was found; give the number of photos of each batch.
+
+    Args:
+        config: Of the run.
+        waiting: Photos, in batches.
+        stages: What they go through.
+        journal: Told times, and photos that could not be used.
+        sources: What results are made from.
+    """
+    looked = look_at_photos(config, chain.from_iterable(waiting), stages, journal.watch)
+    with closing(looked):
         for chunk in waiting:
             # The next photos are being looked at while the people of these are fitted and drawn.
             crowd = list(_regressed(islice(looked, len(chunk)), stages, journal))
             start = time.perf_counter()
+            journal.at(*(people.name for people, _ in crowd))
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
             for people, (_, image_size) in zip(fitted, crowd, strict=True):
+                journal.at(people.name)
                 people = with_doubts(_refined(config, people, stages, journal))
                 try:
                     _write(config, people, image_size, journal, sources)
@@ -156,12 +192,10 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
                         raise
                     _clear(config, people.name)
                     journal.skipped[people.name] = f"Its results cannot be written under its name: {error.strerror}."
-            progress.advance(len(chunk))
-            if time.monotonic() - journal.saved > SAVE_INTERVAL:
-                journal.save("running")
+            yield len(chunk)
 
 
-def _waiting(config: RunConfig, photos: list[str], sources: Sources, journal: Journal) -> list[list[str]]:
+def waiting_batches(config: RunConfig, photos: list[str], sources: Sources, journal: Journal) -> list[list[str]]:
     """Photos to be done, in the batches of an undisturbed run; results of what has changed are removed."""
     unreadable, waiting = _skipped_before(config), []
     for start in range(0, len(photos), config.batch_size):
@@ -211,6 +245,7 @@ def _regressed(looked: Iterator[Looked], stages: Any, journal: Journal) -> Itera
         journal.clock("reading", time.perf_counter() - look.reading)
         journal.clock("detection", time.perf_counter() - look.detection)
         start = time.perf_counter()
+        journal.at(look.photo)
         people = stages.regress(look.image, look.report)
         journal.clock("regression", start)
         # Photos are read again where they are needed: a batch of large ones would fill the memory.
