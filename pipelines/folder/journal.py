@@ -31,6 +31,8 @@ class Journal:
     """Those among them that do not say what they were made from."""
     remade: dict[str, list[str]] = field(default_factory=dict)
     """Photos that were made anew, and what had changed."""
+    made: set[str] = field(default_factory=set)
+    """Photos that were done in this run."""
     unread: list[str] = field(default_factory=list)
     """Pictures of kinds that are not read."""
     saved: float = 0.0

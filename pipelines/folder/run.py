@@ -22,25 +22,25 @@ from fitloop.data.places import open_place
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
-from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop, warn
+from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
+from fitloop.pipelines.folder.ending import first_names, tell_ending
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
 from fitloop.pipelines.folder.lease import Lease
 from fitloop.pipelines.folder.looking import Looked, look_at_photos
 from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
-from fitloop.pipelines.folder.names import in_the_way, printable, shortened
+from fitloop.pipelines.folder.names import in_the_way, shortened
 from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
+from fitloop.pipelines.folder.table import write_table
 from fitloop.refinement.person_texture import photo_and_person
 
 FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes", "workers", "scheduler"}
 """Options that may differ between runs into one place."""
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 """Errors of a file system that cannot hold a photo's name."""
-_TOLD = 5
-"""So many pictures that were not read are named."""
 
 
 def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> int:
@@ -81,6 +81,7 @@ def _run_here(config: RunConfig, photos: list[str], make_stages: Callable[[RunCo
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
         summary = write_page(config, shown, journal.skipped, stages.body)
         journal.clock("page", start, len(photos))
+        write_table(config, photos, journal, Sources(config, stages).stamp)
         journal.save("finished", summary)
     except KeyboardInterrupt:
         journal.save("interrupted")
@@ -89,7 +90,7 @@ def _run_here(config: RunConfig, photos: list[str], make_stages: Callable[[RunCo
         return stop(str(error), USAGE_ERROR)
     except OSError as error:
         return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
-    _tell(config, summary, journal)
+    tell_ending(config, summary, journal)
     return SOME_UNREADABLE if journal.skipped else DONE
 
 
@@ -101,7 +102,7 @@ def results_path(config: RunConfig, photo: str) -> Path:
 def _list_photos(config: RunConfig) -> list[str]:
     photos = _outside(find_images(config.images), config)
     if not photos:
-        unread = _first(find_unread_pictures(config.images))
+        unread = first_names(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
         raise ValueError(f"No photos in {config.images}: expected files that end in {', '.join(SUFFIXES)}.{others}")
     strangers = sorted({photo_and_person(name)[0] for name in config.texture_people} - set(photos))
@@ -114,11 +115,6 @@ def _outside(names: list[str], config: RunConfig) -> list[str]:
     """Files of the folder of photos that this program did not write there."""
     out, root = config.out.resolve(), config.images.resolve()
     return [name for name in names if out not in (root / name).parents or out == root]
-
-
-def _first(names: list[str]) -> str:
-    """The first five names to print; empty without any."""
-    return ", ".join(map(printable, names[:_TOLD])) + (", ..." if len(names) > _TOLD else "")
 
 
 def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
@@ -136,14 +132,28 @@ def _prepare_out(config: RunConfig) -> None:
         import yaml
 
         before = yaml.safe_load(earlier.read_text(encoding="utf-8")) or {}
-        now = config_to_tree(config)
-        changed = sorted(key for key in now if key not in FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
         # Where nothing was made yet, as after a mistake in the options, there is nothing to mix.
-        if changed and next((config.out / "results").rglob("*.npz"), None) is not None:
-            told = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed)
-            raise ValueError(f"{config.out} holds results of another run ({told}). Choose another --out or empty it.")
+        if next((config.out / "results").rglob("*.npz"), None) is not None:
+            refuse_other_options(before, config_to_tree(config), str(config.out))
     with whole_file(earlier) as file:
         save_config(config, file)
+
+
+def refuse_other_options(before: dict[str, Any], now: dict[str, Any], place: str) -> None:
+    """Refuse to mix results of different options in one place.
+
+    Args:
+        before: Options of the earlier run.
+        now: Options of this one.
+        place: What to call where they lie.
+
+    Raises:
+        ValueError: Names the options that differ.
+    """
+    changed = sorted(key for key in now if key not in FREE_TO_CHANGE and before.get(key, now[key]) != now[key])
+    if changed:
+        told = ", ".join(f"{key} was {before[key]!r} and is {now[key]!r}" for key in changed)
+        raise ValueError(f"{place} holds results of another run ({told}). Choose another --out or empty it.")
 
 
 def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal) -> None:
@@ -192,6 +202,7 @@ def process_batches(
                         raise
                     _clear(config, people.name)
                     journal.skipped[people.name] = f"Its results cannot be written under its name: {error.strerror}."
+                journal.made.add(people.name)
             yield len(chunk)
 
 
@@ -274,22 +285,3 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
     arrays = people.to_arrays() | {"image_size": np.array(image_size, np.int32), KEY: record}
     with whole_file(results_path(config, people.name)) as file:
         np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-
-
-def _tell(config: RunConfig, summary: dict[str, Any], journal: Journal) -> None:
-    for photo, reason in journal.skipped.items():
-        warn(f"skipped {photo!r}: {reason}")
-    for photo, notices in summary["notices"].items():
-        warn(f"{photo!r}: {' '.join(notices)}")
-    if journal.unread:
-        count = "1 picture is" if len(journal.unread) == 1 else f"{len(journal.unread)} pictures are"
-        warn(f"{count} of a kind that is not read: {_first(journal.unread)}; convert to .jpg or .png.")
-    if journal.kept and journal.kept == summary["photos_done"] and not journal.remade:
-        print(f"Nothing has changed since the last run; the results of all {journal.kept} photos were kept.")
-    elif journal.kept or journal.remade:
-        again = f", {len(journal.remade)} made anew because what they were made from changed" if journal.remade else ""
-        print(f"{journal.kept} photos kept from an earlier run{again}.")
-    if journal.unknown:
-        print(f"{journal.unknown} of them do not say what they were made from (docs/running.md).")
-    page = printable(str(config.out / "index.html"))
-    print(f"{summary['people']} people in {summary['photos_done']} photos. Look at {page}")
