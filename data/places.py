@@ -25,7 +25,18 @@ PATIENCE = 150.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-_STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "last_modified", "created", "date_time")
+_STAMPS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "CRC",
+    "mtime",
+    "LastModified",
+    "updated",
+    "last_modified",
+    "created",
+    "date_time",
+)
 Made = TypeVar("Made")
 
 
@@ -72,7 +83,8 @@ class Place:
         self._root = root.rstrip("/")
 
     def __truediv__(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        # An archive's names begin without a slash.
+        return "/".join(part for part in (self._root, name.rstrip("/")) if part)
 
     def photos(self) -> Iterator[Listed]:
         """List the photos here and below as a stream, in the order of their sorted names.

@@ -98,7 +98,8 @@ class TableResults(OwnResults):
 
     @cached_property
     def _table(self) -> Any:
-        place = open_place(self.path if self.path.name == TABLE else self.path / TABLE)
+        run = self.path.parent if self.path.name in ("results", TABLE) else self.path
+        place = open_place(run / TABLE)
         return open_table(place / "", place.fs)
 
     @cached_property

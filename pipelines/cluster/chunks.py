@@ -66,7 +66,7 @@ class Chunks:
             return None
         if self._ended:
             left = sum(isinstance(one, Listed) for one in self._ahead)
-            size = min(size, self._rounded(math.ceil(left / (2 * max(1, workers)) / self._batch) * self._batch))
+            size = min(size, math.ceil(left / (2 * max(1, workers) * self._batch)) * self._batch)
         photos: list[Listed] = []
         while self._ahead and len(photos) < size and isinstance(photo := self._ahead[0], Listed):
             photos.append(photo)

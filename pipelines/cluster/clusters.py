@@ -52,6 +52,8 @@ def open_cluster(config: RunConfig) -> Iterator[Any]:
     settings = {
         # A death is told at once: then only one process ends where several would.
         "distributed.scheduler.allowed-failures": 0,
+        # A busy machine takes longer than Dask's 15 seconds to start a process in the place of one that ended.
+        "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.logging.distributed": "critical",
     }
     with (

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fitloop.body.files import UNFINISHED
-from fitloop.data.addresses import masked
+from fitloop.data.addresses import address_of, masked, shown
 from fitloop.data.places import Folder, Place, open_place, store_troubles
 from fitloop.evaluation.people_table import TABLE, have_pyarrow
 from fitloop.pipelines.cluster.chunk import AT, stages_for, through_stages
@@ -62,6 +62,8 @@ def run_anywhere(
         The exit code that docs/running.md explains.
     """
     try:
+        if (address_of(config.out) or "").split("://")[0] in _NO_FILES:
+            raise ValueError(f"Results cannot go to {shown(config.out)}: files cannot be written there one by one.")
         out = open_place(config.out)
         _refuse(config, out)
         return _run(replace(config, threads=worker_threads(config)), make_stages, out, work)
@@ -74,10 +76,10 @@ def run_anywhere(
     except FileNotFoundError as error:
         return stop(f"There is no such file, bucket or folder: {masked(str(error))}.", USAGE_ERROR)
     except PermissionError as error:
-        told = f"{open_place(config.out).shown} may not be written with the credentials that fsspec finds"
+        told = f"{shown(config.out)} may not be written with the credentials that fsspec finds"
         return stop(f"{told} (docs/scale.md): {masked(str(error))}.", CANNOT_WRITE)
     except store_troubles() as error:
-        told = f"Cannot write to {open_place(config.out).shown}: {masked(str(error)) or type(error).__name__}"
+        told = f"Cannot write to {shown(config.out)}: {masked(str(error)) or type(error).__name__}"
         return stop(f"{told}. Free space, wait until the store is back, or choose another --out.", CANNOT_WRITE)
 
 
@@ -85,8 +87,6 @@ def _refuse(config: RunConfig, out: Place) -> None:
     """Refuse at once what cannot work."""
     if not have_pyarrow():
         raise ImportError("Addresses, --workers and --scheduler need pyarrow: pip install 'fitloop[scale]'.")
-    if out.scheme in _NO_FILES:
-        raise ValueError(f"Results cannot go to {out.shown!r}: files cannot be written there one by one, each whole.")
     several = config.workers is not None or config.scheduler is not None
     for place in (out, photos := open_place(config.images)):
         if several and not place.shared:
