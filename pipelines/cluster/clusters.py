@@ -82,7 +82,7 @@ def _connected(address: str) -> Iterator[Any]:
     import distributed
 
     try:
-        client = distributed.Client(address, timeout=_ANSWER, set_as_default=False)
+        client = distributed.Client(address, timeout=_ANSWER)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise ValueError(
             f"No Dask scheduler of a fitting version answers at {address} ({_short(error)}). Start one there with "

@@ -86,25 +86,34 @@ class OnDask:
             CannotStore: If no worker can write.
             ValueError: If an option or a file of weights is wrong.
         """
-        import distributed
+        from distributed.comm import CommClosedError
 
         try:
             while True:
                 self._hand_out(self._workers())
                 if not self._running:
                     return
-                try:
-                    finished = distributed.wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED").done
-                except (TimeoutError, distributed.TimeoutError):
-                    finished = set()
-                for future in finished:
+                for future in self._finished():
                     self._settle(future, self._running.pop(future))
                 self._watcher.pause()
-        except (distributed.CommClosedError, distributed.client.FuturesCancelledError) as error:
+        except CommClosedError as error:
             raise SchedulerLost(self._lost()) from error
         finally:
             if self._running and self._client.status == "running":
                 self._client.cancel(list(self._running), force=True)
+
+    def _finished(self) -> set[Any]:
+        """Chunks that ended within the next seconds, one way or another."""
+        import distributed
+        from distributed.client import FuturesCancelledError
+
+        try:
+            return distributed.wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED").done
+        except (TimeoutError, distributed.TimeoutError):
+            return set()
+        except FuturesCancelledError:
+            # Somebody restarted the cluster, or the scheduler is gone; which, the next look at it tells.
+            return {future for future in self._running if future.status in ("cancelled", "lost")}
 
     def _workers(self) -> list[str]:
         self._check_scheduler()
