@@ -38,7 +38,7 @@ class Cluster:
         self._start("worker", [self.address, *given, "--host", "127.0.0.1", "--local-directory", str(self.logs)], name)
 
     def _start(self, kind: str, arguments: list[str], name: str = "scheduler") -> None:
-        command = ["nice", sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
         settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **settings})
@@ -95,7 +95,7 @@ def cluster(folder: Path, workers: int, memory: str = "3GiB") -> Iterator[Cluste
 
 def start_client(images: str, out: str, arguments: list[str], **environment: str) -> subprocess.Popen[bytes]:
     """Start a run of this benchmark's stages in a process of its own."""
-    command = ["nice", sys.executable, "-m", "benchmarks", "scale", "client", "--images", images, "--out", out]
+    command = [sys.executable, "-m", "benchmarks", "scale", "client", "--images", images, "--out", out]
     return subprocess.Popen(command + arguments, env={**os.environ, **environment})
 
 
