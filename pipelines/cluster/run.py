@@ -103,16 +103,17 @@ def _run(config: RunConfig, make_stages: Callable[[RunConfig], Any], out: Place,
         _note_options(config, out)
         stamp = Sources(config, None).stamp
         job = Job(config, make_stages, stamp, work)
-        there = out.names(TABLE)
         listing = open_place(config.images).photos()
-        chunks = Chunks(unfinished(listing, parts_of(there), stamp), config.batch_size, stamp)
+        parts = parts_of(out.names(TABLE))
+        chunks = Chunks(unfinished(listing, parts, stamp), config.batch_size, stamp)
         client = Client(job, out, chunks, lease)
         try:
             quarantined = client.work()
         except KeyboardInterrupt:
             client.journal.save("interrupted")
             raise
-        for part in set(there) - chunks.current:
+        # Of photos that changed or are gone, and of workers that went on after they were taken for dead.
+        for part in set(out.names(TABLE)) - chunks.current:
             out.remove(f"{TABLE}/{part}")
         if lease.took_over or client.deaths:
             _clean(out)

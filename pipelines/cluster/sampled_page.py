@@ -1,34 +1,42 @@
 """The page of a run whose photos are too many, or whose results lie at an address."""
 
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from fitloop.body import Body
 from fitloop.data.places import Place
-from fitloop.evaluation.people_table import TABLE, open_table
+from fitloop.detection.in_order import in_order
+from fitloop.evaluation.people_table import TABLE
 from fitloop.pipelines.cluster.workshop import Workshop
 from fitloop.pipelines.folder.page import STAGES, write_sample
 from fitloop.pipelines.folder.pictures import page_picture
 from fitloop.pipelines.folder.summary import Summary
 
 _COLUMNS = ["photo", "person", "status", "verdict", "energy", "notice"]
-_AT_ONCE = 16
+_AT_ONCE = 8
 _MESHES = 20
 """People of a photo whose meshes are linked at most."""
 
 
 def summarize(out: Place) -> Summary:
-    """Count what the table holds; it is read part by part."""
+    """Count what the table holds; a few parts are held at a time."""
     summary = Summary()
-    table = open_table(out / TABLE, out.fs)
-    for fragment in table.get_fragments():
-        rows = fragment.to_table(schema=table.schema, columns=_COLUMNS).to_pylist()
+    parts = sorted(name for name in out.names(TABLE) if name.startswith("part-"))
+    for rows in in_order(lambda name: _rows_of_part(out.read(f"{TABLE}/{name}")), parts, _AT_ONCE):
         start = 0
         for end in range(1, len(rows) + 1):
             if end == len(rows) or rows[end]["photo"] != rows[start]["photo"]:
                 summary.add(rows[start]["photo"], rows[start:end])
                 start = end
     return summary
+
+
+def _rows_of_part(content: bytes) -> list[dict[str, Any]]:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_table(io.BytesIO(content), columns=_COLUMNS).to_pylist()
 
 
 def write_anywhere(shop: Workshop, summary: Summary, body: Body) -> None:
