@@ -94,8 +94,13 @@ def through_stages(job: Job, chunk: Chunk, watch: Watch | None) -> Done:
         journal = Journal(shop.config, len(photos), watch=watch)
         rows = [skipped_row(printable(name), reason) for name, reason in chunk.left_out]
         _try_alone(shop, [photo for photo in photos if photo.name in chunk.apart], stages, watch)
+        # Hashes of weights are taken once.
+        sources = Sources(shop.config, stages)
         for group in _groups(shop, photos):
-            _do_group(shop, [photo.name for photo in group], stages, journal)
+            usable = leave_out([photo.name for photo in group], shop.config.out, journal)
+            waiting = waiting_batches(shop.config, usable, sources, journal)
+            for _ in process_batches(shop.config, waiting, stages, journal, sources):
+                pass
             rows += [row for photo in group for row in _rows(shop, photo.name, journal)]
             shop.send(group)
     timings = {stage: (seconds, journal.timed[stage]) for stage, seconds in journal.seconds.items()}
@@ -116,16 +121,6 @@ def _groups(shop: Workshop, photos: Sequence[Listed]) -> Iterator[Sequence[Liste
         for future in coming.pop(0):
             future.result()
         yield group
-
-
-def _do_group(shop: Workshop, photos: list[str], stages: Any, journal: Journal) -> None:
-    config, sources = shop.config, Sources(shop.config, stages)
-    usable = leave_out(photos, config.out, journal)
-    waiting = waiting_batches(config, usable, sources, journal)
-    if waiting and config.keypoints is None:
-        stages.expect(usable)
-    for _ in process_batches(config, waiting, stages, journal, sources):
-        pass
 
 
 def _try_alone(shop: Workshop, photos: Sequence[Listed], stages: Any, watch: Watch | None) -> None:
