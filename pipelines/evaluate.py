@@ -34,7 +34,8 @@ class EvaluateConfig(BodyFiles):
     truth: Path
     """The protocol's truth file."""
     results: Path
-    """A folder of results, SPIN's result .npz, a COCO keypoint results .json, or an .npz of joints."""
+    """A folder or an address of results, people.parquet, SPIN's result .npz, a COCO keypoint results .json, or an .npz
+    of joints."""
     json: Path
     """Where the scores go; the lines per person go beside it as .csv."""
     stage: Literal["all", "regressed", "fitted", "refined", "landmarks", "result"] = "all"
