@@ -79,8 +79,8 @@ def _load_ours(path: Path) -> VaePrior:
     joints, slopes = _header(header, path)
     if joints != _JOINTS:
         raise ValueError(
-            f"{path} is a pose prior of another body: it has {len(joints)} joints, {', '.join(map(str, joints[:3]))} and "
-            f"so on; needed are the {NUM_TURNED} of SMPL without root and hands."
+            f"{path} is a pose prior of another body: it has {len(joints)} joints, {', '.join(map(str, joints[:3]))} "
+            f"and so on; needed are the {NUM_TURNED} of SMPL without root and hands."
         )
     check_names(tensors, _OURS, str(path))
     tensors = _checked(tensors, path)
@@ -133,8 +133,8 @@ def _check_shapes(encoder: Perceptron, decoder: Perceptron, answers: int, path: 
             found = tuple(getattr(network, layer).shape)
             if found != shape:
                 raise ValueError(
-                    f"{path} is a pose prior of another body or kind: its {half}'s {layer} is {found}, needed is "
-                    f"{shape} for {NUM_TURNED} joints as axis-angle vectors in, {answers // NUM_TURNED} numbers each out."
+                    f"{path} is a pose prior of another body or kind: its {half}'s {layer} is {found}, not {shape}; "
+                    f"needed are {NUM_TURNED} joints as axis-angle vectors in, {answers // NUM_TURNED} numbers each out."
                 )
 
 

@@ -3,7 +3,7 @@
 fitloop train-prior --kind gmm --mocap cmu_poses.npz
 fitloop train-prior --kind vae --mocap cmu_poses.npz
 
-A minute for the Gaussian mixture, a few for the autoencoder. Held-out subjects are never used; clips count equally, half
+A minute for the Gaussian mixture, two for the autoencoder. Held-out subjects are never used; clips count equally, half
 the poses are mirrored.
 """
 

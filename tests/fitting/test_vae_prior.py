@@ -144,7 +144,9 @@ def test_training_learns_to_rebuild_poses_and_is_the_same_twice():
     again, _ = train_vae(codes @ mixing, rest, config, seed=1)
     assert torch.equal(prior.decoder.last, again.decoder.last)
     assert losses[-1].joints < 0.5 * losses[0].joints
-    assert losses[-1].orth < losses[0].orth
+    free, loose = train_vae(codes @ mixing, rest, replace(config, orth=0.0, det=0.0), seed=1)
+    assert losses[-1].orth < loose[-1].orth
+    assert not torch.equal(free.decoder.last, prior.decoder.last)
 
 
 def test_poses_of_another_kind_cannot_be_trained_on():
