@@ -134,7 +134,7 @@ def _check_shapes(encoder: Perceptron, decoder: Perceptron, answers: int, path: 
             if found != shape:
                 raise ValueError(
                     f"{path} is a pose prior of another body or kind: its {half}'s {layer} is {found}, not {shape}; "
-                    f"needed are {NUM_TURNED} joints as axis-angle vectors in, {answers // NUM_TURNED} numbers each out."
+                    f"needed are {NUM_TURNED} axis-angle vectors in, {answers // NUM_TURNED} numbers each out."
                 )
 
 

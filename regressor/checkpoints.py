@@ -1,4 +1,4 @@
-"""Weights in files: ours in safetensors with a header; those of SPIN, CLIFF, HMR 2.0 and torchvision imported strictly."""
+"""Weights in files: ours in safetensors with a header; those of SPIN, CLIFF, HMR 2.0 and torchvision, strictly."""
 
 import json
 import pickle
