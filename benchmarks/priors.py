@@ -29,7 +29,8 @@ from fitloop.fitting import AFTER_REGRESSION, Fit, FitConfig, StageConfig, fit, 
 from fitloop.fitting.terms import pose_prior
 from fitloop.fitting.vae_prior import NUM_TURNED, VaePrior
 from fitloop.fitting.vae_prior_training import joint_places
-from fitloop.geometry import project, project_to_rotation, rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.geometry import project, rotmat_to_rotvec, rotvec_to_rotmat
+from fitloop.geometry.rotations import project_to_rotation
 from fitloop.regressor import load_regressor
 
 NAMES = ("open", "vae", "both")
