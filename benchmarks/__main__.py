@@ -98,6 +98,8 @@ if __name__ == "__main__":
         "video",
         "video_real",
         "scale",
+        "priors",
+        "silhouettes",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
         # These train, weigh or see through networks and have options of their own.

@@ -56,6 +56,8 @@ class Real3dConfig:
     """Whether the camera's focal length is told, or guessed from the photo's size as the main job does."""
     refine: bool = False
     """Measure refined bodies too."""
+    pose_prior: str = "open"
+    """What fits know of poses, as for `fitloop run`."""
     detector: MediapipeConfig = MediapipeConfig(threads=1)
     """Settings of the embedded detector."""
     json: Path | None = None
@@ -147,7 +149,10 @@ def find(scene: Scene, evidence: Evidence, detector: MediapipeDetector) -> Detec
 
 def measure(config: Real3dConfig, scenes: list[Scene], evidence: Evidence) -> dict[str, Errors]:
     """Errors by stage, of the photos in which the person was found."""
-    stages, detector = Stages(StagesConfig(refine=config.refine)), MediapipeDetector(config.detector)
+    stages, detector = (
+        Stages(StagesConfig(refine=config.refine, pose_prior=config.pose_prior)),
+        MediapipeDetector(config.detector),
+    )
     found = [(scene, seen) for scene in scenes if (seen := find(scene, evidence, detector)) is not None]
     crowd = [stages.regress(scene.image, DetectionReport(seen)) for scene, seen in found]
     crowd = stages.correct(*crowd)

@@ -114,7 +114,7 @@ class FitConfig:
     min_keypoints: int = 4
     """With fewer observed keypoints a row keeps its start and is flagged."""
     pose_prior: str = "open"
-    """``open`` or the path of a file as SMPLify's gmm_08.pkl."""
+    """``open`` (a Gaussian mixture), ``vae`` (an autoencoder), ``both``, or the path of a file (`load_pose_prior`)."""
 
     def __post_init__(self) -> None:
         if not self.robust_scale > 0:

@@ -12,7 +12,7 @@ from fitloop.fitting.config import StageConfig
 from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, eye_and_crosses, logarithm
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
 from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
-from fitloop.fitting.prior import PosePrior
+from fitloop.fitting.mixture_prior import PosePrior
 from fitloop.fitting.solver import Quadratic
 from fitloop.fitting.terms import (
     ANGLE_COLUMNS,
@@ -21,6 +21,7 @@ from fitloop.fitting.terms import (
     landmark_lines,
     reprojection_lines,
 )
+from fitloop.fitting.vae_prior import VaePrior, VaeTables
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -91,12 +92,14 @@ class StageTables:
     """Of each number of a packed body, how much its square counts from the anchor; the root's turn counts apart."""
     surface: LandmarkTables | None = None
     """Of the vertices that were seen, with the same joints free; None where there are none."""
+    vae: VaeTables | None = None
+    """The networks of a `VaePrior`; its mixture is among the tables above."""
 
 
 def make_stage_tables(
     stage: StageConfig,
     landmarks: LandmarkTables,
-    prior: PosePrior,
+    prior: PosePrior | VaePrior,
     robust_scale: float,
     capsules: CapsuleTables | None = None,
 ) -> StageTables:
@@ -113,6 +116,9 @@ def make_stage_tables(
     root = 3 * int(0 in landmarks.free)
     joints = [joint for joint in landmarks.free if joint > 0]
     columns = torch.tensor([3 * (joint - 1) + axis for joint in joints for axis in range(3)], dtype=torch.long)
+    vae = None
+    if isinstance(prior, VaePrior):
+        vae, prior = VaeTables(prior, columns, landmarks.base), prior.mixture
     betas = landmarks.dirs.shape[0]
     size = root + len(columns) + 3 * landmarks.transl + betas * landmarks.betas
     components = len(prior.means)
@@ -147,6 +153,7 @@ def make_stage_tables(
         capsules,
         root,
         _hold(stage, betas).to(**place_it),
+        vae=vae,
     )
 
 
@@ -248,8 +255,14 @@ class BodyProblem:
             by_root, by_transl = held.root, held.transl
             if tables.root:
                 hessian[:, :3, :3].add_(held.root_curvature)
+        by_free = by_pose.index_select(1, tables.pose_columns)
+        if tables.vae is not None and stage.pose_prior > 0:
+            drawn, at = tables.vae(pose), slice(tables.root, tables.root + len(tables.pose_columns))
+            energy = energy + stage.pose_prior**2 * drawn.energy
+            by_free = by_free + stage.pose_prior**2 * drawn.gradient
+            hessian[:, at, at].add_(drawn.hessian, alpha=stage.pose_prior**2)
         blocks = [by_root] if tables.root else []
-        blocks += [by_pose.index_select(1, tables.pose_columns)]
+        blocks += [by_free]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)

@@ -8,7 +8,7 @@ With --refine, a second network compares the body with the photo's pixels, and t
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fitloop.body import Image
 from fitloop.detection import DetectionReport
@@ -43,7 +43,9 @@ class Stages(Models):
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
-        return fit_together(crowd, fit_after(self.regressor)) if self.config.fit else list(crowd)
+        if not self.config.fit:
+            return list(crowd)
+        return fit_together(crowd, replace(fit_after(self.regressor), pose_prior=self.config.pose_prior))
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""

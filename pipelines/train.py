@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ from fitloop.regressor import HMR, HMROutput, Weights, build_hmr, load_weights, 
 from fitloop.regressor.checkpoints import load_backbone, start_from_keypoints
 from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
-from fitloop.regressor.losses import Criterion
+from fitloop.regressor.losses import Criterion, Supervision
 from fitloop.regressor.regressor import weights_path
 
 log = logging.getLogger("fitloop.train")
@@ -167,7 +167,7 @@ class RegressorTraining(Training):
         with mixed_precision(self.device, config.precision == "bfloat16"):
             output = self.state.model(batch.inputs)
         output = output.to(torch.float32)
-        losses = self.criterion(output, batch.view, batch.truth)
+        losses = self.criterion(output, batch.view, self._masked(batch))
         if config.loss.adversarial:
             opinions = self.discriminator(output.rotations[:, 1:], output.betas)
             losses["adversarial"] = config.loss.total * config.loss.adversarial * realism_loss(opinions)
@@ -176,6 +176,14 @@ class RegressorTraining(Training):
         if config.loss.adversarial:
             self._teach_discriminator(output.detach(), generator)
         return loss.detach(), {name: value.detach() for name, value in losses.items()}
+
+    def _masked(self, batch: RegressorBatch) -> Supervision:
+        """The supervision, with the people's masks where a loss compares outlines."""
+        truth, silhouettes = batch.truth, self.criterion.silhouettes
+        if silhouettes is None:
+            return truth
+        pelvis = truth.points_3d[:, KEYPOINT_NAMES.index("pelvis")]
+        return replace(truth, masks=silhouettes.masks(truth.rotations, truth.betas, pelvis, batch.view))
 
     def _teach_discriminator(self, output: HMROutput, generator: torch.Generator) -> None:
         """One step on the regressor's people and as many real poses that have nothing to do with the batch."""

@@ -1,4 +1,4 @@
-"""Weights in files: ours in safetensors with a header; SPIN's, CLIFF's and torchvision's imported strictly."""
+"""Weights in files: ours in safetensors with a header; those of SPIN, CLIFF, HMR 2.0 and torchvision, strictly."""
 
 import json
 import pickle
@@ -15,11 +15,14 @@ from torch import Tensor
 from fitloop.body import Body
 from fitloop.body.files import whole_file
 from fitloop.body.safe_pickle import numpy_globals
+from fitloop.body.tensor_files import load_tensors
 from fitloop.regressor.hmr import HMR, HeadConfig
+from fitloop.regressor.hmr2 import HMR2Config, our_names
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
 from fitloop.regressor.models import HMRConfig, build_hmr
 from fitloop.regressor.recipes import RECIPES, Kind
 from fitloop.regressor.state_dicts import check_fit, load_strictly, some, with_counters
+from fitloop.regressor.vit import VitConfig
 
 FORMAT = "fitloop-regressor"
 VERSION = 1
@@ -44,7 +47,7 @@ class Weights:
         Raises:
             ValueError: If their head takes numbers that training does not give.
         """
-        if self.config.recipe.extra_inputs:
+        if self.config.recipe.extra_inputs or self.config.encoder == "vit":
             raise ValueError(
                 f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "
                 "others. Start from weights of SPIN or of this project."
@@ -87,10 +90,11 @@ def save_weights(path: Path, weights: Weights, half: bool = True) -> None:
 
 
 def load_weights(path: Path) -> Weights:
-    """Read weights of ours, or import SPIN's or CLIFF's, strictly.
+    """Read weights of ours, or import SPIN's, CLIFF's or HMR 2.0's, strictly.
 
     Args:
-        path: ``.safetensors`` written by `save_weights`; anything else is taken for SPIN's or CLIFF's.
+        path: ``.safetensors`` written by `save_weights`, ``.ckpt`` of HMR 2.0; anything else is taken for SPIN's or
+            CLIFF's.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -98,6 +102,8 @@ def load_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}; give 'keypoints', 'mean', or the path of a file.")
+    if path.suffix == ".ckpt":
+        return import_hmr2(path)
     return _load_ours(path) if path.suffix == ".safetensors" else import_spin(path)
 
 
@@ -136,7 +142,10 @@ def _config(tree: dict) -> HMRConfig:
     known = {field.name for field in fields(HMRConfig)}
     if set(tree) - known:
         raise KeyError(f"unknown {sorted(set(tree) - known)}")
-    return HMRConfig(**{**tree, "head": HeadConfig(**tree["head"])})
+    tree = {**tree, "head": HeadConfig(**tree["head"])}
+    if tree.get("hmr2") is not None:
+        tree["hmr2"] = HMR2Config(**{**tree["hmr2"], "vit": VitConfig(**tree["hmr2"]["vit"])})
+    return HMRConfig(**tree)
 
 
 def read_torch_file(path: Path) -> dict:
@@ -186,6 +195,28 @@ def import_spin(path: Path) -> Weights:
     config = _imported_config("cliff" if _takes_box_numbers(renamed) else "spin")
     model = build_hmr(config)
     load_strictly(model, with_counters(renamed, model), str(path))
+    return Weights(model.eval(), config, "smpl")
+
+
+def import_hmr2(path: Path, sizes: HMR2Config = HMR2Config()) -> Weights:
+    """Import a checkpoint of HMR 2.0 (ViT-H, Goel et al. 2023) by its tensors alone; nothing in it is run.
+
+    Args:
+        path: Lightning's ``.ckpt`` as released, or its state dict.
+        sizes: Of another network of this kind.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names some of them.
+    """
+    tensors = {name: _widen(value) for name, value in our_names(load_tensors(path)).items()}
+    head = HeadConfig(iterations=1, layout=RECIPES["hmr2"].layout)
+    config = HMRConfig("vit", image_size=RECIPES["hmr2"].image_size, head=head, kind="hmr2", hmr2=sizes)
+    # Two thirds of a billion numbers: drawing them first, or copying them, takes longer than reading them.
+    with torch.device("meta"):
+        model = build_hmr(config)
+    check_fit(model, tensors, str(path))
+    model.load_state_dict(tensors, strict=True, assign=True)
     return Weights(model.eval(), config, "smpl")
 
 

@@ -15,6 +15,7 @@ from fitloop.body import Body, BodyMesh, BodyParams, KeypointKinematics
 from fitloop.body.mirror import rest_pelvis
 from fitloop.geometry import TensorRecord
 from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.silhouettes import SilhouetteLoss
 from fitloop.regressor.views import View, project_in_view, weak_to_place
 
 Norm = Literal["l1", "l2"]
@@ -34,6 +35,8 @@ class LossConfig:
     """SPIN's exp(-10 s)^2, which keeps the weak camera's scale positive."""
     adversarial: float = 0.0
     """Weight of the discriminator's opinion, 0 for none."""
+    silhouette: float = 0.0
+    """On the outlines of bodies (Tung et al. 2017): one minus the overlap with the people's masks."""
     norm: Norm = "l1"
     """Of the 2D and 3D keypoint losses."""
     pose_norm: Norm = "l2"
@@ -70,6 +73,8 @@ class Supervision(TensorRecord):
     betas: Float[Tensor, "people betas"]
     confidence_params: Float[Tensor, "people"]
     """For rotations, betas and vertices."""
+    masks: Float[Tensor, "people size size"] | None = None
+    """Silhouettes across the view, where the silhouette loss asks for them; empty where not known."""
 
 
 def keypoint_loss(
@@ -131,6 +136,7 @@ class Criterion:
         self.body = body
         self.config = config
         self.kinematics = KeypointKinematics(body, landmarks)
+        self.silhouettes = SilhouetteLoss(body) if config.silhouette else None
         self.roots = (landmarks.index("left_hip"), landmarks.index("right_hip"))
 
     def __call__(self, output: HMROutput, view: View, truth: Supervision) -> dict[str, Float[Tensor, ""]]:
@@ -158,6 +164,8 @@ class Criterion:
             losses["betas"] = parameter_loss(output.betas, truth.betas, sure, "l2")
         if config.vertices:
             losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
+        if self.silhouettes is not None and truth.masks is not None:
+            losses["silhouette"] = self.silhouettes(params, view, truth.masks)
         if config.scale_guard:
             losses["scale_guard"] = torch.exp(-10.0 * output.weak[:, 0]).square().mean()
         return {name: config.total * getattr(config, name) * value for name, value in losses.items()}

@@ -56,7 +56,7 @@ def load_regressor(source: str | Path, body: Body) -> Regressor:
 
     Args:
         source: ``keypoints`` for the weights that come with the project, ``mean`` for the mean pose, else a path: our
-            ``.safetensors``, or a checkpoint of SPIN or CLIFF.
+            ``.safetensors``, or a checkpoint of SPIN, CLIFF or HMR 2.0 (``.ckpt``).
         body: The body to regress.
 
     Raises:

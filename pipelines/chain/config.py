@@ -71,6 +71,8 @@ class StagesConfig(SourcesConfig):
 
     fit: bool = True
     """Correct the guessed bodies by SMPLify."""
+    pose_prior: str = "open"
+    """What fits know of poses: `open` (a Gaussian mixture), `vae` (an autoencoder), `both`, or the path of a prior."""
     refine: bool = False
     """Correct the fitted bodies by what the photo's pixels show, where that helps."""
     offsets: bool = False
@@ -88,6 +90,7 @@ class StagesConfig(SourcesConfig):
         refuse_ignored(
             self,
             {
+                "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
                 "refine": (self.fit, "it starts from fitted bodies, so leave out --no-fit."),
                 "rasterizer": (self.refine, "it says who draws for refinement, so add --refine."),
                 "offsets": (self.refine, "they clothe refined bodies, so add --refine."),
