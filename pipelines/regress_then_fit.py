@@ -43,7 +43,8 @@ class Stages(Models):
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
-        return fit_together(crowd, fit_after(self.regressor)) if self.config.fit else list(crowd)
+        config = fit_after(self.regressor, self.config.starts)
+        return fit_together(crowd, config) if self.config.fit else list(crowd)
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
