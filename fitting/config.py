@@ -42,9 +42,9 @@ class StageConfig:
     usual_turn: float | None = None
     """Where the start says how sure it is: the standard deviation, in radians, of a joint that is held just as firmly
     as `start_prior` says; surer ones are held more. None holds all alike."""
-    usual_shape: float = 1.0
+    usual_shape: float = 0.5
     """The same of the shape coefficients."""
-    firmest: float = 4.0
+    firmest: float = 2.5
     """At most so many times more, or less, firmly."""
     place_prior: float = 0.0
     """Per metre away from the start."""
@@ -111,6 +111,8 @@ class FitConfig:
 
     stages: tuple[StageConfig, ...] = (StageConfig(),)
     """Run in order; the weights of the last one define the energy that is reported and compared."""
+    told_stages: tuple[StageConfig, ...] = ()
+    """Run instead where the start says how sure it is; if there are none, `stages` run for such starts too."""
     starts: tuple[Start, ...] = ("init",)
     """Tried side by side; the lowest energy wins. ``init`` is the caller's."""
     robust_scale: float = 60.0
@@ -141,8 +143,14 @@ class FitConfig:
             raise ValueError(f"doubtful_root must be positive, got {self.doubtful_root}.")
 
 
-AFTER_REGRESSION = FitConfig(stages=(StageConfig(pose_prior=5.0, landmarks=20.0, start_prior=12.0),), robust_scale=40.0)
+AFTER_REGRESSION = FitConfig(
+    stages=(StageConfig(pose_prior=5.0, landmarks=20.0, start_prior=12.0),),
+    told_stages=(StageConfig(pose_prior=2.0, landmarks=4.0, start_prior=12.0, usual_turn=0.25),),
+    robust_scale=40.0,
+)
 """For starts that a regressor guessed, as the main job has them: the guess itself is evidence of what 2D cannot tell.
 
-Weights by measurement on people with known 3D and on gymnasts' 2D joints (docs/fitting.md).
+A guess that says how sure it is of each joint replaces most of the prior over poses, and most of what the detector's 3D
+landmarks tell, which the regressor has read. Weights by measurement on people with known 3D and on gymnasts' 2D joints
+(docs/fitting.md).
 """

@@ -76,8 +76,8 @@ def fit(
     Args:
         body: The body model.
         detections: 2D evidence, any convention; keypoints of confidence 0 and those without landmark are ignored.
-        init: Where to start, one row per person, usually the regressor's output. Where it says how sure it is, stages
-            with ``usual_turn`` hold on to each joint accordingly; the result does not say so of itself.
+        init: Where to start, one row per person, usually the regressor's output. If it says how sure it is, the told
+            stages run and those with ``usual_turn`` hold on to each joint accordingly; the result says nothing of it.
         config: Stages, weights, starts.
         surface: Where single vertices were seen, one row per person, if that is known.
 
@@ -124,6 +124,7 @@ class Fitter:
         place_it = {"device": body.template.device, "dtype": body.template.dtype}
         self.torso = torch.tensor([float(name in TORSO) for name in self.usable.landmarks], **place_it)
         self.stages = [self.prepare(stage) for stage in config.stages]
+        self.told_stages = [self.prepare(stage) for stage in config.told_stages] or self.stages
         self.mean_pose = self.prior.mean.to(**place_it)
 
     def prepare(self, stage: StageConfig) -> StageTables:
@@ -166,7 +167,7 @@ class Fitter:
         elif len(fittable) == len(status):
             state, energy, status, start, steps = self._settle(given, evidence, spreads)
         else:
-            state, energy = given.clone(), self._energy(given, evidence)
+            state, energy = given.clone(), self._energy(given, evidence, spreads)
             sure = None if spreads is None else spreads[fittable]
             found = self._settle(given[fittable], evidence.take(fittable), sure) if len(fittable) else ()
             for whole, part in zip((state, energy, status, start, steps), found, strict=False):
@@ -205,14 +206,15 @@ class Fitter:
         seen = evidence if starts == 1 else evidence.take(every.repeat(starts))
         sure = spreads if spreads is None or starts == 1 else spreads[every.repeat(starts)]
         states = self._place_camera(make_starts(given, chosen, self.mean_pose), seen)
-        found = self._run(self.stages, states, seen, sure)
+        stages = self._stages(spreads)
+        found = self._run(stages, states, seen, sure)
         best = torch.zeros_like(every)
         if starts > 1:
             best = found.energy.view(starts, rows).argmin(0)
             found = Minimum(*(field[best * rows + every] for field in found))
         for limb in self.config.limb_flips:
             flipped = flip_limb(found.state, limb, self.body.rest_joints(found.state[:, BETAS]))
-            other = self._run(self.stages[-1:], flipped, evidence, spreads)
+            other = self._run(stages[-1:], flipped, evidence, spreads)
             better = other.energy < found.energy
             pairs = zip(other, found, strict=True)
             found = Minimum(*(torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
@@ -231,9 +233,7 @@ class Fitter:
         status = torch.where(across < (0.25 + 1e-6 * (xx + yy)), int(Status.DEGENERATE), status)
         return torch.where(count < self.config.min_keypoints, int(Status.NOT_ENOUGH_EVIDENCE), status)
 
-    def _run(
-        self, stages: list[StageTables], states: Tensor, evidence: Evidence, spreads: Tensor | None
-    ) -> Minimum:
+    def _run(self, stages: list[StageTables], states: Tensor, evidence: Evidence, spreads: Tensor | None) -> Minimum:
         steps = 0
         found = Minimum(states, states[:, 0], *[torch.zeros(len(states), dtype=torch.long, device=states.device)] * 2)
         for tables in stages:
@@ -268,8 +268,11 @@ class Fitter:
         states[:, TRANSL] += shift
         return states
 
-    def _energy(self, states: Tensor, evidence: Evidence) -> Tensor:
-        return BodyProblem(self.stages[-1], evidence, states).evaluate(states).energy
+    def _energy(self, states: Tensor, evidence: Evidence, spreads: Tensor | None) -> Tensor:
+        return BodyProblem(self._stages(spreads)[-1], evidence, states).evaluate(states).energy
+
+    def _stages(self, spreads: Tensor | None) -> list[StageTables]:
+        return self.stages if spreads is None else self.told_stages
 
 
 def _turned_by(kinematics: KeypointKinematics) -> Bool[Tensor, "joints"]:

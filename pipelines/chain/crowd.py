@@ -16,7 +16,8 @@ def fit_together(crowd: Sequence[People], config: FitConfig) -> list[People]:
     """Fit the regressed bodies of photos that share a body and a kind of evidence.
 
     Args:
-        crowd: Neighbours with the same kind of evidence (convention, landmarks or not) form one batch.
+        crowd: Neighbours with the same kind of evidence (convention, landmarks or not) form one batch; guesses that say
+            how sure they are and others do not mix.
         config: Of the fit.
 
     Returns:
@@ -33,7 +34,8 @@ def fit_together(crowd: Sequence[People], config: FitConfig) -> list[People]:
 
 def _kind(people: People) -> Hashable:
     seen = people.detections
-    return seen.convention, seen.landmarks is None, seen.silhouettes is None, people.body.name
+    told = people.regressed.uncertainty is not None
+    return seen.convention, seen.landmarks is None, seen.silhouettes is None, people.body.name, told
 
 
 def _fit_alike(crowd: Sequence[People], config: FitConfig) -> list[People]:

@@ -51,17 +51,19 @@ def fit_after(regressor: Regressor, starts: Starts = "auto") -> FitConfig:
 
     Args:
         regressor: Whose guesses.
-        starts: ``one`` starts at the guess alone; ``four`` also at the mean pose in four turns, and mirrors limbs in
-            depth; ``auto`` does so only for the mean pose, and starts at a network's guess turned around where the
-            network is unsure which way a person faces and the detector gave no 3D landmarks.
+        starts: ``one`` starts at the guess alone; ``four`` also at the mean pose in four turns; ``auto`` does so only for
+            the mean pose, and starts at a network's guess turned around where the network is unsure which way a person
+            faces and the detector gave no 3D landmarks. The mean pose in four turns also tries limbs mirrored in depth,
+            which helps who knows nothing and misleads a guess.
     """
     guessed_nothing = regressor.name == "mean"
     plain = FitConfig() if guessed_nothing else AFTER_REGRESSION
     if starts == "one":
         return plain
-    if starts == "four" or guessed_nothing:
-        given: tuple[Start, ...] = () if guessed_nothing else ("init",)
-        return replace(plain, starts=(*given, *FOUR_TURNS), limb_flips=tuple(LIMBS))
+    if guessed_nothing:
+        return replace(plain, starts=FOUR_TURNS, limb_flips=tuple(LIMBS))
+    if starts == "four":
+        return replace(plain, starts=("init", *FOUR_TURNS))
     return replace(plain, doubtful_starts=("side",))
 
 

@@ -29,9 +29,7 @@ FARTHEST = 0.5
 class SeenPeople:
     """Draws people of a folder of samples, turned in the picture's plane, mirrored and jittered at random."""
 
-    def __init__(
-        self, folder: Path, body: Body, turned: float = 15.0, jitter: float = 0.01, flat: float = 0.3
-    ) -> None:
+    def __init__(self, folder: Path, body: Body, turned: float = 15.0, jitter: float = 0.01, flat: float = 0.3) -> None:
         """Read the folder.
 
         Args:

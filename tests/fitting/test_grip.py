@@ -59,6 +59,15 @@ def test_stages_that_hold_all_alike_do_not_listen(body):
     assert torch.equal(plain.energy, unsure.energy)
 
 
+def test_guesses_that_say_how_sure_they_are_go_through_their_own_stages(body):
+    detections, init = scene(body)
+    config = FitConfig(stages=(StageConfig(),), told_stages=(HELD,))
+    told_so, silent = fit(body, detections, told(init, 0.3), config), fit(body, detections, init, config)
+    held, plain = fit(body, detections, told(init, 0.3), CONFIG), fit(body, detections, init)
+    assert torch.equal(told_so.estimate.params.rotations, held.estimate.params.rotations)
+    assert torch.equal(silent.estimate.params.rotations, plain.estimate.params.rotations)
+
+
 def test_a_sure_joint_stays_and_an_unsure_one_follows_its_keypoint(body):
     detections, init = scene(body)
     knee, elbow = 4, 18
