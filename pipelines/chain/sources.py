@@ -51,10 +51,10 @@ def fit_after(regressor: Regressor, starts: Starts = "auto") -> FitConfig:
 
     Args:
         regressor: Whose guesses.
-        starts: ``one`` starts at the guess alone; ``four`` also at the mean pose in four turns; ``auto`` does so only for
-            the mean pose, and starts at a network's guess turned around where the network is unsure which way a person
-            faces and the detector gave no 3D landmarks. The mean pose in four turns also tries limbs mirrored in depth,
-            which helps who knows nothing and misleads a guess.
+        starts: ``one`` starts at the guess alone; ``four`` also at the mean pose in four turns; ``auto`` only at the
+            guess, and where the network is unsure which way a person faces and the detector gave no 3D landmarks,
+            at the guess turned around. The mean pose itself gets its four turns by ``auto`` too, and limbs mirrored in
+            depth, which help who knows nothing and mislead a guess.
     """
     guessed_nothing = regressor.name == "mean"
     plain = FitConfig() if guessed_nothing else AFTER_REGRESSION

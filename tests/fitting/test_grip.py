@@ -17,7 +17,7 @@ from fitloop.geometry import rotvec_to_rotmat
 from fitloop.geometry.rotations import geodesic_angle
 
 NAMES = tuple(str(name) for name in convention_named("coco17").landmarks)
-HELD = StageConfig(pose_prior=2.0, landmarks=0.0, start_prior=8.0, usual_turn=0.3)
+HELD = StageConfig(pose_prior=2.0, landmarks=0.0, start_prior=8.0, usual_turn=0.3, usual_shape=1.0, firmest=4.0)
 CONFIG = FitConfig(stages=(HELD,))
 ROWS = 3
 
