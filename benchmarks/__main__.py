@@ -100,6 +100,7 @@ if __name__ == "__main__":
         "scale",
         "priors",
         "silhouettes",
+        "uncertainty",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
         # These train, weigh or see through networks and have options of their own.

@@ -32,12 +32,11 @@ from fitloop.refinement.look import personal_texture
 from fitloop.refinement.refiner import RefineConfig, Refined, Refiner
 from fitloop.rendering import interpolate, load_rasterizer
 
+_PATIENT = SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1)
 LONGER = replace(
     AFTER_REGRESSION,
-    stages=tuple(
-        replace(stage, solver=SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1))
-        for stage in AFTER_REGRESSION.stages
-    ),
+    stages=tuple(replace(stage, solver=_PATIENT) for stage in AFTER_REGRESSION.stages),
+    told_stages=tuple(replace(stage, solver=_PATIENT) for stage in AFTER_REGRESSION.told_stages),
 )
 """SMPLify run on until nothing moves."""
 ABLATIONS: tuple[tuple[str, ...], ...] = (

@@ -96,6 +96,50 @@ class StageTables:
     """The networks of a `VaePrior`; its mixture is among the tables above."""
 
 
+class Grip(NamedTuple):
+    """How firmly each row is held to its anchor, where that is not alike in all rows and joints."""
+
+    hold: Float[Tensor, "batch numbers"]
+    """Instead of `StageTables.hold`."""
+    turn: Float[Tensor, "batch"]
+    """Of the root's turn."""
+    diagonal: Float[Tensor, "batch unknowns"]
+    """Curvature beyond what `StageTables.curvature` has; negative where a row is held less than usual."""
+
+    def take(self, rows: Tensor) -> "Grip":
+        """Keep only some rows."""
+        return Grip(*(value[rows] for value in self))
+
+
+def make_grip(tables: StageTables, spreads: Float[Tensor, "batch parts"] | None) -> Grip | None:
+    """Hold each joint, and the shape, the firmer the surer the start is of it.
+
+    What a start is off by ``sigma`` is worth ``(start_prior * usual / sigma)^2`` per squared unit: the same Gaussian
+    whose reprojection errors have a standard deviation of ``start_prior * usual / sqrt(2)`` pixels.
+
+    Args:
+        tables: Of the stage.
+        spreads: Standard deviations: root and body joints in radians, then shape. A row with a value that is not a
+            positive number is held as if nothing were known. None if nothing is known of any row.
+    """
+    stage = tables.stage
+    if spreads is None or stage.start_prior == 0 or stage.usual_turn is None:
+        return None
+    usual = spreads.new_tensor([stage.usual_turn] * NUM_JOINTS + [stage.usual_shape])
+    sound = (torch.isfinite(spreads) & (spreads > 0)).all(-1, keepdim=True)
+    factor = (usual / torch.where(sound, spreads, usual)).clamp(1.0 / stage.firmest, stage.firmest).square()
+    pose, shape = factor[:, 1:NUM_JOINTS].repeat_interleave(3, dim=1), factor[:, NUM_JOINTS:]
+    betas = tables.landmarks.dirs.shape[0]
+    numbers = torch.ones(len(factor), len(tables.hold), dtype=factor.dtype, device=factor.device)
+    numbers[:, POSE], numbers[:, BETAS] = pose, shape
+    more = torch.zeros(len(factor), tables.curvature.shape[-1], dtype=factor.dtype, device=factor.device)
+    curve = 2.0 * stage.start_prior**2
+    more[:, tables.root : tables.root + len(tables.pose_columns)] = curve * (pose[:, tables.pose_columns] - 1.0)
+    if tables.landmarks.betas:
+        more[:, -betas:] = curve * (shape - 1.0)
+    return Grip(numbers * tables.hold, stage.start_prior**2 * factor[:, 0], more)
+
+
 def make_stage_tables(
     stage: StageConfig,
     landmarks: LandmarkTables,
@@ -173,10 +217,13 @@ class BodyProblem:
     evidence: Evidence
     anchor: Float[Tensor, "batch numbers"]
     """The packed start, for the priors that hold on to it."""
+    grip: Grip | None = None
+    """How firmly; None for all rows and joints alike."""
 
     def __getitem__(self, rows: Tensor) -> "BodyProblem":
         """Keep only some rows."""
-        return replace(self, evidence=self.evidence.take(rows), anchor=self.anchor[rows])
+        grip = None if self.grip is None else self.grip.take(rows)
+        return replace(self, evidence=self.evidence.take(rows), anchor=self.anchor[rows], grip=grip)
 
     def move(self, state: Tensor, step: Tensor) -> Tensor:
         """Apply a step to packed bodies."""
@@ -255,6 +302,8 @@ class BodyProblem:
             by_root, by_transl = held.root, held.transl
             if tables.root:
                 hessian[:, :3, :3].add_(held.root_curvature)
+            if self.grip is not None:
+                hessian.diagonal(dim1=1, dim2=2).add_(self.grip.diagonal)
         by_free = by_pose.index_select(1, tables.pose_columns)
         if tables.vae is not None and stage.pose_prior > 0:
             drawn, at = tables.vae(pose), slice(tables.root, tables.root + len(tables.pose_columns))
@@ -279,9 +328,12 @@ class BodyProblem:
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
             return None
         offset = state - self.anchor
-        weighted = self.tables.hold * offset
+        hold, turn = self.tables.hold, state.new_full((len(state),), stage.start_prior**2)
+        if self.grip is not None:
+            hold, turn = self.grip.hold, self.grip.turn
+        weighted = hold * offset
         anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
-        turn, angle = stage.start_prior**2, logarithm(anchor.mT @ orient)
+        angle = logarithm(anchor.mT @ orient)
         energy = (weighted * offset).sum(-1) + turn * angle.square().sum(-1)
         slope = 2.0 * weighted
         # For the inverse J of the right Jacobian at the vector a, J' a = a, and J' J stretches only across a.
@@ -289,8 +341,9 @@ class BodyProblem:
         axis = angle[..., None] / (2.0 * half)
         across = (half / half.sin()).square()
         eye, _ = eye_and_crosses(state.dtype, state.device)
-        curvature = (2.0 * turn) * (across * eye + (1.0 - across) * (axis @ axis.mT))
-        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], (2.0 * turn) * angle, curvature)
+        twice = 2.0 * turn[:, None]
+        curvature = twice[..., None] * (across * eye + (1.0 - across) * (axis @ axis.mT))
+        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], twice * angle, curvature)
 
 
 class Held(NamedTuple):

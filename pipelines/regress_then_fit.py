@@ -45,7 +45,8 @@ class Stages(Models):
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
         if not self.config.fit:
             return list(crowd)
-        return fit_together(crowd, replace(fit_after(self.regressor), pose_prior=self.config.pose_prior))
+        config = fit_after(self.regressor, self.config.starts)
+        return fit_together(crowd, replace(config, pose_prior=self.config.pose_prior))
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""

@@ -18,6 +18,7 @@ from fitloop.pipelines.lessons.keypoint_batches import (
     KeypointBatches,
     RegressorBatch,
     SeenShare,
+    calibrate,
     joint_errors,
     mean_pose,
     split_mocap,
@@ -132,7 +133,7 @@ def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) 
 def _seen(config: TrainConfig, body: Body, name: str) -> SeenShare | None:
     if config.detected is None:
         return None
-    varied = {} if name == "training" else {"turned": 0.0, "jitter": 0.0}
+    varied = {} if name == "training" else {"turned": 0.0, "jitter": 0.0, "flat": 0.0}
     return SeenShare(SeenPeople(config.detected / name, body, **varied), config.detected_share)
 
 
@@ -200,7 +201,9 @@ class RegressorTraining(Training):
         return joint_errors(self.state.model, self.people.tests, self.criterion)
 
     def write_best(self, path: Path) -> None:
-        """See `Training`."""
+        """See `Training`; how sure the network is of its answers is set right on the people kept for testing."""
+        if self.state.model.head.spread is not None:
+            calibrate(self.state.model, self.people.tests)
         save_weights(path, Weights(self.state.model, self.config.model, self.body))
 
 

@@ -268,14 +268,24 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
     """
     if source.config.encoder != "keypoints":
         raise ValueError(f"A network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
-    known = source.model.state_dict()
-    if isinstance(model.encoder, KeypointEncoder):
-        load_strictly(model, known, "The keypoints network to start from")
-        return list(model.parameters())
-    started = {name.replace("encoder.", "encoder.keypoints."): tensor for name, tensor in known.items()}
-    fresh = {name: tensor for name, tensor in model.state_dict().items() if _is_of_maps(name)}
-    load_strictly(model, {**fresh, **started}, "The keypoints network to start from")
-    return [parameter for name, parameter in model.named_parameters() if not _is_of_maps(name)]
+    known = {
+        name if isinstance(model.encoder, KeypointEncoder) else name.replace("encoder.", "encoder.keypoints."): tensor
+        for name, tensor in source.model.state_dict().items()
+    }
+    wanted = model.state_dict()
+    # How sure a network is may be told by one of the two alone: what is not there starts fresh, what is too much stays.
+    known = {name: tensor for name, tensor in known.items() if name in wanted or not _is_of_spread(name)}
+    fresh = {
+        name: tensor
+        for name, tensor in wanted.items()
+        if _is_of_maps(name) or (_is_of_spread(name) and name not in known)
+    }
+    load_strictly(model, {**fresh, **known}, "The keypoints network to start from")
+    return [parameter for name, parameter in model.named_parameters() if name not in fresh]
+
+
+def _is_of_spread(name: str) -> bool:
+    return name.startswith("head.spread.")
 
 
 def _is_of_maps(name: str) -> bool:

@@ -16,6 +16,7 @@ from fitloop.body.mirror import rest_pelvis
 from fitloop.geometry import TensorRecord
 from fitloop.regressor.hmr import HMROutput
 from fitloop.regressor.silhouettes import SilhouetteLoss
+from fitloop.regressor.uncertainty import misses, spread_loss
 from fitloop.regressor.views import View, project_in_view, weak_to_place
 
 Norm = Literal["l1", "l2"]
@@ -42,6 +43,8 @@ class LossConfig:
     pose_norm: Norm = "l2"
     total: float = 1.0
     """Multiplies the sum."""
+    uncertainty: float = 0.0
+    """On the negative log-likelihood of the network's errors, where its head says how sure it is."""
 
 
 PRESETS: dict[str, LossConfig] = {
@@ -52,7 +55,7 @@ PRESETS: dict[str, LossConfig] = {
     "nbf-3d": LossConfig(0.0, 1.0, 0.0, 0.0, norm="l1"),
     "nbf-latent": LossConfig(0.0, 0.0, 1.0, 1.0, norm="l1", pose_norm="l1"),
     "nbf-all": LossConfig(1.0, 1.0, 1.0, 1.0, norm="l1", pose_norm="l1"),
-    "keypoints": LossConfig(),
+    "keypoints": LossConfig(uncertainty=0.05),
 }
 """Published weights: SPIN (Kolotouros et al. 2019), HMR (Kanazawa et al. 2018), SPIN's with L1 (Pang et al. 2022
 found it best), the combinations of NBF (Omran et al. 2018), and ours for the keypoints encoder."""
@@ -162,6 +165,9 @@ class Criterion:
             losses["pose"] = parameter_loss(output.rotations, truth.rotations, sure, config.pose_norm)
         if config.betas:
             losses["betas"] = parameter_loss(output.betas, truth.betas, sure, "l2")
+        if config.uncertainty and output.log_spread is not None:
+            missed = misses(output.detach(), truth.rotations, truth.betas)
+            losses["uncertainty"] = spread_loss(missed, output.log_spread, sure, output.betas.shape[-1])
         if config.vertices:
             losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
         if self.silhouettes is not None and truth.masks is not None:

@@ -8,6 +8,8 @@ from fitloop.pipelines.console.options import refuse_ignored
 from fitloop.refinement.person_texture import photo_and_person
 from fitloop.rendering.backends import Backend
 
+Starts = Literal["auto", "one", "four"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourcesConfig:
@@ -73,6 +75,9 @@ class StagesConfig(SourcesConfig):
     """Correct the guessed bodies by SMPLify."""
     pose_prior: str = "open"
     """What fits know of poses: `open` (a Gaussian mixture), `vae` (an autoencoder), `both`, or the path of a prior."""
+    starts: Starts = "auto"
+    """Where the fit starts: `one`, the guess alone; `four`, also the mean pose in four turns; `auto`, the guess, turned
+    around too where the regressor is unsure and nothing else tells front from back; `mean` always gets its four."""
     refine: bool = False
     """Correct the fitted bodies by what the photo's pixels show, where that helps."""
     offsets: bool = False
@@ -91,6 +96,7 @@ class StagesConfig(SourcesConfig):
             self,
             {
                 "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
+                "starts": (self.fit, "they are the fit's, so leave out --no-fit."),
                 "refine": (self.fit, "it starts from fitted bodies, so leave out --no-fit."),
                 "rasterizer": (self.refine, "it says who draws for refinement, so add --refine."),
                 "offsets": (self.refine, "they clothe refined bodies, so add --refine."),
