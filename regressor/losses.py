@@ -160,6 +160,18 @@ class Criterion:
         if config.joints_3d:
             sure = truth.confidence_3d
             losses["joints_3d"] = relative_keypoint_loss(points, truth.points_3d, sure, self.roots, config.norm)
+        losses |= self._parameter_losses(output, truth)
+        sure = truth.confidence_params
+        if config.vertices:
+            losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
+        if self.silhouettes is not None and truth.masks is not None:
+            losses["silhouette"] = self.silhouettes(params, view, truth.masks)
+        if config.scale_guard:
+            losses["scale_guard"] = torch.exp(-10.0 * output.weak[:, 0]).square().mean()
+        return {name: config.total * getattr(config, name) * value for name, value in losses.items()}
+
+    def _parameter_losses(self, output: HMROutput, truth: Supervision) -> dict[str, Tensor]:
+        config, losses = self.config, {}
         sure = truth.confidence_params
         if config.pose:
             losses["pose"] = parameter_loss(output.rotations, truth.rotations, sure, config.pose_norm)
@@ -168,13 +180,7 @@ class Criterion:
         if config.uncertainty and output.log_spread is not None:
             missed = misses(output.detach(), truth.rotations, truth.betas)
             losses["uncertainty"] = spread_loss(missed, output.log_spread, sure, output.betas.shape[-1])
-        if config.vertices:
-            losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
-        if self.silhouettes is not None and truth.masks is not None:
-            losses["silhouette"] = self.silhouettes(params, view, truth.masks)
-        if config.scale_guard:
-            losses["scale_guard"] = torch.exp(-10.0 * output.weak[:, 0]).square().mean()
-        return {name: config.total * getattr(config, name) * value for name, value in losses.items()}
+        return losses
 
     def _centred(self, params: BodyParams) -> Tensor:
         mesh: BodyMesh = self.body(params)
