@@ -235,9 +235,7 @@ def compare(calm: Any, other: Any) -> dict[str, Any]:
     different = 0
     for name in names:
         first, second = _arrays(one, f"results/{name}"), _arrays(two, f"results/{name}")
-        different += sum(
-            not np.array_equal(first[key], second.get(key), equal_nan=_is_float(first[key])) for key in first
-        )
+        different += sum(not _same(first[key], second.get(key)) for key in first)
     rows = _rows(two)
     return {
         **{"photos_compared": len(names), "different_arrays": different},

@@ -1,5 +1,6 @@
 """The main job over addresses, by this process, by several, or by a cluster."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -40,6 +41,11 @@ from fitloop.pipelines.folder.summary import Summary
 
 _TOLD = 20
 """Photos that were not done that are named on the terminal."""
+_FOUND = (
+    *("people", "photos_done", "photos_without_people", "photos_without_people_in_all"),
+    *("skipped_in_all", "notices", "quarantined"),
+)
+"""What ``run.json`` tells of all photos."""
 _NO_FILES = ("zip", "tar", "libarchive", "http", "https", "github", "git")
 """Kinds of addresses that can be read, but to which several files cannot be written one by one."""
 
@@ -153,6 +159,7 @@ class Client:
         self._job, self._out, self._chunks, self._lease = job, out, chunks, lease
         self._done = self._people = self._remade = 0
         self._start = time.monotonic()
+        self._earlier = _read_run(out)
 
     def work(self) -> dict[str, str]:
         """Do all photos; give those that had to be left out because they end their process, and why."""
@@ -193,6 +200,13 @@ class Client:
     def finish(self, quarantined: dict[str, str]) -> int:
         """Write page and ``run.json``, say what became of the photos, and give the exit code."""
         config, start = self._job.config, time.perf_counter()
+        if self._done == 0 and self._finished_before():
+            # A million rows are not counted again where none is new.
+            self._save("finished", {key: self._earlier[key] for key in _FOUND} | {"skipped": self._earlier["skipped"]})
+            skipped = self._earlier["skipped"].items()
+            _warn_of((f"skipped {photo!r}: {reason}" for photo, reason in skipped), self._earlier["skipped_in_all"])
+            print(f"Nothing has changed since the last run; the results of all {self._chunks.kept} photos were kept.")
+            return SOME_UNREADABLE if self._earlier["skipped_in_all"] else DONE
         summary = summarize(self._out)
         if "page" not in config.outputs:
             self._out.remove("index.html")
@@ -210,16 +224,28 @@ class Client:
         self._tell(summary)
         return SOME_UNREADABLE if summary.skipped else DONE
 
+    def _finished_before(self) -> bool:
+        earlier, page = self._earlier, "page" in self._job.config.outputs
+        whole = earlier.get("state") == "finished" and earlier.get("photos") == self._chunks.kept
+        return whole and set(_FOUND) <= earlier.keys() and page == self._out.exists("index.html")
+
     def _tell(self, summary: Summary) -> None:
         reasons = summary.reasons.items()
         _warn_of((f"skipped {photo!r}: {reason}" for photo, reason in reasons), summary.skipped)
         _warn_of((f"{photo!r}: {told}" for photo, told in summary.notices.items()), len(summary.notices))
-        if self._done == 0:
-            print(f"Nothing has changed since the last run; the results of all {self._chunks.kept} photos were kept.")
-        elif self._chunks.kept:
+        if self._chunks.kept:
             print(f"{self._chunks.kept} photos kept from an earlier run.")
         done = summary.photos - summary.skipped
         print(f"{summary.people} people in {done} photos. Look at {self._out.shown.rstrip('/')}/index.html")
+
+
+def _read_run(out: Place) -> dict[str, Any]:
+    """What an earlier run told; nothing where there was none."""
+    try:
+        told = json.loads(out.read("run.json")) if out.exists("run.json") else {}
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _warn_of(sentences: Iterable[str], count: int) -> None:

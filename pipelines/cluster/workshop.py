@@ -36,7 +36,12 @@ class Workshop:
         self.at_hand = not self.remote and isinstance(self.images, Folder)
         self._temporary = Path(tempfile.mkdtemp(prefix="fitloop-"))
         self._pool = ThreadPoolExecutor(_AT_ONCE)
-        images = self.images.path if isinstance(self.images, Folder) else self._temporary / "photos"
+        # The page bears the name of the folder.
+        images = (
+            self.images.path
+            if isinstance(self.images, Folder)
+            else self._temporary / (Path(self.images.shown).name or "photos")
+        )
         out = self.out.path if isinstance(self.out, Folder) else self._temporary / "out"
         self.config = replace(config, images=images, out=out, workers=None, scheduler=None)
         self.elsewhere = replace(self.config, out=self._temporary / "tried")
