@@ -101,6 +101,7 @@ if __name__ == "__main__":
         "priors",
         "silhouettes",
         "uncertainty",
+        "tuning",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
         # These train, weigh or see through networks and have options of their own.

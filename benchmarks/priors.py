@@ -12,6 +12,7 @@ without L_orth and L_det, to be compared with the shipped one::
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import tyro
@@ -28,6 +29,7 @@ from fitloop.data.mocap import full_pose, load_mocap
 from fitloop.fitting import AFTER_REGRESSION, Fit, FitConfig, StageConfig, fit, load_pose_prior
 from fitloop.fitting.terms import pose_prior
 from fitloop.fitting.vae_prior import NUM_TURNED, VaePrior
+from fitloop.fitting.vae_prior_files import save_vae_prior
 from fitloop.fitting.vae_prior_training import joint_places
 from fitloop.geometry import project, rotmat_to_rotvec, rotvec_to_rotmat
 from fitloop.geometry.rotations import project_to_rotation
@@ -58,6 +60,8 @@ class PriorsConfig:
     """People from the motion capture."""
     priors: tuple[str, ...] = NAMES
     """Names or files."""
+    code_alone: bool = False
+    """Fit people from the motion capture under the autoencoder's code alone, too: what it decodes does not count."""
     json: Path | None = None
     """Write the metrics here."""
 
@@ -66,7 +70,10 @@ def main(arguments: list[str]) -> int:
     """Measure and print; return the exit code."""
     config = tyro.cli(PriorsConfig, args=arguments)
     body = load_body()
-    metrics = of_motion_capture(config, body, make_people(body, config.mocap, config.people))
+    people = make_people(body, config.mocap, config.people)
+    metrics = of_motion_capture(config.priors, body, people)
+    if config.code_alone:
+        metrics += of_code_alone(body, people)
     metrics += of_decoders(config, body)
     if config.lspet is not None:
         metrics += of_gymnasts(config, body, config.lspet)
@@ -81,16 +88,26 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def of_motion_capture(config: PriorsConfig, body: Body, people: People) -> list[Metric]:
+def of_code_alone(body: Body, people: People) -> list[Metric]:
+    """`of_motion_capture` under an autoencoder in which the distance to what is decoded weighs nothing."""
+    prior = load_pose_prior("vae")
+    assert isinstance(prior, VaePrior)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "code_alone.safetensors"
+        save_vae_prior(path, replace(prior, deviation=1e4 * prior.deviation))
+        return of_motion_capture((str(path),), body, people)
+
+
+def of_motion_capture(names: tuple[str, ...], body: Body, people: People) -> list[Metric]:
     """Errors and times of fits from a start near the truth, and from the regressor's guess."""
     seen = replace(people.detections, landmarks=None, landmark_confidence=None)
     guess = load_regressor("keypoints", body)(None, seen, people.truth.camera)
     metrics = []
-    for name in config.priors:
+    for name in names:
         for start, init, fitting in (("near", people.near, FROM_NEAR), ("regressed", guess, AFTER)):
             result, seconds = _timed(body, seen, init, replace(fitting, pose_prior=name))
             found = score(body, result.estimate, people.truth, seen.convention)
-            key = f"priors.mocap.{start}.{name}"
+            key = f"priors.mocap.{start}.{Path(name).stem}"
             metrics += [
                 Metric(f"{key}.mpjpe", found.mpjpe, "mm", "lower"),
                 Metric(f"{key}.pa_mpjpe", found.pa_mpjpe, "mm", "lower"),
