@@ -10,6 +10,7 @@ from torch import Tensor
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.config import StageConfig
 from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, eye_and_crosses, logarithm
+from fitloop.fitting.grip import Grip, Held, Unknowns, hold_of
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
 from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
 from fitloop.fitting.mixture_prior import PosePrior
@@ -95,49 +96,11 @@ class StageTables:
     vae: VaeTables | None = None
     """The networks of a `VaePrior`; its mixture is among the tables above."""
 
-
-class Grip(NamedTuple):
-    """How firmly each row is held to its anchor, where that is not alike in all rows and joints."""
-
-    hold: Float[Tensor, "batch numbers"]
-    """Instead of `StageTables.hold`."""
-    turn: Float[Tensor, "batch"]
-    """Of the root's turn."""
-    diagonal: Float[Tensor, "batch unknowns"]
-    """Curvature beyond what `StageTables.curvature` has; negative where a row is held less than usual."""
-
-    def take(self, rows: Tensor) -> "Grip":
-        """Keep only some rows."""
-        return Grip(*(value[rows] for value in self))
-
-
-def make_grip(tables: StageTables, spreads: Float[Tensor, "batch parts"] | None) -> Grip | None:
-    """Hold each joint, and the shape, the firmer the surer the start is of it.
-
-    What a start is off by ``sigma`` is worth ``(start_prior * usual / sigma)^2`` per squared unit: the same Gaussian
-    whose reprojection errors have a standard deviation of ``start_prior * usual / sqrt(2)`` pixels.
-
-    Args:
-        tables: Of the stage.
-        spreads: Standard deviations: root and body joints in radians, then shape. A row with a value that is not a
-            positive number is held as if nothing were known. None if nothing is known of any row.
-    """
-    stage = tables.stage
-    if spreads is None or stage.start_prior == 0 or stage.usual_turn is None:
-        return None
-    usual = spreads.new_tensor([stage.usual_turn] * NUM_JOINTS + [stage.usual_shape])
-    sound = (torch.isfinite(spreads) & (spreads > 0)).all(-1, keepdim=True)
-    factor = (usual / torch.where(sound, spreads, usual)).clamp(1.0 / stage.firmest, stage.firmest).square()
-    pose, shape = factor[:, 1:NUM_JOINTS].repeat_interleave(3, dim=1), factor[:, NUM_JOINTS:]
-    betas = tables.landmarks.dirs.shape[0]
-    numbers = torch.ones(len(factor), len(tables.hold), dtype=factor.dtype, device=factor.device)
-    numbers[:, POSE], numbers[:, BETAS] = pose, shape
-    more = torch.zeros(len(factor), tables.curvature.shape[-1], dtype=factor.dtype, device=factor.device)
-    curve = 2.0 * stage.start_prior**2
-    more[:, tables.root : tables.root + len(tables.pose_columns)] = curve * (pose[:, tables.pose_columns] - 1.0)
-    if tables.landmarks.betas:
-        more[:, -betas:] = curve * (shape - 1.0)
-    return Grip(numbers * tables.hold, stage.start_prior**2 * factor[:, 0], more)
+    @property
+    def unknowns(self) -> Unknowns:
+        """Where the unknowns lie that a grip is about."""
+        betas = self.landmarks.dirs.shape[0] if self.landmarks.betas else 0
+        return Unknowns(self.curvature.shape[-1], self.root, self.pose_columns, betas)
 
 
 def make_stage_tables(
@@ -196,17 +159,9 @@ def make_stage_tables(
         torch.tensor(unknowns, dtype=torch.long, device=device),
         capsules,
         root,
-        _hold(stage, betas).to(**place_it),
+        hold_of(stage, betas).to(**place_it),
         vae=vae,
     )
-
-
-def _hold(stage: StageConfig, betas: int) -> Tensor:
-    hold = torch.zeros(TRANSL.stop + betas)
-    hold[POSE] = hold[BETAS] = stage.start_prior**2
-    hold[TRANSL] = stage.place_prior**2
-    hold[TRANSL.stop - 1] += stage.depth_prior**2
-    return hold
 
 
 @dataclass(frozen=True)
@@ -322,7 +277,7 @@ class BodyProblem:
             hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian
 
-    def _anchored(self, state: Tensor) -> "Held | None":
+    def _anchored(self, state: Tensor) -> Held | None:
         """What holds a body to its anchor, if anything does."""
         stage = self.tables.stage
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
@@ -344,14 +299,3 @@ class BodyProblem:
         twice = 2.0 * turn[:, None]
         curvature = twice[..., None] * (across * eye + (1.0 - across) * (axis @ axis.mT))
         return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], twice * angle, curvature)
-
-
-class Held(NamedTuple):
-    """Energy, gradient and the root's curvature of what holds a body to its anchor."""
-
-    energy: Tensor
-    pose: Tensor
-    betas: Tensor
-    transl: Tensor
-    root: Tensor
-    root_curvature: Tensor

@@ -14,11 +14,12 @@ from fitloop.fitting.camera import TORSO, least_squares_translation, torso_trans
 from fitloop.fitting.config import FitConfig, StageConfig, Start
 from fitloop.fitting.coordinates import BETAS, TRANSL, pack, unpack
 from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence, spreads_of
+from fitloop.fitting.grip import make_grip
 from fitloop.fitting.interpenetration import make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.landmarks import place_points
 from fitloop.fitting.prior import PosePrior, load_pose_prior
-from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_grip, make_stage_tables
+from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitloop.fitting.solver import Minimum, Status, minimize
 from fitloop.fitting.starts import flip_limb, make_starts
 from fitloop.geometry import TensorRecord, concatenate
@@ -190,11 +191,10 @@ class Fitter:
         if len(rows) == 0:
             return settled
         others = self._compete(given[rows], evidence.take(rows), spreads[rows], self.config.doubtful_starts)
-        others = (*others[:3], others[3] + len(self.config.starts), others[4])
-        better = rows[others[1] < settled[1][rows]]
+        others[3].add_(len(self.config.starts))
         won = others[1] < settled[1][rows]
         for whole, part in zip(settled, others, strict=True):
-            whole[better] = part[won]
+            whole[rows[won]] = part[won]
         return settled
 
     def _compete(
@@ -206,7 +206,7 @@ class Fitter:
         seen = evidence if starts == 1 else evidence.take(every.repeat(starts))
         sure = spreads if spreads is None or starts == 1 else spreads[every.repeat(starts)]
         states = self._place_camera(make_starts(given, chosen, self.mean_pose), seen)
-        stages = self._stages(spreads)
+        stages = self.stages if spreads is None else self.told_stages
         found = self._run(stages, states, seen, sure)
         best = torch.zeros_like(every)
         if starts > 1:
@@ -240,7 +240,8 @@ class Fitter:
             looked = evidence
             if tables.stage.keypoints == "torso":
                 looked = replace(evidence, confidence=self._torso_confidence(evidence))
-            problem = BodyProblem(tables, looked, found.state, make_grip(tables, spreads))
+            grip = make_grip(tables.stage, tables.hold, tables.unknowns, spreads)
+            problem = BodyProblem(tables, looked, found.state, grip)
             found = minimize(problem, found.state, tables.stage.solver)
             steps = steps + found.steps
         return found._replace(steps=steps)
@@ -269,10 +270,8 @@ class Fitter:
         return states
 
     def _energy(self, states: Tensor, evidence: Evidence, spreads: Tensor | None) -> Tensor:
-        return BodyProblem(self._stages(spreads)[-1], evidence, states).evaluate(states).energy
-
-    def _stages(self, spreads: Tensor | None) -> list[StageTables]:
-        return self.stages if spreads is None else self.told_stages
+        stages = self.stages if spreads is None else self.told_stages
+        return BodyProblem(stages[-1], evidence, states).evaluate(states).energy
 
 
 def _turned_by(kinematics: KeypointKinematics) -> Bool[Tensor, "joints"]:

@@ -22,6 +22,7 @@ from fitloop.pipelines.lessons.keypoint_batches import (
     joint_errors,
     mean_pose,
     split_mocap,
+    surprise,
 )
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.pipelines.training.devices import mixed_precision, training_device
@@ -155,6 +156,9 @@ class RegressorTraining(Training):
         self.config, self.people, self.body = config, people, body.name
         self.discriminator: Discriminator = state.others["discriminator"]
         self.criterion = Criterion(body, KEYPOINT_NAMES, config.loss)
+        if config.start is not None and config.start_rate == 0:
+            # The answers stay as they are; only how sure the network is of them can get better.
+            self.measures = ("surprise",)
         self.device = body.template.device
 
     def gradient(self, step: int) -> tuple[Tensor, Losses]:
@@ -198,7 +202,8 @@ class RegressorTraining(Training):
 
     def evaluate(self) -> dict[str, float]:
         """Joint errors on people, things and places kept for testing."""
-        return joint_errors(self.state.model, self.people.tests, self.criterion)
+        errors = joint_errors(self.state.model, self.people.tests, self.criterion)
+        return errors | surprise(self.state.model, self.people.tests)
 
     def write_best(self, path: Path) -> None:
         """See `Training`; how sure the network is of its answers is set right on the people kept for testing."""

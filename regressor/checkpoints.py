@@ -284,6 +284,35 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
     return [parameter for name, parameter in model.named_parameters() if name not in fresh]
 
 
+def blend(first: Weights, second: Weights, share: float) -> Weights:
+    """Weights between those of two networks of which one went on from the other (Wortsman et al. 2022).
+
+    Between what a network knew and what it learned of one detector there are networks that know both. How sure the
+    blend is of its answers must be learned anew, so it does not say.
+
+    Args:
+        first: Where the other started.
+        second: The other; alike but for what says how sure it is.
+        share: Of the second, in [0, 1].
+
+    Raises:
+        ValueError: If the networks differ, or the share lies outside.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
+    config = replace(first.config, head=replace(first.config.head, uncertainty=0))
+    model = build_hmr(config)
+    silent = [
+        {name: tensor for name, tensor in weights.model.state_dict().items() if not _is_of_spread(name)}
+        for weights in (first, second)
+    ]
+    for tensors, name in zip(silent, ("first", "second"), strict=True):
+        check_fit(model, tensors, f"The {name} network to blend")
+    between = {name: torch.lerp(tensor, silent[1][name], share) for name, tensor in silent[0].items()}
+    load_strictly(model, between, "The blend")
+    return Weights(model.eval(), config, first.body)
+
+
 def _is_of_spread(name: str) -> bool:
     return name.startswith("head.spread.")
 

@@ -18,7 +18,7 @@ from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from fitloop.regressor.losses import Criterion, Supervision, output_params
-from fitloop.regressor.uncertainty import LEVELS, misses, share_inside, temperatures
+from fitloop.regressor.uncertainty import LEVELS, misses, share_inside, spread_loss, temperatures
 from fitloop.regressor.views import View, project_in_view
 
 
@@ -168,6 +168,15 @@ def told_errors(model: HMR, batches: list[RegressorBatch]) -> tuple[Tensor, Tens
         missed.append(misses(output, batch.truth.rotations, batch.truth.betas))
         told.append(output.log_spread)
     return torch.cat(missed), torch.cat(told)
+
+
+def surprise(model: HMR, batches: list[RegressorBatch]) -> dict[str, float]:
+    """``surprise``: mean negative log-likelihood per number of what a network missed; empty where it says nothing."""
+    found = told_errors(model, batches)
+    if found is None:
+        return {}
+    everybody = torch.ones_like(found[0][:, 0])
+    return {"surprise": float(spread_loss(*found, everybody, model.head.config.num_betas))}
 
 
 def calibrate(model: HMR, batches: list[RegressorBatch]) -> None:

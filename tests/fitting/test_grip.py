@@ -11,8 +11,9 @@ from fitloop.body import BodyEstimate, KeypointKinematics, convention_named
 from fitloop.body.records import Uncertainty
 from fitloop.fitting import FitConfig, StageConfig, fit, load_pose_prior
 from fitloop.fitting.coordinates import pack
+from fitloop.fitting.grip import make_grip
 from fitloop.fitting.landmark_tables import make_tables
-from fitloop.fitting.problem import BodyProblem, Evidence, make_grip, make_stage_tables
+from fitloop.fitting.problem import BodyProblem, Evidence, make_stage_tables
 from fitloop.geometry import rotvec_to_rotmat
 from fitloop.geometry.rotations import geodesic_angle
 
@@ -132,7 +133,7 @@ def problem_of(body, stage, spreads):
     evidence = Evidence(pixels.mT, torch.ones_like(points[..., 0]), focal, None)
     tables = make_stage_tables(stage, make_tables(kinematics, tuple(range(20))), load_pose_prior(), 30.0)
     anchor = pack(random_params(ROWS, seed=7, dtype=torch.float64))
-    return BodyProblem(tables, evidence, anchor, make_grip(tables, spreads))
+    return BodyProblem(tables, evidence, anchor, make_grip(stage, tables.hold, tables.unknowns, spreads))
 
 
 def test_the_gradient_of_the_hold_matches_finite_differences():

@@ -94,6 +94,19 @@ def test_a_network_that_says_how_sure_it_is_is_calibrated_on_the_people_kept_for
     assert bool((last["head.spread.temperature"] == 0).all())
 
 
+def test_a_network_whose_answers_stay_learns_how_sure_it_is(config):
+    silent = replace(config, out=config.out / "first")
+    train(silent)
+    start = str(silent.out / "best.safetensors")
+    told = replace(SMALL, head=replace(SMALL.head, uncertainty=8))
+    second = replace(config, model=told, loss=PRESETS["keypoints"], start=start, start_rate=0.0, learning_rate=1e-2)
+    train(second)
+    before, after = (load_file(folder / "best.safetensors") for folder in (silent.out, second.out))
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    errors = [json.loads(line)["surprise"] for line in (second.out / "metrics.jsonl").read_text().splitlines()]
+    assert min(errors[1:]) < errors[0]
+
+
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(config, monkeypatch):
     train(config)
     broken = replace(config, out=config.out.with_name("broken"))

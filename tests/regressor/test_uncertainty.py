@@ -11,7 +11,7 @@ from fitloop.body import KeypointKinematics, convention_named, load_body
 from fitloop.body.records import Detections
 from fitloop.geometry import project, rotvec_to_rotmat
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
-from fitloop.regressor.checkpoints import start_from_keypoints
+from fitloop.regressor.checkpoints import blend, start_from_keypoints
 from fitloop.regressor.hmr import FIRST_SPREAD, SPREADS, HMROutput, IterativeHead
 from fitloop.regressor.regressor import BLIND, NetworkRegressor, load_regressor
 from fitloop.regressor.uncertainty import (
@@ -134,6 +134,20 @@ def test_training_starts_from_weights_that_do_or_do_not_say_how_sure_they_are(so
     fresh = {name for name, one in model.named_parameters() if all(one is not other for other in started)}
     expected = {"expand.weight", "expand.bias", "contract.weight", "contract.bias"} if source is SILENT else set()
     assert {name.removeprefix("head.spread.") for name in fresh} == expected
+
+
+def test_a_blend_lies_between_two_networks_and_does_not_say_how_sure_it_is():
+    first, second = (Weights(build_hmr(one), one, "open-1") for one in (SILENT, SURE))
+    middle = blend(first, second, 0.25)
+    expected = 0.75 * first.model.head.fc1.weight + 0.25 * second.model.head.fc1.weight
+    torch.testing.assert_close(middle.model.head.fc1.weight, expected)
+    assert middle.config == SILENT and middle.model.head.spread is None
+    assert torch.equal(blend(first, second, 0.0).model.head.fc2.weight, first.model.head.fc2.weight)
+    with pytest.raises(ValueError, match=r"lies in \[0, 1\], got 1.5"):
+        blend(first, second, 1.5)
+    other = replace(SURE, width=24)
+    with pytest.raises(ValueError, match="The second network to blend does not fit"):
+        blend(first, Weights(build_hmr(other), other, "open-1"), 0.5)
 
 
 def _seen(body, params):
