@@ -100,7 +100,7 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], bo
 
 def _stages(config: RunConfig) -> str:
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
-    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
+    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refines else "")
     done += ", with offsets for hair and clothes" if config.offsets else ""
     return f"{stages}regressor {config.regressor}, {done}, body {config.body}"
 

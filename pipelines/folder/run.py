@@ -147,8 +147,9 @@ def _process(config: RunConfig, photos: list[str], stages: Any, journal: Journal
             start = time.perf_counter()
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
-            for people, (_, image_size) in zip(fitted, crowd, strict=True):
-                people = with_doubts(_refined(config, people, stages, journal))
+            refined = _refined(config, fitted, stages, journal)
+            for people, (_, image_size) in zip(refined, crowd, strict=True):
+                people = with_doubts(people)
                 try:
                     _write(config, people, image_size, journal, sources)
                 except OSError as error:
@@ -217,12 +218,12 @@ def _regressed(looked: Iterator[Looked], stages: Any, journal: Journal) -> Itera
         yield replace(people, image=None), (look.image.pixels.shape[0], look.image.pixels.shape[1])
 
 
-def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -> People:
-    if not config.refine or len(people) == 0:
-        return people
+def _refined(config: RunConfig, crowd: list[People], stages: Any, journal: Journal) -> list[People]:
+    if not config.refines or not any(map(len, crowd)):
+        return crowd
     start = time.perf_counter()
-    refined = stages.refine(open_photo(config.images, people.name, config), people)
-    journal.clock("refinement", start)
+    refined = stages.refine_together(crowd, lambda people: open_photo(config.images, people.name, config))
+    journal.clock("refinement", start, len(crowd))
     return refined
 
 
