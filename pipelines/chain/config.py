@@ -9,6 +9,7 @@ from fitloop.refinement.person_texture import photo_and_person
 from fitloop.rendering.backends import Backend
 
 Starts = Literal["auto", "one", "four"]
+_LEAVE_IN = "so leave out --no-refine and --no-fit."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +79,8 @@ class StagesConfig(SourcesConfig):
     starts: Starts = "auto"
     """Where the fit starts: `one`, the guess alone; `four`, also the mean pose in four turns; `auto`, the guess, turned
     around too where the regressor is unsure and nothing else tells front from back; `mean` always gets its four."""
-    refine: bool = False
-    """Correct the fitted bodies by what the photo's pixels show, where that helps."""
+    refine: bool = True
+    """Correct the fitted bodies by what the photo's pixels show, where that helps; `--no-fit` leaves it out too."""
     offsets: bool = False
     """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
     rasterizer: Backend = "auto"
@@ -97,12 +98,16 @@ class StagesConfig(SourcesConfig):
             {
                 "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
                 "starts": (self.fit, "they are the fit's, so leave out --no-fit."),
-                "refine": (self.fit, "it starts from fitted bodies, so leave out --no-fit."),
-                "rasterizer": (self.refine, "it says who draws for refinement, so add --refine."),
-                "offsets": (self.refine, "they clothe refined bodies, so add --refine."),
-                "texture": (self.refine, "it is for refinement to compare with, so add --refine."),
+                "rasterizer": (self.refines, f"it says who draws for refinement, {_LEAVE_IN}"),
+                "offsets": (self.refines, f"they clothe refined bodies, {_LEAVE_IN}"),
+                "texture": (self.refines, f"it is for refinement to compare with, {_LEAVE_IN}"),
                 "texture_people": (self.texture is not None, "they say who wears a texture, so add --texture."),
             },
         )
         for name in self.texture_people:
             photo_and_person(name)
+
+    @property
+    def refines(self) -> bool:
+        """Whether bodies are refined: asked for, and there are fitted ones to start from."""
+        return self.refine and self.fit

@@ -56,7 +56,7 @@ class Sources:
         files.append(BODY_ASSETS / "open_body.npz" if config.body == "open" else Path(config.body))
         if config.regressor != "mean":
             files.append(weights_path(config.regressor))
-        if config.refine:
+        if config.refines:
             files += sorted(REFINEMENT_ASSETS.glob("*.safetensors"))
         return {"options": options, "weights": {file.name: _hash(file) for file in files if file.is_file()}}
 

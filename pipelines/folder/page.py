@@ -158,7 +158,7 @@ def summary_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _stages(config: RunConfig) -> str:
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
-    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
+    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refines else "")
     done += ", with offsets for hair and clothes" if config.offsets else ""
     return f"{stages}regressor {config.regressor}, {done}, body {config.body}"
 

@@ -199,9 +199,10 @@ def process_batches(
             journal.at(*(people.name for people, _ in crowd))
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
-            for people, (_, image_size) in zip(fitted, crowd, strict=True):
+            refined = _refined(config, fitted, stages, journal)
+            for people, (_, image_size) in zip(refined, crowd, strict=True):
                 journal.at(people.name)
-                people = with_doubts(_refined(config, people, stages, journal))
+                people = with_doubts(people)
                 try:
                     _write(config, people, image_size, journal, sources)
                 except OSError as error:
@@ -271,12 +272,12 @@ def _regressed(looked: Iterator[Looked], stages: Any, journal: Journal) -> Itera
         yield replace(people, image=None), (look.image.pixels.shape[0], look.image.pixels.shape[1])
 
 
-def _refined(config: RunConfig, people: People, stages: Any, journal: Journal) -> People:
-    if not config.refine or len(people) == 0:
-        return people
+def _refined(config: RunConfig, crowd: list[People], stages: Any, journal: Journal) -> list[People]:
+    if not config.refines or not any(map(len, crowd)):
+        return crowd
     start = time.perf_counter()
-    refined = stages.refine(open_photo(config.images, people.name, config), people)
-    journal.clock("refinement", start)
+    refined = stages.refine_together(crowd, lambda people: open_photo(config.images, people.name, config))
+    journal.clock("refinement", start, len(crowd))
     return refined
 
 

@@ -89,7 +89,7 @@ class _ClipRun:
         self._draw(reader, bodies, len(evidence.frames))
         if bodies and "page" in self._config.outputs:
             write_page(self._config, self._clip, evidence, bodies, self._stages.body, size)
-        record = _record(self._clip, evidence, bodies, size, rate, look.notices + _notices(self._config, evidence))
+        record = _record(self._clip, evidence, bodies, size, rate, look.notices + _notices(evidence))
         save_record(self._done, record)
         return record
 
@@ -132,12 +132,10 @@ class _ClipRun:
         self._journal.clock("clip: drawing", start, frames)
 
 
-def _notices(config: RunConfig, evidence: ClipEvidence) -> tuple[str, ...]:
+def _notices(evidence: ClipEvidence) -> tuple[str, ...]:
     told = []
     if not evidence.tracks:
         told.append("Nobody was found in it.")
-    if config.refine:
-        told.append("Clips are not refined; their bodies are fitted and smoothed.")
     return tuple(told)
 
 
