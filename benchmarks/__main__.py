@@ -97,6 +97,7 @@ if __name__ == "__main__":
         "detection",
         "video",
         "video_real",
+        "video_speed",
         "scale",
         "priors",
         "silhouettes",
