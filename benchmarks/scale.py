@@ -159,6 +159,7 @@ def million(config: ScaleConfig, place: Path) -> dict[str, Any]:
             done = sum(int(part.split("-")[2]) for part in Folder(out).names("people.parquet") if "part" in part[:4])
             for share in [share for share in marks if done >= share * count]:
                 figures[f"megabytes at {marks.pop(share)}"] = _memory(made, process.pid)
+                print(json.dumps(figures), flush=True)
             time.sleep(0.5)
         figures |= {"photos": count, "exit": process.wait(), "seconds": round(time.monotonic() - start, 1)}
         start = time.monotonic()

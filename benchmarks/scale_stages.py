@@ -68,7 +68,7 @@ class Simulated(fsspec.AbstractFileSystem):
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """Folders of the root, photos of a folder."""
-        pieces = self._strip_protocol(path).strip("/").split("/")
+        pieces = str(self._strip_protocol(path)).strip("/").split("/")
         count = int(pieces[0])
         if len(pieces) == 1:
             folders = range((count + PER_FOLDER - 1) // PER_FOLDER)
