@@ -19,16 +19,13 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 import tyro
-from PIL import Image
 
 from benchmarks.scale_processes import Cluster, cluster, kill, megabytes, start_client, wait_for
-from benchmarks.scale_stages import StandingStages, nothing, register
+from benchmarks.scale_stages import StandingStages, make_photos, nothing, register
 from fitloop.data.places import Folder, open_place
 from fitloop.pipelines.cluster.run import run_anywhere
 from fitloop.pipelines.folder.config import RunConfig
-from fitloop.pipelines.folder.pictures import page_picture
 from fitloop.pipelines.folder.run import run_folder
-from fitloop.pipelines.regress_then_fit import Stages
 
 LONGEST = 1500.0
 """Seconds for a client before it is killed."""
@@ -85,21 +82,6 @@ def client(config: ScaleConfig) -> int:
     if config.work == "nothing":
         return run_anywhere(run, StandingStages, nothing)
     return run_folder(run, StandingStages)
-
-
-def make_photos(folder: Path, count: int, source: Path | None = None, special: tuple[str, ...] = ()) -> Path:
-    """Small grey photos, or links to those of a folder over and over."""
-    folder.mkdir()
-    known = [] if source is None else sorted(path for path in source.iterdir() if path.suffix.lower() == ".jpg")
-    for number in range(count):
-        path = folder / f"{number:05d}.jpg"
-        if known:
-            path.symlink_to(known[number % len(known)].resolve())
-        else:
-            Image.fromarray(np.full((120, 160, 3), number % 200, np.uint8)).save(path)
-    for number, name in enumerate(special):
-        Image.fromarray(np.full((120, 160, 3), number, np.uint8)).save(folder / name)
-    return folder
 
 
 def workers(config: ScaleConfig, place: Path) -> dict[str, Any]:
@@ -159,6 +141,7 @@ def million(config: ScaleConfig, place: Path) -> dict[str, Any]:
             done = sum(int(part.split("-")[2]) for part in Folder(out).names("people.parquet") if "part" in part[:4])
             for share in [share for share in marks if done >= share * count]:
                 figures[f"megabytes at {marks.pop(share)}"] = _memory(made, process.pid)
+                print(json.dumps(figures), flush=True)
             time.sleep(0.5)
         figures |= {"photos": count, "exit": process.wait(), "seconds": round(time.monotonic() - start, 1)}
         start = time.monotonic()
@@ -281,38 +264,10 @@ def quarantine(config: ScaleConfig, place: Path) -> dict[str, Any]:
 
 
 def page(config: ScaleConfig, place: Path) -> dict[str, Any]:
-    """The page of ten thousand photos, and DuckDB and Polars reading the table.
+    """The page of ten thousand photos, and DuckDB and Polars reading the table."""
+    from benchmarks.scale_page import page_of_many
 
-    Forty photos are run; the others are links to them and to their results, so that the page is what is measured.
-    """
-    from benchmarks.scale_readers import read_table
-
-    count, base = config.photos or 10_000, Path(config.out or place)
-    folder, out = make_photos(base / "photos", 40, config.source), base / "out"
-    run = RunConfig(images=folder, out=out, outputs=("page",), threads=1)
-    stages = StandingStages if config.source is None else Stages
-    run_folder(run, stages)
-    for number in range(40, count):
-        _link(folder, out, f"{number % 40:05d}.jpg", f"{number:05d}.jpg")
-    start = time.monotonic()
-    run_folder(run, stages)
-    figures = {"photos": count, "seconds_of_the_run_that_kept_all": round(time.monotonic() - start, 1)}
-    figures["page_megabytes"] = round((out / "index.html").stat().st_size / 1e6, 2)
-    return figures | read_table(out / "people.parquet")
-
-
-def _link(folder: Path, out: Path, known: str, name: str) -> None:
-    """Make a photo with its results and pictures of one that is there."""
-    (folder / name).symlink_to((folder / known).resolve())
-    pairs = [(out / "results" / f"{known}.npz", out / "results" / f"{name}.npz")]
-    pairs += [(path, path.with_name(name + path.name.removeprefix(known))) for path in _pictures(out, known)]
-    for old, new in pairs:
-        if old.is_file():
-            new.hardlink_to(old)
-
-
-def _pictures(out: Path, name: str) -> list[Path]:
-    return [page_picture(out, name, stage) for stage in ("photo", "regressed", "fitted")]
+    return page_of_many(Path(config.out or place), config.photos or 10_000, config.source)
 
 
 def store(config: ScaleConfig, place: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ def read_table(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     start = time.perf_counter()
     query = f"select count(*), median(energy) from '{folder}/*.parquet' where person is not null"
-    found["duckdb"] = duckdb.sql(query).fetchone()
+    found["duckdb"] = duckdb.connect().execute(query).fetchone()
     found["duckdb_seconds"], start = round(time.perf_counter() - start, 2), time.perf_counter()
     table = polars.scan_parquet(folder / "*.parquet").filter(polars.col("person").is_not_null())
     found["polars"] = table.select(polars.len(), polars.col("energy").median()).collect().row(0)

@@ -3,11 +3,13 @@
 import os
 import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 import fsspec
 import numpy as np
 import torch
+from PIL import Image as PillowImage
 
 from benchmarks.endurance import STANDING
 from fitloop.body import Detections, Image
@@ -68,7 +70,7 @@ class Simulated(fsspec.AbstractFileSystem):
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """Folders of the root, photos of a folder."""
-        pieces = self._strip_protocol(path).strip("/").split("/")
+        pieces = str(self._strip_protocol(path)).strip("/").split("/")
         count = int(pieces[0])
         if len(pieces) == 1:
             folders = range((count + PER_FOLDER - 1) // PER_FOLDER)
@@ -83,3 +85,18 @@ class Simulated(fsspec.AbstractFileSystem):
 def register() -> None:
     """Make ``simulated://`` an address."""
     fsspec.register_implementation("simulated", "benchmarks.scale_stages.Simulated", clobber=True)
+
+
+def make_photos(folder: Path, count: int, source: Path | None = None, special: tuple[str, ...] = ()) -> Path:
+    """Small grey photos, or links to those of a folder over and over."""
+    folder.mkdir()
+    known = [] if source is None else sorted(path for path in source.iterdir() if path.suffix.lower() == ".jpg")
+    for number in range(count):
+        path = folder / f"{number:05d}.jpg"
+        if known:
+            path.symlink_to(known[number % len(known)].resolve())
+        else:
+            PillowImage.fromarray(np.full((120, 160, 3), number % 200, np.uint8)).save(path)
+    for number, name in enumerate(special):
+        PillowImage.fromarray(np.full((120, 160, 3), number, np.uint8)).save(folder / name)
+    return folder

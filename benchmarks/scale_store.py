@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+from fsspec.config import conf, set_conf_env
 
 from benchmarks.scale_stages import StandingStages
 from fitloop.pipelines.folder.config import RunConfig
@@ -118,7 +119,7 @@ def shaky_store() -> Iterator[Proxy]:
         **{"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_DEFAULT_REGION": "us-east-1"},
     }
     os.environ.update(given)
-    fsspec.config.set_conf_env(fsspec.config.conf)
+    set_conf_env(conf)
     try:
         yield proxy
     finally:

@@ -63,7 +63,7 @@ def open_cluster(config: RunConfig) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address=None,  # pyright: ignore[reportArgumentType]
             memory_limit=MEMORY_LIMIT // count,
             silence_logs=50,
         ) as cluster,

@@ -108,7 +108,8 @@ class OnDask:
         from distributed.client import FuturesCancelledError
 
         try:
-            return distributed.wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED").done
+            ended: Any = distributed.wait(list(self._running), timeout=_POLL, return_when="FIRST_COMPLETED")
+            return ended.done
         except (TimeoutError, distributed.TimeoutError):
             return set()
         except FuturesCancelledError:

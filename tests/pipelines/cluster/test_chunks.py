@@ -10,7 +10,7 @@ from fitloop.data.addresses import address_of, folder_of, shown
 from fitloop.data.photo_files import find_images
 from fitloop.data.places import Listed, open_place
 from fitloop.pipelines.cluster.chunks import SECONDS, Chunks
-from fitloop.pipelines.cluster.clusters import differences
+from fitloop.pipelines.cluster.clusters import Versions, differences
 from fitloop.pipelines.cluster.quarantine import CannotStart, Suspects
 from fitloop.pipelines.folder.ledger import Part, part_name, parts_of, unfinished
 from fitloop.pipelines.folder.summary import Summary
@@ -126,7 +126,7 @@ def test_processes_that_never_start_stop_the_run():
 
 
 def test_other_versions_are_named():
-    here = {"python": "3.11", "torch": "2.13", "fitloop": "0.1"}
+    here: Versions = {"python": "3.11", "torch": "2.13", "fitloop": "0.1"}
     assert differences(here, {"worker a": dict(here), "the scheduler": {"python": "3.11"}}) == []
     (told,) = differences(here, {"worker a": {**here, "torch": "2.6"}})
     assert told == "worker a has torch 2.6, here it is 2.13"

@@ -79,7 +79,7 @@ def _fine(chunk: Chunk) -> Record:
 
 
 def killed() -> distributed.KilledWorker:
-    return distributed.KilledWorker("task", "worker", 0)
+    return distributed.KilledWorker("task", SimpleNamespace(), 0)  # pyright: ignore[reportArgumentType]
 
 
 def test_every_photo_is_done_once(run):
