@@ -44,6 +44,8 @@ class Weights:
     def to_train(self) -> "Weights":
         """The weights as training goes on with them: fed and read as networks of this project are.
 
+        Trainings that start from whole weights do not teach how sure a network is, so it no longer says.
+
         Raises:
             ValueError: If their head takes numbers that training does not give.
         """
@@ -52,7 +54,18 @@ class Weights:
                 f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "
                 "others. Start from weights of SPIN or of this project."
             )
-        return replace(self, config=replace(self.config, kind="fitloop", camera_point=None))
+        known = self.silent()
+        return replace(known, config=replace(known.config, kind="fitloop", camera_point=None))
+
+    def silent(self) -> "Weights":
+        """The same network without what says how sure it is."""
+        if not self.config.head.uncertainty:
+            return self
+        config = replace(self.config, head=replace(self.config.head, uncertainty=0))
+        model = build_hmr(config)
+        tensors = {name: value for name, value in self.model.state_dict().items() if not _is_of_spread(name)}
+        load_strictly(model, tensors, "The network without what says how sure it is")
+        return replace(self, model=model.train(self.model.training), config=config)
 
     def check_body(self, body: Body) -> None:
         """Raise a `ValueError` that names both sides unless the weights were trained for ``body``."""
@@ -300,17 +313,12 @@ def blend(first: Weights, second: Weights, share: float) -> Weights:
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
-    config = replace(first.config, head=replace(first.config.head, uncertainty=0))
-    model = build_hmr(config)
-    silent = [
-        {name: tensor for name, tensor in weights.model.state_dict().items() if not _is_of_spread(name)}
-        for weights in (first, second)
-    ]
-    for tensors, name in zip(silent, ("first", "second"), strict=True):
-        check_fit(model, tensors, f"The {name} network to blend")
-    between = {name: torch.lerp(tensor, silent[1][name], share) for name, tensor in silent[0].items()}
+    first, second = first.silent(), second.silent()
+    model, older, newer = build_hmr(first.config), first.model.state_dict(), second.model.state_dict()
+    check_fit(model, newer, "The second network to blend")
+    between = {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
     load_strictly(model, between, "The blend")
-    return Weights(model.eval(), config, first.body)
+    return Weights(model.eval(), first.config, first.body)
 
 
 def _is_of_spread(name: str) -> bool:

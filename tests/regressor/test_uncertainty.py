@@ -150,6 +150,15 @@ def test_a_blend_lies_between_two_networks_and_does_not_say_how_sure_it_is():
         blend(first, Weights(build_hmr(other), other, "open-1"), 0.5)
 
 
+def test_spin_goes_on_from_weights_without_what_it_does_not_teach():
+    weights = Weights(build_hmr(SURE).eval(), SURE, "open-1")
+    known = weights.to_train()
+    assert known.config == SILENT and known.model.head.spread is None and not known.model.training
+    assert torch.equal(known.model.head.fc1.weight, weights.model.head.fc1.weight)
+    silent = Weights(build_hmr(SILENT), SILENT, "open-1")
+    assert silent.to_train().model is silent.model
+
+
 def _seen(body, params):
     names = tuple(name or "pelvis" for name in convention_named("coco17").landmarks)
     camera = toy_camera(len(params.betas))
