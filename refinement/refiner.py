@@ -49,7 +49,9 @@ class RefineConfig:
     withheld: int = 3
     """Every how-manieth seen keypoint is kept from a second fit, which the gate judges by."""
     twice: bool = True
-    """Whether the network also looks in a mirror: half as fast, and a tenth nearer to the photo."""
+    """Whether the fitted body is looked at in a mirror too, and its correction is the mean of both."""
+    rounds_twice: bool = False
+    """Whether the rounds look in a mirror too: a third of the time more."""
     corrected: bool = True
     """Whether pose and shape are corrected by what was seen before the first round."""
     without: tuple[str, ...] = ()
@@ -172,19 +174,18 @@ class Refiner:
     def _refine(self, before: Look, texture: Appearance | None, crowd: list[Subjects]) -> Refined:
         detections = concatenate([replace(one.detections, silhouettes=None, silhouette_boxes=None) for one in crowd])
         fitted = concatenate([one.fitted for one in crowd])
-        sight = self.see(before, texture)
-        displacement = sight.displacement
-        # Where points were seen in the photo does not depend on the body that the network looked from, so one pass
-        # serves the correction and the first fit from the corrected body.
-        surface = self._gather(before, displacement)
+        sight = self.see(before, texture, self.config.twice)
+        # What the gate compares is the fitted body; what the rounds start from may be the corrected one.
         start = self._corrected(fitted, before, sight)
+        first, displacement = look, found = before, sight.displacement
+        if start is not fitted:
+            first, displacement = look, found = self._look_again(before, start, sight.texture)
+        surface = self._gather(look, found)
         # The last round's fit is done together with those that the gate judges by.
         for _ in range(self.config.rounds - 1):
             with self._clock("fit"):
                 start = self.fit(self.body, detections, start, surface)
-            with self._clock("drawing"):
-                look = look_again(self.body, before, start, self._rasterizer)
-            surface = self._gather(look, self.see(look, sight.texture).displacement)
+            surface = self._gather(*self._look_again(before, start, sight.texture))
         with self._clock("fit"):
             proposal, withheld = self._fit_and_withhold(detections, fitted, start, surface)
         with self._clock("gate"):
@@ -192,13 +193,18 @@ class Refiner:
             usable = [torch.ones_like(before.seen[: len(one)]) if one.usable is None else one.usable for one in crowd]
             reason = self._judge(fitted, proposal, outcome, torch.cat(usable))
         best = where(reason == int(Reason.BETTER), proposal, fitted)
-        return Refined(best, proposal, reason, outcome, before, displacement)
+        return Refined(best, proposal, reason, outcome, first, displacement)
 
-    def see(self, look: Look, texture: Appearance | None) -> Sight:
-        """What the displacement network makes of a look."""
-        config = self.config
+    def see(self, look: Look, texture: Appearance | None, twice: bool) -> Sight:
+        """What the displacement network makes of a look, also in a mirror if ``twice``."""
         with self._clock("network"):
-            return see(self.body, self._network, look, texture, config.without, config.twice)
+            return see(self.body, self._network, look, texture, self.config.without, twice)
+
+    def _look_again(self, look: Look, estimate: BodyEstimate, texture: Appearance) -> tuple[Look, Displacement]:
+        """Other bodies in the same crops, and how far they are off."""
+        with self._clock("drawing"):
+            look = look_again(self.body, look, estimate, self._rasterizer)
+        return look, self.see(look, texture, self.config.rounds_twice).displacement
 
     @contextmanager
     def _clock(self, step: str) -> Iterator[None]:

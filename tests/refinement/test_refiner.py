@@ -201,9 +201,9 @@ def test_each_round_asks_the_network_once_and_the_first_look_is_kept(rounds):
     class Counting(Refiner):
         looks = ()
 
-        def see(self, look, texture):
+        def see(self, look, texture, twice):
             self.looks += (look,)
-            return super().see(look, texture)
+            return super().see(look, texture, twice)
 
     refiner = Counting(BODY, make_refiner(BODY, network=NETWORK).fit, RefineConfig(rounds=rounds), NETWORK)
     refined = refiner(PHOTO, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
