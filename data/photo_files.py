@@ -48,7 +48,7 @@ def find_images(folder: str | Path, on_unreadable: Callable[[str], None] = _log_
     Raises:
         ValueError: If ``folder`` is missing, is not a folder, or may not be read.
     """
-    return sorted(name for name in _files_below(Path(folder), on_unreadable) if name.lower().endswith(SUFFIXES))
+    return sorted(name for name in files_below(Path(folder), on_unreadable) if name.lower().endswith(SUFFIXES))
 
 
 def find_unread_pictures(folder: str | Path) -> list[str]:
@@ -66,7 +66,7 @@ def find_unread_pictures(folder: str | Path) -> list[str]:
         ValueError: As for `find_images`.
     """
     root = Path(folder)
-    others = [name for name in _files_below(root, lambda _: None) if not name.lower().endswith(SUFFIXES)]
+    others = [name for name in files_below(root, lambda _: None) if not name.lower().endswith(SUFFIXES)]
     return sorted(name for name in others if name.lower().endswith(_OTHER_PICTURES) or _begins_as_picture(root / name))
 
 
@@ -83,7 +83,8 @@ def _begins_as_picture(path: Path) -> bool:
     return begin.startswith(_BEGINNINGS) or (begin[:4] == b"RIFF" and begin[8:12] == b"WEBP")
 
 
-def _files_below(root: Path, on_unreadable: Callable[[str], None]) -> Iterator[str]:
+def files_below(root: Path, on_unreadable: Callable[[str], None]) -> Iterator[str]:
+    """Every file that is not hidden, as a path below ``root``; each folder is visited once."""
     if not root.exists():
         raise ValueError(f"There is no folder {str(root)!r}; give the folder that holds the photos.")
     if not root.is_dir():

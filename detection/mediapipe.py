@@ -13,6 +13,7 @@ from fitloop.body.records import Detections, Image
 from fitloop.detection.confidence import probability
 from fitloop.detection.detector import DetectionReport
 from fitloop.detection.faces import FaceDetector
+from fitloop.detection.following import Following
 from fitloop.detection.in_order import in_order
 from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose
 from fitloop.detection.looks import Inside, Person, person_of, see_in_square
@@ -57,10 +58,17 @@ class MediapipeDetector:
 
     def detect_with_notices(self, image: Image) -> DetectionReport:
         """Find the people; this detector has nothing to tell beside them."""
-        search = Search(PhotoPieces(image.pixels), self._people, self._faces, self._landmarks, self.config.search)
+        return DetectionReport(self.detections_of(self.people_in(PhotoPieces(image.pixels)), image))
+
+    def people_in(self, photo: PhotoPieces) -> list[Person]:
+        """Search the whole photo for people."""
+        search = Search(photo, self._people, self._faces, self._landmarks, self.config.search)
         # A body of which hardly a keypoint can be right is of no use to anybody, whatever it may be.
-        people = [one for one in search() if _right(one).mean() >= self.config.search.least_right]
-        return DetectionReport(self._detections(people, image))
+        return [one for one in search() if _right(one).mean() >= self.config.search.least_right]
+
+    def following(self) -> Following:
+        """Make what sees people again from frame to frame."""
+        return Following(self._landmarks)
 
     @property
     def runs(self) -> dict[str, int]:
@@ -81,7 +89,7 @@ class MediapipeDetector:
         Raises:
             ValueError: If a box is not finite, or its second corner is not below and right of the first.
         """
-        return self._detections(self.people_in_boxes(image, boxes), image)
+        return self.detections_of(self.people_in_boxes(image, boxes), image)
 
     def people_in_boxes(self, image: Image, boxes: Float[Tensor, "people 4"]) -> list[Person]:
         """What several looks into each x y x y box make of the person in it.
@@ -110,7 +118,8 @@ class MediapipeDetector:
             return replace(person_of([self._landmarks(photo, square)]), one_sided=0.0)
         return person_of(see_in_square(self._landmarks, photo, square, Inside(box)))
 
-    def _detections(self, people: list[Person], image: Image) -> Detections:
+    def detections_of(self, people: list[Person], image: Image) -> Detections:
+        """What is known of people, one row each, full-image pixels."""
         height, width = image.pixels.shape[:2]
         poses = [person.pose for person in people]
         size = self.config.silhouette_size

@@ -78,3 +78,31 @@ def project_to_rotation(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*
     rotation = roma.special_procrustes(matrix)
     assert isinstance(rotation, Tensor)
     return rotation
+
+
+def rotmat_to_unitquat(rotmat: Float[Tensor, "rows *more 3 3"]) -> Float[Tensor, "rows *more 4"]:
+    """Turn rotation matrices into quaternions (x y z w), each on the side of the sphere of the row before.
+
+    Programs that blend rows number by number then take the short way.
+    """
+    quaternions = roma.rotmat_to_unitquat(rotmat)
+    turned = (quaternions[1:] * quaternions[:-1]).sum(-1, keepdim=True) < 0
+    signs = torch.where(turned, -1.0, 1.0).to(quaternions).cumprod(0)
+    return torch.cat([quaternions[:1], signs * quaternions[1:]])
+
+
+def unitquat_to_rotmat(quaternions: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Turn quaternions (x y z w) of any length but 0 into rotation matrices."""
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(quaternions, dim=-1))
+
+
+def rotmat_to_euler(rotmat: Float[Tensor, "*batch 3 3"], order: str) -> Float[Tensor, "*batch 3"]:
+    """Turn rotation matrices into Euler angles in degrees: ``ZXY`` gives z, x, y of ``Rz Rx Ry``.
+
+    Where the middle axis stands at 90 degrees the last angle is 0 and the first takes it over: still the same rotation.
+
+    Args:
+        rotmat: Rotation matrices.
+        order: Three capital letters, the axes from the left factor to the right one.
+    """
+    return roma.rotmat_to_euler(order, rotmat, degrees=True)

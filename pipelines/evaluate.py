@@ -30,7 +30,7 @@ class EvaluateConfig(BodyFiles):
     """Score results under a named protocol: JSON and CSV, and a table on the terminal."""
 
     protocol: str
-    """Its name: open-bench, lspet, coco, 3dpw, h36m-p1, h36m-p2, mpi-inf-3dhp, lsp, rich."""
+    """Its name: open-bench, open-bench-video, lspet, coco, 3dpw, h36m-p1, h36m-p2, mpi-inf-3dhp, lsp, rich."""
     truth: Path
     """The protocol's truth file."""
     results: Path

@@ -55,7 +55,7 @@ def export_glb(
             of bodies.
         OSError: If the file cannot be written; then none is left behind.
     """
-    path = _checked_path(path, ".glb")
+    path = checked_path(path, ".glb")
     people = _to_file_axes(vertices).reshape(-1, *vertices.shape[-2:])
     looks = appearance if isinstance(appearance, tuple) else (appearance,) * len(people)
     if len(looks) != len(people):
@@ -82,7 +82,7 @@ def export_ply(
         ValueError: As `export_glb`.
         OSError: As `export_glb`.
     """
-    path = _checked_path(path, ".ply")
+    path = checked_path(path, ".ply")
     from trimesh.exchange.ply import export_ply as encode
     from trimesh.visual import ColorVisuals
 
@@ -99,7 +99,7 @@ def export_obj(path: str | Path, vertices: Float[Tensor, "vertices 3"], faces: I
         ValueError: As `export_glb`.
         OSError: As `export_glb`.
     """
-    path = _checked_path(path, ".obj")
+    path = checked_path(path, ".obj")
     from trimesh.exchange.obj import export_obj as encode
 
     mesh = _plain_mesh(_to_file_axes(vertices), faces.cpu())
@@ -153,7 +153,8 @@ def _to_bytes(colors: Tensor) -> np.ndarray:
     return torch.cat([levels, torch.full_like(levels[:, :1], 255)], dim=1).numpy()
 
 
-def _checked_path(path: str | Path, suffix: str) -> Path:
+def checked_path(path: str | Path, suffix: str) -> Path:
+    """The path, or a `ValueError` if its name ends otherwise."""
     path = Path(path)
     if path.suffix.lower() != suffix:
         raise ValueError(f"{path.name} should end in {suffix}.")

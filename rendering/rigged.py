@@ -1,8 +1,5 @@
 """A coloured body with its skeleton as binary glTF, for animation programs: rest pose, skin weights, and held poses."""
 
-import json
-import struct
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +11,13 @@ from torch import Tensor
 from fitloop.body import Body
 from fitloop.body.files import whole_file
 from fitloop.body.params import JOINT_PARENTS
-from fitloop.geometry import rotmat_to_rotvec
-from fitloop.rendering.export import to_gltf_axes
+from fitloop.geometry.rotations import rotmat_to_unitquat
+from fitloop.rendering.export import checked_path, to_gltf_axes
+from fitloop.rendering.gltf_file import INDICES, VERTICES, GltfFile
 from fitloop.rendering.interpolation import vertex_normals
 
 SECONDS_PER_POSE = 1.0
 _BONES = 4
-_UNSIGNED_BYTE, _UNSIGNED_SHORT, _UNSIGNED_INT, _FLOAT = 5121, 5123, 5125, 5126
-_VERTICES, _INDICES = 34962, 34963
-"""What a view of the buffer is for: programs may send it to the GPU as it is."""
-_KINDS = {np.uint8: _UNSIGNED_BYTE, np.uint16: _UNSIGNED_SHORT, np.uint32: _UNSIGNED_INT, np.float32: _FLOAT}
 
 
 def srgb_to_linear(colors: Float[Tensor, "*any 3"]) -> Float[Tensor, "*any 3"]:
@@ -57,9 +51,32 @@ def export_rigged_glb(
         ValueError: If the name ends otherwise, or the numbers of colours, joints or coefficients are not the body's.
         OSError: If the file cannot be written; then none is left behind.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".glb":
-        raise ValueError(f"{path.name} should end in .glb.")
+    path = checked_path(path, ".glb")
+    file = GltfFile()
+    tree = rigged_tree(file, body, betas, colors)
+    if poses is not None and len(poses):
+        poses = poses.detach().cpu().float()
+        upright = torch.cat([to_gltf_axes(poses[:, :1].mT).mT, poses[:, 1:]], 1)
+        tree["animations"] = [_held_poses(file, upright)]
+    content = file.encode(tree)
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def rigged_tree(
+    file: GltfFile, body: Body, betas: Float[Tensor, "betas"], colors: Float[Tensor, "vertices 3"]
+) -> dict[str, Any]:
+    """The tree of a file with one body in T-pose: y up, facing z, the soles at height 0; node 1 is the pelvis.
+
+    Args:
+        file: Gets the arrays.
+        body: The body model.
+        betas: Shape.
+        colors: sRGB in [0, 1].
+
+    Raises:
+        ValueError: If the numbers of colours or coefficients are not the body's.
+    """
     if len(colors) != len(body.template) or len(betas) != body.num_betas:
         raise ValueError(
             f"Body {body.name!r} has {len(body.template)} vertices and {body.num_betas} betas, "
@@ -69,8 +86,7 @@ def export_rigged_glb(
     vertices = body.template + torch.einsum("vcb,b->vc", body.shapedirs, betas)
     floor = vertices.new_tensor([0.0, float(vertices[:, 1].min()), 0.0])
     joints = body.rest_joints(betas) - floor
-    file = _Glb()
-    tree = {
+    return {
         "asset": {"version": "2.0", "generator": "fitloop"},
         "scene": 0,
         "scenes": [{"nodes": [0, 1]}],
@@ -79,69 +95,23 @@ def export_rigged_glb(
         "materials": [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}],
         "skins": [_skin(file, joints)],
     }
-    if poses is not None and len(poses):
-        tree["animations"] = [_animation(file, poses.detach().cpu().float())]
-    content = file.encode(tree)
-    with whole_file(path) as part:
-        part.write_bytes(content)
 
 
-@dataclass
-class _Glb:
-    """Collects arrays, each a view and accessor of its own."""
-
-    accessors: list[dict[str, Any]] = field(default_factory=list)
-    views: list[dict[str, Any]] = field(default_factory=list)
-    data: bytearray = field(default_factory=bytearray)
-
-    def add(
-        self, values: np.ndarray, shape: str, target: int | None = None, normalized: bool = False, bounds: bool = False
-    ) -> int:
-        """Append an array of the glTF type ``shape``; return its accessor."""
-        values = np.ascontiguousarray(values)
-        use = {} if target is None else {"target": target}
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes, **use})
-        # Arrays begin at multiples of four bytes, as glTF demands.
-        self.data += values.tobytes() + b"\0" * (-values.nbytes % 4)
-        accessor = {
-            **{"bufferView": len(self.views) - 1, "type": shape, "count": len(values)},
-            **{"componentType": _KINDS[values.dtype.type], "normalized": normalized},
-        }
-        if bounds:
-            rows = values.reshape(len(values), -1)
-            accessor |= {"min": rows.min(0).tolist(), "max": rows.max(0).tolist()}
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
-    def encode(self, tree: dict[str, Any]) -> bytes:
-        """The file: header, JSON padded by spaces, binary data."""
-        tree = tree | {
-            "accessors": self.accessors,
-            "bufferViews": self.views,
-            "buffers": [{"byteLength": len(self.data)}],
-        }
-        told = json.dumps(tree, separators=(",", ":"), allow_nan=False).encode()
-        told += b" " * (-len(told) % 4)
-        chunks = struct.pack("<I4s", len(told), b"JSON") + told
-        chunks += struct.pack("<I4s", len(self.data), b"BIN\0") + bytes(self.data)
-        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
-
-
-def _primitive(file: _Glb, body: Body, vertices: Tensor, colors: Tensor) -> dict[str, Any]:
+def _primitive(file: GltfFile, body: Body, vertices: Tensor, colors: Tensor) -> dict[str, Any]:
     weights, bones = body.lbs_weights.topk(_BONES, dim=1)
     # Where fewer joints move a vertex, glTF wants the spare ones to name joint 0.
     bones = torch.where(weights > 0, bones, 0)
     linear = torch.cat([srgb_to_linear(colors.float().clamp(0.0, 1.0)), torch.ones(len(colors), 1)], 1)
     return {
         "attributes": {
-            "POSITION": file.add(vertices.numpy(), "VEC3", _VERTICES, bounds=True),
-            "NORMAL": file.add(vertex_normals(vertices, body.faces).numpy(), "VEC3", _VERTICES),
+            "POSITION": file.add(vertices.numpy(), "VEC3", VERTICES, bounds=True),
+            "NORMAL": file.add(vertex_normals(vertices, body.faces).numpy(), "VEC3", VERTICES),
             # 16 bits: in 8, linear light would leave next to no steps for dark clothes.
-            "COLOR_0": file.add((linear * 65535).round().numpy().astype(np.uint16), "VEC4", _VERTICES, normalized=True),
-            "JOINTS_0": file.add(bones.numpy().astype(np.uint8), "VEC4", _VERTICES),
-            "WEIGHTS_0": file.add((weights / weights.sum(1, keepdim=True)).numpy(), "VEC4", _VERTICES),
+            "COLOR_0": file.add((linear * 65535).round().numpy().astype(np.uint16), "VEC4", VERTICES, normalized=True),
+            "JOINTS_0": file.add(bones.numpy().astype(np.uint8), "VEC4", VERTICES),
+            "WEIGHTS_0": file.add((weights / weights.sum(1, keepdim=True)).numpy(), "VEC4", VERTICES),
         },
-        "indices": file.add(body.faces.flatten().numpy().astype(np.uint32), "SCALAR", _INDICES),
+        "indices": file.add(body.faces.flatten().numpy().astype(np.uint32), "SCALAR", INDICES),
         "material": 0,
     }
 
@@ -157,27 +127,39 @@ def _joint_nodes(body: Body, joints: Tensor) -> list[dict[str, Any]]:
     return nodes
 
 
-def _skin(file: _Glb, joints: Tensor) -> dict[str, Any]:
+def _skin(file: GltfFile, joints: Tensor) -> dict[str, Any]:
     inverse = torch.eye(4).repeat(len(joints), 1, 1)
     inverse[:, :3, 3] = -joints
     matrices = file.add(inverse.mT.numpy(), "MAT4")
     return {"joints": list(range(1, len(joints) + 1)), "skeleton": 1, "inverseBindMatrices": matrices}
 
 
-def _animation(file: _Glb, poses: Tensor) -> dict[str, Any]:
-    """One channel per joint, poses held one after another."""
-    upright = torch.cat([to_gltf_axes(poses[:, :1].mT).mT, poses[:, 1:]], 1)
-    turns = rotmat_to_rotvec(upright)
-    angle = turns.norm(dim=-1, keepdim=True)
-    quaternions = torch.cat([0.5 * torch.sinc(angle / (2.0 * torch.pi)) * turns, (angle / 2.0).cos()], -1)
-    # The last one is written twice, so that it is held too.
-    quaternions = torch.cat([quaternions, quaternions[-1:]])
-    times = SECONDS_PER_POSE * torch.arange(len(quaternions), dtype=torch.float32)
-    clock = file.add(times.numpy(), "SCALAR", bounds=True)
-    joints = range(poses.shape[1])
+def rotation_channels(
+    file: GltfFile, clock: int, rotations: Float[Tensor, "keys joints 3 3"], interpolation: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Samplers and channels that turn the joints of a `rigged_tree`, one of each per joint.
+
+    Args:
+        file: Gets the quaternions.
+        clock: Accessor of the seconds of the keys.
+        rotations: Of each joint relative to its parent, the first into the file's axes.
+        interpolation: Between keys, as glTF names it.
+    """
+    quaternions = rotmat_to_unitquat(rotations)
     samplers = [
-        {"input": clock, "output": file.add(quaternions[:, joint].numpy(), "VEC4"), "interpolation": "STEP"}
-        for joint in joints
+        {"input": clock, "output": file.add(quaternions[:, joint].numpy(), "VEC4"), "interpolation": interpolation}
+        for joint in range(rotations.shape[1])
     ]
-    channels = [{"sampler": joint, "target": {"node": joint + 1, "path": "rotation"}} for joint in joints]
+    channels = [
+        {"sampler": joint, "target": {"node": joint + 1, "path": "rotation"}} for joint in range(rotations.shape[1])
+    ]
+    return samplers, channels
+
+
+def _held_poses(file: GltfFile, rotations: Tensor) -> dict[str, Any]:
+    # The last one is written twice, so that it is held too.
+    rotations = torch.cat([rotations, rotations[-1:]])
+    times = SECONDS_PER_POSE * torch.arange(len(rotations), dtype=torch.float32)
+    clock = file.add(times.numpy(), "SCALAR", bounds=True)
+    samplers, channels = rotation_channels(file, clock, rotations, "STEP")
     return {"name": "poses", "samplers": samplers, "channels": channels}

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from fitloop.pipelines.chain.config import StagesConfig
+from fitloop.pipelines.video.config import ClipsConfig
 
-Output = Literal["meshes", "overlays", "page"]
+Output = Literal["meshes", "overlays", "page", "bvh", "rigged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +26,12 @@ class FolderConfig:
 
 # The folder comes second so that its options come first in --help.
 @dataclass(frozen=True, kw_only=True)
-class RunConfig(StagesConfig, FolderConfig):
+class RunConfig(StagesConfig, ClipsConfig, FolderConfig):
     """A folder of photos in, posed bodies out: finds people, guesses their bodies (HMR), corrects them (SMPLify)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Impossible times are told before anything is read.
+        _ = self.sampling
         if self.batch_size < 1:
             raise ValueError(f"--batch-size must be at least 1, got {self.batch_size}.")

@@ -15,6 +15,7 @@ from fitloop.evaluation.body_arrays import NOT_FITTED, STAGE_PREFIXES
 from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.pictures import page_picture, shrunk_size
+from fitloop.pipelines.video.page import clip_entries
 from fitloop.refinement.correction import CorrectionConfig
 from fitloop.rendering.pages import write_html
 from fitloop.rendering.viewer import scene_script, viewer_body, viewer_scene
@@ -94,7 +95,7 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], bo
         page.unlink(missing_ok=True)
         return summary
     about = {"name": config.images.name, "count": len(photos), "stages": _stages(config), "body": viewer_body(body)}
-    write_html(page, "fitloop.pipelines", "run.html", photos=entries, **about)
+    write_html(page, "fitloop.pipelines", "run.html", photos=entries, clips=clip_entries(config.out), **about)
     return summary
 
 

@@ -16,6 +16,7 @@ import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
 from fitloop.data import find_images
+from fitloop.data.clip_files import find_clips
 from fitloop.data.images import SUFFIXES, find_unread_pictures
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
@@ -30,6 +31,9 @@ from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, printable, shortened
 from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
+from fitloop.pipelines.folder.rigs import KINDS as RIGS
+from fitloop.pipelines.folder.rigs import write_rigs
+from fitloop.pipelines.video.run import run_clips
 from fitloop.refinement.person_texture import photo_and_person
 
 _FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes"}
@@ -47,7 +51,8 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         make_stages: Builds the stages of a config.
     """
     try:
-        photos = _list_photos(config)
+        clips = _outside(find_clips(config.images), config)
+        photos = _list_photos(config, clips)
         _prepare_out(config)
     except (ValueError, FileNotFoundError) as error:
         return stop(str(error))
@@ -57,10 +62,12 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
     try:
-        journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
+        if config.images.is_dir():
+            journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
         usable = _leave_out(photos, config.out, journal)
         _process(config, usable, stages, journal)
+        run_clips(config, clips, stages, journal)
         start = time.perf_counter()
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
         summary = write_page(config, shown, journal.skipped, stages.body)
@@ -82,9 +89,9 @@ def results_path(config: RunConfig, photo: str) -> Path:
     return config.out / "results" / f"{photo}.npz"
 
 
-def _list_photos(config: RunConfig) -> list[str]:
-    photos = _outside(find_images(config.images), config)
-    if not photos:
+def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
+    photos = [] if config.images.is_file() else _outside(find_images(config.images), config)
+    if not photos and not clips:
         unread = _first(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
         raise ValueError(f"No photos in {config.images}: expected files that end in {', '.join(SUFFIXES)}.{others}")
@@ -193,7 +200,8 @@ def _skipped_before(config: RunConfig) -> set[str]:
 def _clear(config: RunConfig, photo: str) -> None:
     """Remove all that an earlier run wrote of a photo, the results file first."""
     results_path(config, photo).unlink(missing_ok=True)
-    shutil.rmtree(config.out / "meshes" / photo, ignore_errors=True)
+    for kind in ("meshes", *RIGS):
+        shutil.rmtree(config.out / kind / photo, ignore_errors=True)
     (config.out / "overlays" / f"{photo}.jpg").unlink(missing_ok=True)
     for stage in ("photo", "regressed", "fitted", "flow", "refined", "clothed"):
         page_picture(config.out, photo, stage).unlink(missing_ok=True)
@@ -231,6 +239,7 @@ def _write(config: RunConfig, people: People, image_size: tuple[int, int], journ
     if "meshes" in config.outputs:
         for number in range(len(people)):
             people.save(config.out / "meshes" / people.name / f"{number}.glb", number)
+    write_rigs(config, people)
     journal.clock("meshes", start)
     start = time.perf_counter()
     write_pictures(config, people, lambda: open_photo(config.images, people.name, config).pixels)
