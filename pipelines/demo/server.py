@@ -25,7 +25,7 @@ from fitloop.rendering.pages import environment
 LOOPBACK = ("127.0.0.1", "localhost")
 _HEADERS = {
     # The page and its results are their own: a browser refuses to load anything from elsewhere for them.
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'self'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",

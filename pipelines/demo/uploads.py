@@ -1,10 +1,9 @@
 """What somebody dropped into the page: its name made safe, refused where it is too large or of another kind."""
 
-import os
 import re
 import struct
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import av
 import PIL.Image
@@ -29,14 +28,13 @@ def safe_name(given: str) -> str:
     Raises:
         Refused: If it does not end as photos and clips do.
     """
-    base = os.path.basename(given.replace("\\", "/"))
-    stem, ending = os.path.splitext(base)
-    if not ending.lower().endswith((*SUFFIXES, *CLIP_SUFFIXES)) or not ending:
-        raise Refused(
-            f"{base!r} is neither a photo nor a clip by its name: give .jpg, .png, .webp, .mp4, .mov or the like."
-        )
-    kept = re.sub(r"[^\w-]+", "_", stem, flags=re.ASCII).strip("_")[:_LONGEST]
-    return (kept or "upload") + ending.lower()
+    base = PurePosixPath(given.replace("\\", "/"))
+    ending = base.suffix.lower()
+    if ending not in (*SUFFIXES, *CLIP_SUFFIXES):
+        kinds = "give .jpg, .png, .webp, .mp4, .mov or the like"
+        raise Refused(f"{base.name!r} is neither a photo nor a clip by its name: {kinds}.")
+    kept = re.sub(r"[^\w-]+", "_", base.stem, flags=re.ASCII).strip("_")[:_LONGEST]
+    return (kept or "upload") + ending
 
 
 def is_clip(name: str) -> bool:
@@ -66,9 +64,9 @@ def check_photo(path: Path, config: DemoConfig) -> None:
             with PIL.Image.open(path) as photo:
                 width, height = photo.size
     except PIL.Image.DecompressionBombError as error:
-        raise Refused(
-            f"The photo has more than the {config.max_megapixels:g} megapixels that are accepted; shrink it."
-        ) from error
+        # Pillow refuses the largest itself, before their size is known here.
+        most = f"{config.max_megapixels:g} megapixels accepted"
+        raise Refused(f"The photo has many more than the {most}; shrink it.") from error
     except (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, struct.error):
         # What is wrong with it is told by who reads it.
         return
