@@ -92,8 +92,8 @@ class ClipReader:
         except (FFmpegError, OSError, ValueError) as error:
             raise UnreadableClip(f"{self.path.name!r} {_reason(error, self.path)}.") from error
         if not container.streams.video:
-            container.close()
             kind = "only sound" if container.streams.audio else "no pictures"
+            container.close()
             raise UnreadableClip(f"{self.path.name!r} has {kind}; give a clip with a video stream.")
         return container
 
@@ -111,26 +111,28 @@ class ClipReader:
         step = begin if first is None else first
         last = math.inf if end is None else math.ceil(end * rate - 1e-6)
         shown = before = None
+        lasts = 1.0 / rate
         for picture in self._pictures(max(step / rate - 1.0, 0.0)):
             if before is not None:
-                middle = 0.5 * (before[0] + picture[0])
-                while step < last and step / rate <= middle:
+                lasts = picture[0] - before[0]
+                while step < last and step / rate <= before[0] + 0.5 * lasts:
                     yield Frame(step, step / rate, before[1], before is shown)
                     shown, step = before, step + 1
             before = picture
             if step >= last:
                 return
-        # The last picture stays for half a step: what follows it in time is unknown.
-        if before is not None and step / rate <= before[0] + 0.5 / rate:
+        # The last picture is taken to last as long as the one before it, half of it before and half after its time.
+        while before is not None and step < last and step / rate <= before[0] + 0.5 * lasts:
             yield Frame(step, step / rate, before[1], before is shown)
-        elif step == begin:
-            raise UnreadableClip(self._nothing(before))
+            shown, step = before, step + 1
+        if step == begin:
+            raise UnreadableClip(self._nothing())
 
-    def _nothing(self, last: tuple[float, Any] | None) -> str:
-        if last is None:
-            return f"Not a single frame of {self.path.name!r} could be read; record or download it again."
+    def _nothing(self) -> str:
         start = self.sampling.start
-        return f"{self.path.name!r} ends at {last[0]:.2f} s, before the {start:g} s at which it was to start."
+        if start > 0.0:
+            return f"{self.path.name!r} has no frame at {start:g} s, where it was to start: it is shorter, or damaged."
+        return f"Not a single frame of {self.path.name!r} could be read; record or download it again."
 
     def _pictures(self, start: float) -> Iterator[tuple[float, UInt8[np.ndarray, "height width 3"]]]:
         """Time and pixels of each picture in the file from about ``start`` seconds on."""

@@ -14,6 +14,8 @@ SLOW = 0.25
 """Metres per second across the view below which a point rests: a foot that swings is five times as fast."""
 _ALONG = 0.3
 """Share of the speed along the view that counts: a single camera sees most of it wrongly."""
+_TRAVEL = 0.12
+"""Metres across the view that a resting point may seem to be away from its mean place."""
 _SHORTEST, _GAP = 0.1, 0.07
 """Seconds that a foot rests at least, and that it may seem to move in between."""
 
@@ -41,9 +43,11 @@ def resting_points(
     along = (speed * ray).sum(-1, keepdims=True)
     counted = speed - (1.0 - _ALONG) * along * ray
     slow = np.linalg.norm(counted, axis=-1) < SLOW
-    flat = slow.reshape(len(slow), -1)
+    flat, aim = slow.reshape(len(slow), -1), ray.reshape(len(slow), -1, 3)
+    far = np.linalg.norm(place, axis=-1).reshape(len(slow), -1)
     lasting = [_without_short(column, frame_rate) for column in flat.T]
-    return np.stack(lasting, -1).reshape(slow.shape)
+    kept = [_without_carried(one, aim[:, at], far[:, at]) for at, one in enumerate(lasting)]
+    return np.stack(kept, -1).reshape(slow.shape)
 
 
 def runs(values: Bool[np.ndarray, "frames"]) -> list[tuple[int, int]]:
@@ -61,6 +65,17 @@ def _without_short(values: Bool[np.ndarray, "frames"], frame_rate: float) -> Boo
         if end - start < _SHORTEST * frame_rate:
             filled[start:end] = False
     return filled
+
+
+def _without_carried(
+    values: Bool[np.ndarray, "frames"], ray: Float[np.ndarray, "frames 3"], far: Float[np.ndarray, "frames"]
+) -> Bool[np.ndarray, "frames"]:
+    """Leave out stretches in which a point slowly travels across the view: what it stands on moves, as on a board."""
+    kept = values.copy()
+    for start, end in runs(values):
+        travelled = np.linalg.norm(ray[start:end] - ray[start:end].mean(0), axis=-1) * far[start:end].mean()
+        kept[start:end] = travelled.max() < _TRAVEL
+    return kept
 
 
 def down_to_lowest(

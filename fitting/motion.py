@@ -37,11 +37,11 @@ class MotionConfig:
 
     fit: FitConfig = AFTER_REGRESSION
     """How each frame is fitted before and while smoothing."""
-    turn: float = 400.0
+    turn: float = 120.0
     """Per radian of the second difference of a joint's angle, at 30 frames a second."""
-    place: float = 2000.0
+    place: float = 700.0
     """Per metre of the second difference of the place across the view, at 30 frames a second."""
-    depth: float = 2000.0
+    depth: float = 700.0
     """The same along the view, where a single camera sees least."""
     hold: float = 1.0
     """Per radian, and ten times per metre, that a frame without evidence departs from the middle of its neighbours."""
@@ -229,9 +229,9 @@ class _Solver:
     def _differences(self, before: Tensor, after: Tensor) -> Tensor:
         """From row to row, in the coordinates of a step: radians and metres."""
         offset = after - before
-        turns = offset[:, :TURNS].reshape(len(offset), -1, 3)
+        turns = offset[:, :TURNS].unflatten(1, (TURNS // 3, 3))
         # An angle beyond pi is told the other way round: the shorter of the two ways is the one that was gone.
-        vectors = after[:, :TURNS].reshape(turns.shape)
+        vectors = after[:, :TURNS].unflatten(1, (TURNS // 3, 3))
         other = turns - 2.0 * pi * torch.nn.functional.normalize(vectors, dim=-1)
         turns = torch.where(other.norm(dim=-1, keepdim=True) < turns.norm(dim=-1, keepdim=True), other, turns).clone()
         first, second = (rows[:, ORIENT].view(-1, 3, 3) for rows in (before, after))
