@@ -20,7 +20,7 @@ from fitloop.pipelines.video.frame_results import write_frames
 from fitloop.pipelines.video.lookers import looker_of
 from fitloop.pipelines.video.looking import ClipLook
 from fitloop.pipelines.video.motions import TrackBodies, move_all
-from fitloop.pipelines.video.outputs import motion_folder, write_clips, write_motions
+from fitloop.pipelines.video.outputs import motion_folder, write_clips, write_motions, write_page
 from fitloop.pipelines.video.record import ClipRecord, PersonRecord, hash_of, load_record, save_record
 from fitloop.pipelines.video.tracker import Tracker
 from fitloop.pipelines.video.tracks import ClipEvidence, gather
@@ -87,6 +87,8 @@ class _ClipRun:
         write_frames(self._config, self._clip, evidence, bodies, self._stages.body, size)
         self._journal.clock("clip: files", start, len(evidence.frames))
         self._draw(reader, bodies, len(evidence.frames))
+        if bodies and "page" in self._config.outputs:
+            write_page(self._config, self._clip, evidence, bodies, self._stages.body, size)
         record = _record(self._clip, evidence, bodies, size, rate, look.notices + _notices(self._config, evidence))
         save_record(self._done, record)
         return record
