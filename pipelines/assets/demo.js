@@ -17,6 +17,7 @@
   function tell(made, text, share) {
     const bar = made.querySelector("progress"), told = made.querySelector(".told");
     if (told.textContent !== text) told.textContent = text;
+    bar.hidden = share === 0;
     if (share === undefined || share === null) bar.removeAttribute("value");
     else bar.value = share;
   }
@@ -68,41 +69,44 @@
       if (!answer.ok) return end(made, "Its files have been deleted.", false);
       if (job.state === "failed") return end(made, job.problem, true);
       if (job.state === "done") return show(made, key, job);
-      if (job.state === "waiting") tell(made, job.ahead ? `Waiting; ${job.ahead} before it` : "Next in line");
+      if (job.state === "waiting") tell(made, job.ahead ? `Waiting; ${job.ahead} before it` : "Next in line", 0);
       else tell(made, job.doing || "Beginning", job.share);
     }
   }
 
   function show(made, key, job) {
     end(made, "", false);
-    const files = made.querySelector(".files"), list = files.querySelector("ul");
-    for (const one of job.downloads) {
-      const row = document.createElement("li"), link = document.createElement("a"), use = document.createElement("small");
-      link.href = `jobs/${key}/out/${one.link}`;
-      link.download = one.name;
-      link.textContent = one.what;
-      use.textContent = one.use ? ` ${one.use}` : "";
-      row.append(link, use);
-      list.append(row);
+    for (const one of job.notices) {
+      made.querySelector(".notices").append(Object.assign(document.createElement("li"), { className: "notice", textContent: one }));
     }
-    files.hidden = job.downloads.length === 0;
+    const files = made.querySelector(".files"), rows = new Map();
+    for (const one of job.downloads) {
+      if (!rows.has(one.whose)) {
+        const whose = Object.assign(document.createElement("dt"), { textContent: one.whose });
+        rows.set(one.whose, document.createElement("dd"));
+        files.querySelector("dl").append(whose, rows.get(one.whose));
+      }
+      const link = Object.assign(document.createElement("a"), { download: one.name, textContent: one.what });
+      link.href = `jobs/${key}/out/${one.link}`;
+      rows.get(one.whose).append(link);
+    }
+    files.hidden = rows.size === 0;
     const frame = made.querySelector("iframe");
     frame.onload = () => fitted(frame);
-    frame.src = `jobs/${key}/out/index.html`;
+    frame.src = `jobs/${key}/out/${job.page}`;
     frame.hidden = false;
   }
 
+  // The run's own page inside this one: without its heading, the bodies to turn first.
   function fitted(frame) {
-    // The run's own page, without its heading and with its bodies in sight.
-    const page = frame.contentDocument;
-    page.querySelector("header").hidden = true;
-    page.querySelector("main").style.padding = 0;
-    page.querySelectorAll("article").forEach((one) => {
-      one.style.cssText = "content-visibility: visible; border: 0; padding: 0; margin: 0";
-      one.querySelector("h2").hidden = true;
-    });
+    const page = frame.contentDocument, style = page.createElement("style");
+    style.textContent = `header, article > h2, p > a[href$=".npz"] { display: none; } body { background: var(--card); }
+      main { padding: 0; } article { content-visibility: visible; margin: 0; padding: 0; border: 0; }
+      article:has(> details) { display: flex; flex-direction: column; } article > * { order: 1; }
+      article > details { order: 0; margin: 0 0 .8rem; }
+      .film, .fitloop-frame { max-height: ${Math.round(0.8 * innerHeight)}px; }`;
+    page.head.append(style);
     page.querySelectorAll("details").forEach((one) => { one.open = true; });
-    page.body.style.background = "var(--card)";
     const grow = () => { frame.style.height = `${Math.ceil(page.body.getBoundingClientRect().height) + 2}px`; };
     new frame.contentWindow.ResizeObserver(grow).observe(page.body);
     grow();

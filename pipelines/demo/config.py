@@ -80,5 +80,11 @@ class DemoConfig:
             frames_per_second=None if frame_rate is None or frame_rate <= FASTEST else FASTEST,
             # A clip may be longer than it says.
             end=self.max_seconds,
-            **{name: getattr(self, name) for name in ("detector", "regressor", "body", "refine", "device", "threads")},
+            detector=self.detector,
+            regressor=self.regressor,
+            body=self.body,
+            # Refinement is for photos.
+            refine=self.refine and frame_rate is None,
+            device=self.device,
+            threads=self.threads,
         )

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from fitloop.pipelines.demo.config import DemoConfig
-from fitloop.pipelines.demo.files import downloads
+from fitloop.pipelines.demo.files import shown
 from fitloop.pipelines.demo.jobs import Job, Jobs
 from fitloop.pipelines.demo.telling import read_told
 from fitloop.pipelines.demo.uploads import Refused, check_photo, check_size, is_clip, safe_name
@@ -124,7 +124,7 @@ class _Pages:
         if job.state == "working":
             told |= asdict(read_told(job.folder))
         if job.state == "done":
-            told["downloads"] = [asdict(one) for one in downloads(job.folder / "out", job.name)]
+            told |= asdict(shown(job.folder / "out", job.name))
         return told
 
     async def forget(self, request: Request) -> Response:

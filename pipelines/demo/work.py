@@ -40,7 +40,9 @@ class ToldStages(Stages):
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them."""
         say("Refining the bodies by the photo's pixels")
-        return super().refine(image, people)
+        refined = super().refine(image, people)
+        say("Drawing pictures and writing files")
+        return refined
 
 
 def work_on(folder: Path, config: DemoConfig, stages: Any) -> str:
