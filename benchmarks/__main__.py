@@ -97,6 +97,7 @@ if __name__ == "__main__":
         "detection",
         "video",
         "video_real",
+        "video_speed",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
         # These train, weigh or see through networks and have options of their own.

@@ -12,8 +12,9 @@ from typing import Literal
 
 from fitloop.pipelines.demo.config import DemoConfig
 from fitloop.pipelines.demo.uploads import Refused
-from fitloop.pipelines.demo.worker import Work
 
+Work = Callable[[Path], str]
+"""Works on the file in a folder; gives back why there are no results, or nothing."""
 State = Literal["waiting", "working", "done", "failed"]
 _SWEEP = 1.0
 """Seconds between looks at what has grown old."""

@@ -12,8 +12,6 @@ from pathlib import Path
 from fitloop.pipelines.demo.config import DemoConfig
 from fitloop.pipelines.demo.work import FAILED, ToldStages, work_on
 
-Work = Callable[[Path], str]
-"""Works on the file in a folder; gives back why there are no results, or nothing."""
 _POLL = 0.2
 
 

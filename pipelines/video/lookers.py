@@ -1,7 +1,7 @@
 """Who sees people in a frame: the whole frame searched, or people followed from where they were."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class Sightings:
         return Sightings(self.detections[torch.tensor(rows, dtype=torch.long)], self.squares[rows], self.quality[rows])
 
 
+@runtime_checkable
 class Looker(Protocol):
     """Sees people in frames."""
 
