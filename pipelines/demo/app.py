@@ -6,16 +6,20 @@ It listens on this machine alone; docs/demo.md has its limits and what becomes o
 """
 
 import importlib.util
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, stop, warn
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.demo.config import DemoConfig
 
+_PREFIX, _LOCK = "fitloop-demo-", "lock"
 _NEEDED = ("starlette", "uvicorn")
 _MISSING = "The page needs {0}: pip install 'fitloop[demo]'"
 
@@ -32,12 +36,32 @@ def main(arguments: list[str] | None = None) -> int:
         told = f"Cannot listen at {config.host} port {config.port}: {error.strerror}."
         return stop(f"{told} Choose another --port, or --port 0 for a free one.")
     try:
-        with tempfile.TemporaryDirectory(prefix="fitloop-demo-", ignore_cleanup_errors=True) as root, listening:
-            serve(listening, Path(root), config)
+        remove_leftovers(Path(tempfile.gettempdir()))
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as root, listening:
+            with FileLock(Path(root) / _LOCK):
+                serve(listening, Path(root) / "files", config)
     except OSError as error:
         return stop(f"Cannot write to {tempfile.gettempdir()}: {error.strerror}. Set TMPDIR.", CANNOT_WRITE)
     print("Ended; all files are deleted.")
     return DONE
+
+
+def remove_leftovers(place: Path) -> None:
+    """Delete what servers left behind that were killed and could not do it themselves.
+
+    Args:
+        place: The system's folder for temporary files.
+    """
+    for lock in place.glob(f"{_PREFIX}*/{_LOCK}"):
+        if lock.is_symlink() or lock.parent.is_symlink():
+            continue
+        try:
+            # Whoever still runs holds it.
+            with FileLock(lock, timeout=0):
+                pass
+        except (Timeout, OSError):
+            continue
+        shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def listen(config: DemoConfig) -> socket.socket:

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 from demo_processes import obey
+from filelock import FileLock
 
-from fitloop.pipelines.demo.app import listen, main
+from fitloop.pipelines.demo.app import listen, main, remove_leftovers
 from fitloop.pipelines.demo.config import DemoConfig
 from fitloop.pipelines.demo.worker import Worker
 
@@ -24,6 +25,15 @@ def test_a_port_that_is_taken_is_told(capsys):
 def test_only_this_machine_is_listened_to_by_default():
     with listen(DemoConfig(port=0)) as listening:
         assert listening.getsockname()[0] == "127.0.0.1"
+
+
+def test_what_a_killed_server_left_is_deleted_and_what_a_running_one_holds_is_not(tmp_path):
+    for name in ("fitloop-demo-killed", "fitloop-demo-runs", "other-killed"):
+        (tmp_path / name / "files").mkdir(parents=True)
+        (tmp_path / name / "lock").touch()
+    with FileLock(tmp_path / "fitloop-demo-runs" / "lock"):
+        remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fitloop-demo-runs", "other-killed"]
 
 
 @pytest.mark.slow

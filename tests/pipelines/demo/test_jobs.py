@@ -37,7 +37,7 @@ def work():
 
 @pytest.fixture
 def jobs(tmp_path, work):
-    made = Jobs(tmp_path / "files", work, DemoConfig(queue=2, keep_minutes=10), Clock())
+    made = Jobs(tmp_path / "files", work, DemoConfig(queue=2, keep_minutes=10.0), Clock())
     made.start()
     yield made
     work.go.set()

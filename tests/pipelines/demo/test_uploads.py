@@ -35,7 +35,7 @@ def test_clips_are_known_by_their_names():
 
 
 def test_too_many_bytes_are_refused():
-    config = DemoConfig(max_megabytes=2)
+    config = DemoConfig(max_megabytes=2.0)
     check_size(2_000_000, config)
     with pytest.raises(Refused, match="larger than the 2 MB"):
         check_size(2_000_001, config)
@@ -46,7 +46,7 @@ def test_too_many_bytes_are_refused():
 )
 def test_a_photo_of_too_many_pixels_is_refused_without_being_decoded(tmp_path, monkeypatch, size, told):
     path = tmp_path / "large.png"
-    PillowImage.new("1", size).save(path)
+    PillowImage.new("1", size).save(path, compress_level=1)
     monkeypatch.setattr(PillowImage.Image, "load", lambda *_: pytest.fail("was decoded"))
     with pytest.raises(Refused, match=told):
         check_photo(path, DemoConfig())
@@ -66,7 +66,7 @@ def test_a_clip_within_the_limits_tells_its_frame_rate(tmp_path):
 def test_a_clip_that_lasts_too_long_is_refused(tmp_path):
     path = write_clip(tmp_path / "a.mp4", shades(20))
     with pytest.raises(Refused, match="lasts 2 s, more than the 1 s"):
-        check_clip(path, DemoConfig(max_seconds=1))
+        check_clip(path, DemoConfig(max_seconds=1.0))
 
 
 def test_a_clip_with_large_frames_is_refused(tmp_path):
@@ -95,7 +95,7 @@ def test_what_is_no_clip_inside_is_refused_in_a_sentence(tmp_path, content):
         check_clip(path, DemoConfig())
 
 
-@pytest.mark.parametrize("wrong", [{"queue": 0}, {"max_megabytes": 0}, {"keep_minutes": -1}, {"port": 70000}])
+@pytest.mark.parametrize("wrong", [{"queue": 0}, {"max_megabytes": 0.0}, {"keep_minutes": -1.0}, {"port": 70000}])
 def test_options_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match="--"):
         DemoConfig(**wrong)
