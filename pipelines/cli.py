@@ -8,6 +8,7 @@ from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 
 COMMANDS = {
     "run": ("fitloop.pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
+    "demo": ("fitloop.pipelines.demo.app", "a page in the browser: drop a photo or a clip, turn the bodies around"),
     "samples": ("fitloop.pipelines.samples", "write a folder of sample photos"),
     "fetch": ("fitloop.pipelines.fetch", "fetch the detector's networks now"),
     "train": ("fitloop.pipelines.train", "train a regressor"),
