@@ -23,7 +23,8 @@ YAWS: tuple[Start, ...] = ("mean", "yaw90", "back", "yaw270")
 
 
 def _with(config: FitConfig = DEFAULT, **changes: float) -> FitConfig:
-    return replace(config, stages=tuple(replace(stage, **changes) for stage in config.stages))
+    stages, told = (tuple(replace(one, **changes) for one in some) for some in (config.stages, config.told_stages))
+    return replace(config, stages=stages, told_stages=told)
 
 
 FOUR = replace(DEFAULT, starts=YAWS)

@@ -29,7 +29,7 @@ from fitloop.data import load_image
 from fitloop.detection import DetectionReport, MediapipeConfig, MediapipeDetector
 from fitloop.evaluation import mpjpe, pa_mpjpe
 from fitloop.evaluation.alignment import align_root
-from fitloop.geometry import camera_of, project
+from fitloop.geometry import camera_of, concatenate, project
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.regress_then_fit import Stages
@@ -56,6 +56,8 @@ class Real3dConfig:
     """Whether the camera's focal length is told, or guessed from the photo's size as the main job does."""
     refine: bool = False
     """Measure refined bodies too."""
+    pose_prior: str = "open"
+    """What fits know of poses, as for `fitloop run`."""
     detector: MediapipeConfig = MediapipeConfig(threads=1)
     """Settings of the embedded detector."""
     json: Path | None = None
@@ -147,7 +149,10 @@ def find(scene: Scene, evidence: Evidence, detector: MediapipeDetector) -> Detec
 
 def measure(config: Real3dConfig, scenes: list[Scene], evidence: Evidence) -> dict[str, Errors]:
     """Errors by stage, of the photos in which the person was found."""
-    stages, detector = Stages(StagesConfig(refine=config.refine)), MediapipeDetector(config.detector)
+    stages, detector = (
+        Stages(StagesConfig(refine=config.refine, pose_prior=config.pose_prior)),
+        MediapipeDetector(config.detector),
+    )
     found = [(scene, seen) for scene in scenes if (seen := find(scene, evidence, detector)) is not None]
     crowd = [stages.regress(scene.image, DetectionReport(seen)) for scene, seen in found]
     crowd = stages.correct(*crowd)
@@ -167,11 +172,14 @@ def _of_landmarks(scenes: list[Scene], seen: list[Detections]) -> Errors:
 
 
 def _of_bodies(scenes: list[Scene], crowd: list[People], body: Body, stage: int) -> Errors:
+    return errors_of(scenes, body, concatenate([list(people.stages())[stage][1] for people in crowd]))
+
+
+def errors_of(scenes: list[Scene], body: Body, estimate: BodyEstimate) -> Errors:
+    """Errors of bodies, one row per photo."""
     names = tuple(str(BODY_25.landmarks[BODY_25.index(name)]) for name in JOINTS)
-    estimates: list[BodyEstimate] = [list(people.stages())[stage][1] for people in crowd]
-    points = [KeypointKinematics(body, names)(estimate.params) for estimate in estimates]
-    pixels = [project(row, estimate.camera) for row, estimate in zip(points, estimates, strict=True)]
-    return _errors(scenes, torch.cat(points), torch.cat(pixels))
+    points = KeypointKinematics(body, names)(estimate.params)
+    return _errors(scenes, points, project(points, estimate.camera))
 
 
 def _errors(scenes: list[Scene], points: Float[Tensor, "photos 12 3"], pixels: Float[Tensor, "photos 12 2"]) -> Errors:

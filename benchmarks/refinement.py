@@ -28,16 +28,15 @@ from fitloop.pipelines.console.provenance import commit, hardware, versions
 from fitloop.refinement import Displacement, Look, Photo, Reason, look_at
 from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.inputs import Appearance
-from fitloop.refinement.look import personal_texture
+from fitloop.refinement.look import Sight, personal_texture
 from fitloop.refinement.refiner import RefineConfig, Refined, Refiner
 from fitloop.rendering import interpolate, load_rasterizer
 
+_PATIENT = SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1)
 LONGER = replace(
     AFTER_REGRESSION,
-    stages=tuple(
-        replace(stage, solver=SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1))
-        for stage in AFTER_REGRESSION.stages
-    ),
+    stages=tuple(replace(stage, solver=_PATIENT) for stage in AFTER_REGRESSION.stages),
+    told_stages=tuple(replace(stage, solver=_PATIENT) for stage in AFTER_REGRESSION.told_stages),
 )
 """SMPLify run on until nothing moves."""
 ABLATIONS: tuple[tuple[str, ...], ...] = (
@@ -124,10 +123,13 @@ class ToldRefiner(Refiner):
 
     case: Case
 
-    def predict(self, look: Look, photo: Photo) -> Displacement:
+    def see(self, look: Look, texture: Appearance | None, twice: bool) -> Sight:
         """The true displacements of all drawn points, whether the photo shows them or not."""
         offset = true_displacement(self.body, look, true_places(self.body, self.case, look))
-        return Displacement(offset, torch.zeros_like(offset[:, 0]))
+        told = Displacement(offset, torch.zeros_like(offset[:, 0]))
+        seen = super().see(look, texture, twice)
+        # The correction reads what the network makes of the photo; the rounds are told.
+        return seen if twice else replace(seen, straight=replace(seen.straight, displacement=told))
 
     def of(self, case: Case) -> BodyEstimate:
         """Refine the person of a case."""
@@ -165,6 +167,7 @@ def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[d
     configs: dict[str, RefineConfig] = {"all inputs": usual, "one round": replace(usual, rounds=1)}
     configs["three rounds"] = replace(usual, rounds=3)
     configs["without the mirror"] = replace(usual, twice=False)
+    configs["rounds in the mirror too"] = replace(usual, rounds_twice=True)
     configs["uncertainty not used"] = replace(usual, weighted=False)
     for groups in ABLATIONS:
         configs[f"without {' '.join(groups)}"] = replace(usual, without=groups)

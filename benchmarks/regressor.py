@@ -46,7 +46,7 @@ class RegressorBenchmark:
 
 def settings() -> dict[str, KeypointSampling]:
     """Detectors and photos by name; people stand as the mocap has them."""
-    noise = NoiseConfig(landmarks=0.0)
+    noise = NoiseConfig(landmarks=0.0, guessing=0.0)
     people = KeypointSampling(noise=noise, tumbled=0.0, pose_spread=0.0, hand_spread=0.0)
     whole = replace(people, size=(0.15, 0.75), noise=replace(noise, **EVERYTHING_SEEN))
     missing = {
@@ -59,12 +59,14 @@ def settings() -> dict[str, KeypointSampling]:
     }
     return {
         "2d only": people,
-        "2d and landmarks": replace(people, noise=NoiseConfig(landmarks=1.0)),
+        "2d and landmarks": replace(people, noise=replace(noise, landmarks=1.0)),
         "2d only, whole person seen": whole,
         "2d and landmarks, whole person seen": replace(whole, noise=replace(whole.noise, landmarks=1.0)),
         **noisier,
         **missing,
         "2d only, one limb in two missing": replace(whole, noise=replace(whole.noise, missed_limb=0.5)),
+        "2d only, hidden ones guessed": replace(people, noise=replace(noise, guessing=1.0)),
+        "2d and landmarks, hidden ones guessed": replace(people, noise=replace(noise, guessing=1.0, landmarks=1.0)),
         "2d only, coco17": replace(whole, conventions=(("coco17", 1.0),)),
         "2d only, lsp14": replace(whole, conventions=(("lsp14", 1.0),)),
         "2d only, tumbled anyhow": replace(whole, tumbled=1.0),

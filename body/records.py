@@ -71,6 +71,16 @@ class SurfaceEvidence(TensorRecord):
 
 
 @dataclass(frozen=True)
+class Uncertainty(TensorRecord):
+    """How sure whoever guessed a body is of each part of it; `fitloop.fit` holds on to what is sure."""
+
+    rotations: Float[Tensor, "*batch joints"]
+    """By how much each joint may be turned wrongly about any axis: a standard deviation in radians, root first."""
+    betas: Float[Tensor, "*batch"]
+    """The same of each shape coefficient."""
+
+
+@dataclass(frozen=True)
 class BodyEstimate(TensorRecord):
     """Bodies and the camera they are seen with.
 
@@ -82,6 +92,8 @@ class BodyEstimate(TensorRecord):
     camera: Camera
     body: str = "open-1"
     """Name of the body model the parameters belong to; parameters of different bodies do not mix."""
+    uncertainty: Uncertainty | None = None
+    """None where nobody says."""
 
 
 @dataclass(frozen=True)

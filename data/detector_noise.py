@@ -3,9 +3,13 @@
 Sizes are shares of the person's height in pixels, so that near and far people are disturbed alike. Magnitudes follow
 what detectors do on everyday photos: about 1 % of the height at well seen joints, twice that at wrists and ankles, now
 and then a keypoint somewhere else.
+
+Confidences are of three kinds: 1 throughout, as of annotated joints; falling with the error, as the peaks of heat maps
+do (OpenPose); and probabilities, as the embedded detector's: such a detector names every keypoint, guesses the hidden
+ones, and says how likely each lies within `NEAR` of the truth.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +17,8 @@ from torch import Tensor
 
 from fitloop.body.keypoints import mirrored
 
+NEAR = 0.05
+"""Share of the height within which a keypoint counts as right where confidences are probabilities."""
 LIMBS = ("head", "left_arm", "right_arm", "left_leg", "right_leg", "torso")
 _HEAD = ("nose", "eye", "ear", "mouth", "head", "jaw")
 _ARM = ("elbow", "wrist", "hand", "pinky", "index", "thumb", "middle", "ring")
@@ -58,6 +64,12 @@ class NoiseConfig:
     """Chance of a rectangle that hides part of the person."""
     crop: float = 0.2
     """Chance that everything below the hips or the knees is missed, or a side."""
+    guessing: float = 0.4
+    """Chance that the detector guesses what is hidden and its confidences are probabilities."""
+    guessed_jitter: tuple[float, float] = (0.004, 0.022)
+    """The jitter of what such a detector sees, as `jitter`; on drawn people the embedded one's is about that."""
+    guessed_error: tuple[float, float] = (0.05, 0.22)
+    """Standard deviation of what it guesses, share of the height; drawn log-uniformly for each limb."""
     landmarks: float = 0.5
     """Chance that the detector gives 3D landmarks."""
     landmark_error: float = 1.0
@@ -66,17 +78,14 @@ class NoiseConfig:
     def scaled(self, factor: float) -> "NoiseConfig":
         """Same mistakes, ``factor`` times as large and as frequent."""
         low, high = self.jitter
-        return NoiseConfig(
+        guessed_low, guessed_high = self.guessed_jitter
+        return replace(
+            self,
             jitter=(low * factor, high * factor),
-            shared_offset=self.shared_offset,
+            guessed_jitter=(guessed_low * factor, guessed_high * factor),
             convention_bias=self.convention_bias * factor,
             outliers=self.outliers * factor,
             swap=self.swap * factor,
-            missed_limb=self.missed_limb,
-            missed_keypoint=self.missed_keypoint,
-            occluder=self.occluder,
-            crop=self.crop,
-            landmarks=self.landmarks,
             landmark_error=self.landmark_error * factor,
         )
 
@@ -98,6 +107,68 @@ class DetectorNoise:
         self.is_arm = torch.tensor(["arm" in limb_of(name) for name in landmarks])
         self.is_leg = torch.tensor(["leg" in limb_of(name) or "hip" in name for name in landmarks])
 
+    def detect(
+        self,
+        truth: Float[Tensor, "people landmarks 2"],
+        height: Float[Tensor, "people"],
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "people landmarks 2"], Float[Tensor, "people landmarks"]]:
+        """Disturb projected landmarks and drop, or guess, what is hidden.
+
+        Args:
+            truth: Pixels.
+            height: About how tall the person is in the photo, pixels.
+            generator: Source of randomness.
+
+        Returns:
+            Detected pixels, and confidences: 0 where a keypoint was missed.
+        """
+        found, confidence = self.pixels(truth, height, generator)
+        seen = self.seen(truth, generator)
+        confidence = confidence * seen
+        if self.config.guessing == 0:
+            return found, confidence
+        guesses = _chance((len(truth), 1), self.config.guessing, generator)
+        guessed, probability = self.guessed(truth, seen, height, generator)
+        return torch.where(guesses[..., None], guessed, found), torch.where(guesses, probability, confidence)
+
+    def guessed(
+        self,
+        truth: Float[Tensor, "people landmarks 2"],
+        seen: Bool[Tensor, "people landmarks"],
+        height: Float[Tensor, "people"],
+        generator: torch.Generator,
+    ) -> tuple[Float[Tensor, "people landmarks 2"], Float[Tensor, "people landmarks"]]:
+        """Disturb landmarks as a detector that names all of them and knows how well it sees each.
+
+        Args:
+            truth: Pixels.
+            seen: What is not hidden.
+            height: About how tall the person is in the photo, pixels.
+            generator: Source of randomness.
+
+        Returns:
+            Pixels, and the probability that each lies within `NEAR` of the truth, as the detector judges it.
+        """
+        people, count = truth.shape[:2]
+        config = self.config
+        clear = _log_uniform(config.guessed_jitter, (people, 1), generator) * self.looseness
+        clear = clear * torch.exp(0.4 * torch.randn(people, count, generator=generator))
+        hidden = _log_uniform(config.guessed_error, (people, len(LIMBS)), generator)[:, self.limb]
+        scale = torch.where(seen, (clear.square() + config.convention_bias**2).sqrt(), hidden)
+        # Neighbours on a limb err together, the more the less of it is seen.
+        shared = torch.randn(people, len(LIMBS), 2, generator=generator)[:, self.limb]
+        own = torch.randn(people, count, 2, generator=generator)
+        together = torch.where(seen, 0.3, 0.8)[..., None]
+        drawn = together * shared + (1.0 - together.square()).sqrt() * own
+        outlier = _chance((people, count), config.outliers, generator) & seen
+        error = torch.where(outlier[..., None], 10.0, 1.0) * scale[..., None] * drawn
+        found = self._swap(truth, generator) + error * height[:, None, None]
+        # The chance that a Gaussian error stays near, less what tails cost; a detector judges its errors with noise.
+        near = 0.95 * -torch.expm1(-(NEAR**2) / (2.2 * scale.square()).clamp_min(1e-12))
+        noise = torch.randn(people, count, generator=generator) + torch.randn(people, 1, generator=generator)
+        return found, torch.sigmoid(torch.logit(near.clamp_min(1e-3)) + 0.35 * noise)
+
     def pixels(
         self,
         truth: Float[Tensor, "people landmarks 2"],
@@ -115,10 +186,7 @@ class DetectorNoise:
             Detected pixels, and confidences: high where the error is small, but not reliably so.
         """
         people, count = truth.shape[:2]
-        low, high = self.config.jitter
-        share = _uniform((people, 1), generator)
-        size = low * (high / low) ** share if low > 0 else high * share
-        loose = size * self.looseness
+        loose = _log_uniform(self.config.jitter, (people, 1), generator) * self.looseness
         jitter = loose[..., None] * torch.randn(people, count, 2, generator=generator)
         outlier = _chance((people, count), self.config.outliers, generator)
         jitter = torch.where(outlier[..., None], 10.0 * jitter, jitter)
@@ -179,6 +247,11 @@ class DetectorNoise:
         own = torch.randn(people, count, 3, generator=generator)
         spread = size * (0.5 + _uniform((people, 1, 1), generator)) * axes * self.looseness[:, None]
         return points + spread * (0.026 * shared + 0.020 * own)
+
+
+def _log_uniform(ends: tuple[float, float], shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    low, high = ends
+    return low * (high / low) ** _uniform(shape, generator) if low > 0 else high * _uniform(shape, generator)
 
 
 def _uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

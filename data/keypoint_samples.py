@@ -186,8 +186,8 @@ class KeypointSampler:
         points = self.kinematics(params)
         truth = project(points, camera)
         tall = 1.7 * camera.focal / self._middle(points)[:, 0, 2].clamp_min(0.3)
-        keypoints, confidence = self.noise.pixels(truth, tall, generator)
-        seen = self.noise.seen(truth, generator) & self._inside(truth, camera, points[..., 2], generator)
+        keypoints, confidence = self.noise.detect(truth, tall, generator)
+        seen = self._inside(truth, camera, points[..., 2], generator)
         number = torch.multinomial(self.convention_weights, count, replacement=True, generator=generator)
         confidence = confidence * (seen & self.convention_table[number])
         with_world = torch.rand(count, 1, generator=generator) < self.config.noise.landmarks

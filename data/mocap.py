@@ -122,14 +122,15 @@ def load_mocap(path: str | Path, distinct: bool = True) -> Mocap:
         pose=arrays["pose"].astype(np.float32),
         clip=clip,
         clip_names=tuple(str(name) for name in arrays["clip_id"]),
-        clip_groups=tuple(_group(str(subject), str(source)) for subject, source in groups),
+        clip_groups=tuple(subject_or_source(str(subject), str(source)) for subject, source in groups),
         clip_quality=tuple(str(quality) for quality in arrays["clip_quality"]),
     )
     usable = np.isfinite(mocap.pose).all((1, 2)) & (clip >= 0)
     return mocap.frames(usable & arrays["distinct"].astype(bool) if distinct else usable)
 
 
-def _group(subject: str, source: str) -> str:
+def subject_or_source(subject: str, source: str) -> str:
+    """What a split must not cut through: the subject, or the source where the subject is unknown."""
     return subject.split("(")[0].strip() if subject else source
 
 

@@ -9,7 +9,9 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def in_order(function: Callable[[Given], Made], given: Iterable[Given], at_once: int) -> Generator[Made, None, None]:
+def in_order(
+    function: Callable[[Given], Made], given: Iterable[Given], at_once: int, ahead: int | None = None
+) -> Generator[Made, None, None]:
     """Apply a function to things in parallel threads; results come in order, however long each takes.
 
     Things are taken from ``given`` only as they are needed, so that a long row of photos never lies in memory.
@@ -17,19 +19,22 @@ def in_order(function: Callable[[Given], Made], given: Iterable[Given], at_once:
     Args:
         function: Must be safe to call from several threads.
         given: Read by the calling thread.
-        at_once: Threads; at most one more result than that waits.
+        at_once: Threads.
+        ahead: So many things are begun before the reader asks for them; as many as there are threads by default. A
+            reader who works on several results at a time keeps the threads busy with as many.
 
     Raises:
-        ValueError: If ``at_once`` is not positive.
+        ValueError: If ``at_once`` or ``ahead`` is not positive.
     """
-    if at_once < 1:
-        raise ValueError(f"at_once must be at least 1, got {at_once}.")
+    ahead = at_once if ahead is None else ahead
+    if min(at_once, ahead) < 1:
+        raise ValueError(f"at_once and ahead must be at least 1, got {at_once} and {ahead}.")
     with ThreadPoolExecutor(at_once) as pool:
         waiting: deque[Future[Made]] = deque()
         try:
             for thing in given:
                 waiting.append(pool.submit(function, thing))
-                if len(waiting) > at_once:
+                if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

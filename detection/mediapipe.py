@@ -64,7 +64,7 @@ class MediapipeDetector:
         """Search the whole photo for people."""
         search = Search(photo, self._people, self._faces, self._landmarks, self.config.search)
         # A body of which hardly a keypoint can be right is of no use to anybody, whatever it may be.
-        return [one for one in search() if probability(one).mean() * one.one_sided >= self.config.search.least_right]
+        return [one for one in search() if _right(one).mean() >= self.config.search.least_right]
 
     def following(self) -> Following:
         """Make what sees people again from frame to frame."""
@@ -143,7 +143,12 @@ class MediapipeDetector:
 def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
     pose = person.pose
     inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
-    return probability(person) * inside * person.one_sided
+    return _right(person) * inside
+
+
+def _right(person: Person) -> Float[np.ndarray, "33"]:
+    """Probability of each keypoint to be right and on the side that its name says."""
+    return probability(person) * person.one_sided
 
 
 def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:

@@ -1,15 +1,19 @@
-"""This project's results: a folder with one .npz per photo, every stage inside (docs/results_file.md)."""
+"""This project's results: a folder with one .npz per photo, or a table of people (docs/results_file.md)."""
 
+import json
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from fitloop.body import BodyParams
 from fitloop.body.documents import read_document
+from fitloop.data.addresses import address_of
 from fitloop.data.archives import check_rows, floats, read_arrays, words
+from fitloop.data.places import open_place
 from fitloop.evaluation.body_arrays import (
     CAMERA_KEYS,
     NOT_FITTED,
@@ -19,6 +23,7 @@ from fitloop.evaluation.body_arrays import (
     check_bodies,
 )
 from fitloop.evaluation.people import Joints3D, Keypoints2D, ScoredPeople, clean_points
+from fitloop.evaluation.people_table import TABLE, arrays_of, open_table, read_rows
 from fitloop.geometry import Camera
 
 LANDMARKS = "landmarks"
@@ -42,14 +47,14 @@ class OwnResults:
         """Look what is there.
 
         Args:
-            path: The run's folder, its ``results`` folder, or one photo's file.
+            path: The run's folder or address, its ``results`` folder, its table, or one photo's file.
 
         Raises:
             ValueError: If there are no results, or nobody in any of them.
         """
         self.path = path / "results" if (path / "results").is_dir() else path
         # The first photo with people speaks for all: stages do not change within a run.
-        first = next((arrays for _, arrays in self._files(list(self._index)) if len(arrays["boxes"])), None)
+        first = next((arrays for _, arrays in self._files(None) if len(arrays["boxes"])), None)
         if first is None:
             raise ValueError(f"{path} holds nobody: expected one .npz per photo with at least one person in all.")
         fitted = "status" not in first or str(first["status"][0]) != NOT_FITTED
@@ -75,8 +80,8 @@ class OwnResults:
         """All photos with a results file."""
         return tuple(self._index)
 
-    def _files(self, photos: Collection[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        for photo in photos:
+    def _files(self, photos: Collection[str] | None) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        for photo in self._index if photos is None else photos:
             if photo in self._index:
                 arrays = read_arrays(self._index[photo], _UNUSED)
                 _check(self._index[photo], arrays)
@@ -84,8 +89,44 @@ class OwnResults:
 
     def read(self, photos: Collection[str] | None) -> dict[str, ScoredPeople]:
         """Rows of the people in ``photos``, per stage; all of them if None."""
-        files = [(p, a) for p, a in self._files(self.photos if photos is None else photos) if len(a["boxes"])]
+        files = [(p, a) for p, a in self._files(photos) if len(a["boxes"])]
         return {stage: _join(files, stage) for stage in self.stages}
+
+
+class TableResults(OwnResults):
+    """The same, from ``people.parquet``: one table instead of a file per photo, in a folder or at an address."""
+
+    @cached_property
+    def _table(self) -> Any:
+        run = self.path.parent if self.path.name in ("results", TABLE) else self.path
+        place = open_place(run / TABLE)
+        return open_table(place / "", place.fs)
+
+    @cached_property
+    def photos(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """All photos of the table, those without people too."""
+        batches = self._table.to_batches(columns=["photo"])
+        return tuple(dict.fromkeys(name for batch in batches for name in batch["photo"].to_pylist()))
+
+    def _files(self, photos: Collection[str] | None) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        for rows in read_rows(self._table, None if photos is None else set(photos)):
+            arrays = arrays_of(rows)
+            _check(self.path, arrays)
+            yield str(arrays["photo"]), arrays
+
+
+def is_table(path: Path) -> bool:
+    """Whether results are read from a table: it is named, or the run's results lie at an address."""
+    return path.name == TABLE or address_of(path) is not None
+
+
+def own_results(path: Path) -> OwnResults:
+    """Open results of this project, whichever way they are kept.
+
+    Raises:
+        ValueError: As for `OwnResults`.
+    """
+    return TableResults(path) if is_table(path) else OwnResults(path)
 
 
 def _check(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -190,14 +231,27 @@ def _stack(files: Files, key: str) -> np.ndarray:
     return np.concatenate([arrays[key] for _, arrays in files])
 
 
+def read_run(results: Path) -> Any:
+    """What ``run.json`` beside some results tells; None where there is none.
+
+    Raises:
+        ValueError: If that file is broken.
+    """
+    folder = results.parent if results.name in ("results", TABLE) else results
+    if address_of(folder) is None:
+        told = folder / "run.json"
+        return read_document(told) if told.is_file() else None
+    place = open_place(folder)
+    return json.loads(place.read("run.json")) if place.exists("run.json") else None
+
+
 def weights_of(results: Path) -> str:
     """Which weights made some results, as the run's own file tells.
 
     Raises:
         ValueError: If that file is broken.
     """
-    told = (results.parent if results.name == "results" else results) / "run.json"
-    content = read_document(told) if told.is_file() else None
+    content = read_run(results)
     config = content.get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
         return "not stated"

@@ -110,6 +110,8 @@ def _h36m(name: str, split: str) -> Protocol:
 
 GRADES = ("easy", "loose clothes", "occluded", "truncated", "acrobatic")
 """Difficulty grades of open-bench."""
+CLIP_KINDS = ("static", "moving", "crossing")
+"""Kinds of clips of open-bench-video: a camera that stands, one that is held, two people who cross."""
 
 EVIDENCE = Protocol(
     name="evidence",
@@ -211,6 +213,22 @@ PROTOCOLS = {
             box_rule="result with the most overlapping box, at least a fifth of the union",
             source="fitloop, docs/evaluation.md",
             grades=GRADES,
+        ),
+        Protocol(
+            name="open-bench-video",
+            data_set="open-bench-video",
+            split="20 clips of 3 s of held-out synthetic people, rendered from a seed",
+            truth="bench",
+            metrics=(*_JOINT_METRICS, "pve", "rotation", "acceleration", "pixels", "pixels_box"),
+            joints=("nose", *LIMBS),
+            convention="coco17",
+            regressor="landmarks",
+            root=("mid_hip",),
+            alignment=_ROOT_ALIGNED,
+            gender_rule="one body for all",
+            box_rule="result of the frame with the most overlapping box, at least a fifth of the union",
+            source="fitloop, docs/evaluation.md",
+            grades=CLIP_KINDS,
         ),
         Protocol(
             name="lspet",

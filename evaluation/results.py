@@ -13,7 +13,7 @@ from fitloop.data.archives import check_rows, read_arrays, words
 from fitloop.data.spin_fields import photo_names
 from fitloop.evaluation.body_arrays import params_of_smpl
 from fitloop.evaluation.coco_results import read_coco_results
-from fitloop.evaluation.own_results import OwnResults
+from fitloop.evaluation.own_results import OwnResults, is_table, own_results
 from fitloop.evaluation.people import Joints3D, Keypoints2D, ScoredPeople, clean_points
 from fitloop.evaluation.protocols import Protocol as ScoringProtocol
 
@@ -81,8 +81,8 @@ def read_results(path: Path, protocol: ScoringProtocol, truth: ScoredPeople, con
         FileNotFoundError: If there is nothing there.
         ValueError: If it is none of the known layouts, is damaged, or holds nobody.
     """
-    if path.is_dir():
-        return OwnResults(path)
+    if path.is_dir() or is_table(path):
+        return own_results(path)
     if not path.is_file():
         raise FileNotFoundError(f"There are no results at {path}: give a folder of results, an .npz or a .json file.")
     if is_document(path):

@@ -1,4 +1,4 @@
-"""Fit the pose prior that is shipped; the program is ``pipelines/build_prior.py``.
+"""Fit the mixture that is shipped as pose prior; the program is ``fitloop train-prior --kind gmm``.
 
 What motion capture cannot tell is widened afterwards: joints that its rigs lack or disagree on get the standard
 deviations below.
@@ -20,7 +20,7 @@ WIDENED = {"wrist": 0.35, "hand": 0.3, "foot": 0.15, "ankle": 0.1, "collar": 0.1
 """Standard deviation in radians that is added (in variance) to joints whose capture is noisy or absent."""
 FLOOR = 0.06
 """Standard deviation in radians that is added to every axis: soft tissue and errors of the capture."""
-COMMAND = "python pipelines/build_prior.py --mocap cmu_poses.npz"
+COMMAND = "fitloop train-prior --kind gmm --mocap cmu_poses.npz"
 
 
 def added_variance() -> np.ndarray:
@@ -57,13 +57,32 @@ def write_prior(mixture: dict[str, np.ndarray], folder: Path, source: Path) -> P
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "pose_prior.npz"
     np.savez_compressed(path, **mixture)  # pyright: ignore[reportArgumentType]
-    entry = {
+    what = f"{len(mixture['weights'])}-component Gaussian mixture over axis-angle poses of SMPL's 23 body joints"
+    write_entry(folder, path, manifest_entry(path, what, COMMAND, source))
+    return path
+
+
+def manifest_entry(path: Path, what: str, command: str, source: Path) -> dict[str, str]:
+    """What a manifest says of a prior.
+
+    Args:
+        path: The prior's file, named by its checksum.
+        what: One line.
+        command: That made it.
+        source: The file of poses, named by its checksum.
+    """
+    return {
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "what": f"{len(mixture['weights'])}-component Gaussian mixture over axis-angle poses of SMPL's 23 body joints",
+        "what": what,
         "licence": "Apache-2.0; derived from motion capture that is free to use, also commercially",
         "credit": CREDIT,
-        "command": COMMAND,
+        "command": command,
         "source_sha256": hashlib.sha256(source.read_bytes()).hexdigest(),
     }
-    (folder / "manifest.json").write_text(json.dumps({"files": {path.name: entry}}, indent=2) + "\n")
-    return path
+
+
+def write_entry(folder: Path, path: Path, entry: dict[str, str]) -> None:
+    """Put a file's entry into the folder's ``manifest.json``, beside those of other files."""
+    manifest = folder / "manifest.json"
+    files = json.loads(manifest.read_text())["files"] if manifest.is_file() else {}
+    manifest.write_text(json.dumps({"files": {**files, path.name: entry}}, indent=2) + "\n")

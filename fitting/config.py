@@ -39,6 +39,13 @@ class StageConfig:
     """Per metre that the capsules of two limbs overlap."""
     start_prior: float = 0.0
     """Per radian that the root or a joint turns away from the start, and per unit of shape."""
+    usual_turn: float | None = None
+    """Where the start says how sure it is: the standard deviation, in radians, of a joint that is held just as firmly
+    as `start_prior` says; surer ones are held more. None holds all alike."""
+    usual_shape: float = 0.5
+    """The same of the shape coefficients."""
+    firmest: float = 2.5
+    """At most so many times more, or less, firmly."""
     place_prior: float = 0.0
     """Per metre away from the start."""
     solver: SolverConfig = SolverConfig(max_steps=20, tolerance=3e-3, damping=0.1)
@@ -60,8 +67,11 @@ class StageConfig:
         ):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}.")
-        if not self.surface_scale > 0:
-            raise ValueError(f"surface_scale must be positive, got {self.surface_scale}.")
+        for name, least in (("surface_scale", 0.0), ("usual_shape", 0.0), ("firmest", 1.0)):
+            if not getattr(self, name) > least:
+                raise ValueError(f"{name} must be more than {least:g}, got {getattr(self, name)}.")
+        if self.usual_turn is not None and not self.usual_turn > 0:
+            raise ValueError(f"usual_turn must be positive or None, got {self.usual_turn}.")
 
 
 _CAMERA_STAGE = StageConfig(
@@ -101,10 +111,16 @@ class FitConfig:
 
     stages: tuple[StageConfig, ...] = (StageConfig(),)
     """Run in order; the weights of the last one define the energy that is reported and compared."""
+    told_stages: tuple[StageConfig, ...] = ()
+    """Run instead where the start says how sure it is; if there are none, `stages` run for such starts too."""
     starts: tuple[Start, ...] = ("init",)
     """Tried side by side; the lowest energy wins. ``init`` is the caller's."""
     robust_scale: float = 60.0
     """Geman-McClure scale, in pixels of the 224-pixel crop (SMPLify and SPIN: 100)."""
+    doubtful_starts: tuple[Start, ...] = ()
+    """Tried too for those whose start is unsure which way they face and of whom no 3D landmarks were seen."""
+    doubtful_root: float = 0.8
+    """Standard deviation of the root, radians, from which a start counts as unsure which way a person faces."""
     limb_flips: tuple[Limb, ...] = ()
     """Limbs whose depth is mirrored in the best fit, one by one, to see whether a fit from there is better."""
     camera_init: Literal["none", "torso", "least_squares"] = "least_squares"
@@ -114,7 +130,7 @@ class FitConfig:
     min_keypoints: int = 4
     """With fewer observed keypoints a row keeps its start and is flagged."""
     pose_prior: str = "open"
-    """``open`` or the path of a file as SMPLify's gmm_08.pkl."""
+    """``open`` (a Gaussian mixture), ``vae`` (an autoencoder), ``both``, or the path of a file (`load_pose_prior`)."""
 
     def __post_init__(self) -> None:
         if not self.robust_scale > 0:
@@ -123,10 +139,18 @@ class FitConfig:
             raise ValueError("stages is empty; give at least one StageConfig.")
         if not self.starts:
             raise ValueError("starts is empty; give at least one, for example 'init'.")
+        if not self.doubtful_root > 0:
+            raise ValueError(f"doubtful_root must be positive, got {self.doubtful_root}.")
 
 
-AFTER_REGRESSION = FitConfig(stages=(StageConfig(pose_prior=5.0, landmarks=20.0, start_prior=12.0),), robust_scale=40.0)
+AFTER_REGRESSION = FitConfig(
+    stages=(StageConfig(pose_prior=5.0, landmarks=20.0, start_prior=12.0),),
+    told_stages=(StageConfig(pose_prior=2.0, landmarks=4.0, start_prior=12.0, usual_turn=0.25),),
+    robust_scale=40.0,
+)
 """For starts that a regressor guessed, as the main job has them: the guess itself is evidence of what 2D cannot tell.
 
-Weights by measurement on people with known 3D and on gymnasts' 2D joints (docs/fitting.md).
+A guess that says how sure it is of each joint replaces most of the prior over poses, and most of what the detector's 3D
+landmarks tell, which the regressor has read. Weights by measurement on people with known 3D and on gymnasts' 2D joints
+(docs/fitting.md).
 """

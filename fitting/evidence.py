@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyEstimate, Detections, SurfaceEvidence, convention_named
 from fitloop.body.kinematics import Usable
+from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.problem import Evidence, SeenSurface
 from fitloop.fitting.terms import centre_landmarks
 from fitloop.geometry import crop_of_box
@@ -48,6 +49,12 @@ def check_inputs(body: Body, detections: Detections, init: BodyEstimate) -> None
             raise ValueError(
                 f"{name} has batch shape {tuple(shape)}, detections.confidence {tuple(people)}; they must agree."
             )
+    told = init.uncertainty
+    if told is not None and (told.rotations.shape, told.betas.shape) != ((*bodies, NUM_JOINTS), bodies):
+        raise ValueError(
+            f"init.uncertainty has shapes {tuple(told.rotations.shape)} and {tuple(told.betas.shape)}, expected "
+            f"{(*bodies, NUM_JOINTS)} and {tuple(bodies)}: one number per rotation and one for the shape."
+        )
     devices = {
         "body": body.template.device,
         "detections": detections.keypoints.device,
@@ -84,6 +91,12 @@ def make_evidence(
     if surface is not None:
         seen = _seen_surface(surface, init, scale)
     return Evidence(offset, confidence, init.camera.focal * scale, _centred(detections, columns), seen), scale
+
+
+def spreads_of(init: BodyEstimate) -> Float[Tensor, "batch parts"] | None:
+    """Standard deviations of the start: root and body joints in radians, then shape; None where it does not say."""
+    told = init.uncertainty
+    return None if told is None else torch.cat([told.rotations, told.betas[:, None]], dim=-1)
 
 
 def _seen_surface(surface: SurfaceEvidence, init: BodyEstimate, scale: Tensor) -> SeenSurface:

@@ -1,109 +1,43 @@
-"""The max-mixture pose prior of SMPLify (Bogo et al. 2016, section 3.2): a Gaussian mixture over axis-angle poses."""
+"""Pose priors by name or from files: the Gaussian mixture, the autoencoder, or both."""
 
-from dataclasses import dataclass
-from math import log, pi
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
-
 from fitloop.body.assets import asset_path
-from fitloop.body.safe_pickle import load_arrays
-from fitloop.geometry.records import TensorRecord
+from fitloop.fitting.mixture_prior import PosePrior as PosePrior
+from fitloop.fitting.mixture_prior import load_mixture
+from fitloop.fitting.mixture_prior import make_prior as make_prior
+from fitloop.fitting.vae_prior import VaePrior
+from fitloop.fitting.vae_prior_files import load_vae_prior
 
 ASSETS = Path(__file__).parent / "assets"
+NETWORK_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
+"""Of files that hold an autoencoder."""
 
 
-@dataclass(frozen=True)
-class PosePrior(TensorRecord):
-    """A mixture of Gaussians over the axis-angle vectors of SMPL's 23 body joints, of which the likeliest one counts.
-
-    Prepared in float64 log space: in float32 the scaled weights of common priors underflow to 0.
-    """
-
-    means: Float[Tensor, "components pose"]
-    """Radians."""
-    whitening: Float[Tensor, "components pose pose"]
-    """Upper triangular W with W' W the precision of each component."""
-    precisions: Float[Tensor, "components pose pose"]
-    constants: Float[Tensor, "components"]
-    """Negative log of each scaled weight: ``-log(w / ((2 pi)^(d/2) sqrtdet / min sqrtdet))``."""
-    mean: Float[Tensor, "pose"]
-    """Mean of the whole mixture: the pose from which SMPLify starts."""
-
-    def energies(self, pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch components"]:
-        """Energy of each component: half the squared Mahalanobis distance plus its constant."""
-        offset = pose[..., None, :] - self.means
-        whitened = (self.whitening @ offset[..., None])[..., 0]
-        return 0.5 * whitened.square().sum(-1) + self.constants
-
-    def __call__(self, pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch"]:
-        """Energy of the likeliest component: SMPLify's ``min_m 0.5 d' P d - log w'``."""
-        return self.energies(pose).amin(-1)
-
-    def component(self, pose: Float[Tensor, "*batch pose"]) -> Int[Tensor, "*batch"]:
-        """Which component is the likeliest."""
-        return self.energies(pose).argmin(-1)
-
-
-def make_prior(means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> PosePrior:
-    """Prepare a prior from the arrays of a mixture.
-
-    Args:
-        means: (components, 69) radians.
-        covariances: (components, 69, 69), symmetric and positive definite.
-        weights: (components,) positive; need not add up to 1.
-
-    Raises:
-        ValueError: If the shapes disagree, or a covariance is not positive definite.
-    """
-    means, covariances, weights = (np.asarray(a, np.float64) for a in (means, covariances, weights))
-    size = means.shape[-1]
-    if means.ndim != 2 or covariances.shape != (*means.shape, size) or weights.shape != means.shape[:1]:
-        raise ValueError(
-            f"A pose prior needs means (m, d), covariances (m, d, d) and weights (m), "
-            f"got {means.shape}, {covariances.shape} and {weights.shape}."
-        )
-    lowest = np.linalg.eigvalsh(covariances).min()
-    if not (np.isfinite(means).all() and weights.min() > 0 and lowest > 0):
-        raise ValueError(
-            f"A pose prior needs finite means, positive weights and positive definite covariances; "
-            f"the smallest weight is {weights.min()}, the smallest eigenvalue {lowest}."
-        )
-    precisions = np.linalg.inv(covariances)
-    half_logdet = 0.5 * np.linalg.slogdet(covariances)[1]
-    constants = -np.log(weights) + size / 2 * log(2 * pi) + half_logdet - half_logdet.min()
-    return PosePrior(
-        means=torch.from_numpy(means),
-        whitening=torch.from_numpy(np.linalg.cholesky(precisions)).mT.contiguous(),
-        precisions=torch.from_numpy(precisions),
-        constants=torch.from_numpy(constants),
-        mean=torch.from_numpy(weights @ means / weights.sum()),
-    )
-
-
-def load_pose_prior(source: str | Path = "open") -> PosePrior:
+def load_pose_prior(source: str | Path = "open") -> PosePrior | VaePrior:
     """Load a pose prior, float64; convert with ``.to``.
 
     Args:
-        source: ``open`` for the one that comes with the project, else a file of SMPLify's kind (gmm_08.pkl) or an .npz
-            with ``means``, ``covars`` and ``weights``.
+        source: ``open`` for the mixture that comes with the project, ``vae`` for its autoencoder, ``both`` for half of
+            each; else a file: SMPLify's gmm_08.pkl, an .npz with ``means``, ``covars`` and ``weights``, a .safetensors
+            of ``fitloop train-prior``, or VPoser's snapshot of version 1 (.pt) or 2 (.ckpt).
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds no mixture.
+        ValueError: If it holds no pose prior for this body.
     """
-    path = asset_path("pose_prior.npz", ASSETS) if str(source) == "open" else Path(source)
+    match str(source):
+        case "open":
+            return load_mixture(asset_path("pose_prior.npz", ASSETS))
+        case "vae":
+            return load_vae_prior(asset_path("pose_prior_vae.safetensors", ASSETS))
+        case "both":
+            # Half of each keeps the energy's size, and so the weights that were tuned for one of them.
+            networks = load_vae_prior(asset_path("pose_prior_vae.safetensors", ASSETS))
+            mixture = load_mixture(asset_path("pose_prior.npz", ASSETS))
+            return replace(networks, weight=0.5, mixture=mixture.scaled(0.5), mean=mixture.mean)
+    path = Path(source)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give 'open' or the path of a pose prior.")
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    else:
-        arrays = load_arrays(path)
-    found = {key.rstrip("_").replace("covariances", "covars"): value for key, value in arrays.items()}
-    if not {"means", "covars", "weights"} <= set(found):
-        raise ValueError(f"{path} is no pose prior: it needs means, covars and weights, it has {sorted(arrays)}.")
-    return make_prior(found["means"], found["covars"], found["weights"])
+        raise FileNotFoundError(f"{path} does not exist; give 'open', 'vae', 'both' or the path of a pose prior.")
+    return load_vae_prior(path) if path.suffix in NETWORK_SUFFIXES else load_mixture(path)

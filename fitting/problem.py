@@ -10,9 +10,10 @@ from torch import Tensor
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.config import StageConfig
 from fitloop.fitting.coordinates import BETAS, ORIENT, POSE, TRANSL, eye_and_crosses, logarithm
+from fitloop.fitting.grip import Grip, Held, Unknowns, hold_of
 from fitloop.fitting.interpenetration import CapsuleTables, interpenetration_lines
 from fitloop.fitting.landmarks import LandmarkTables, move, place, pull
-from fitloop.fitting.prior import PosePrior
+from fitloop.fitting.mixture_prior import PosePrior
 from fitloop.fitting.solver import Quadratic
 from fitloop.fitting.terms import (
     ANGLE_COLUMNS,
@@ -21,6 +22,7 @@ from fitloop.fitting.terms import (
     landmark_lines,
     reprojection_lines,
 )
+from fitloop.fitting.vae_prior import VaePrior, VaeTables
 
 POSE_SIZE = 3 * (NUM_JOINTS - 1)
 MIN_DEPTH = 0.1
@@ -91,12 +93,20 @@ class StageTables:
     """Of each number of a packed body, how much its square counts from the anchor; the root's turn counts apart."""
     surface: LandmarkTables | None = None
     """Of the vertices that were seen, with the same joints free; None where there are none."""
+    vae: VaeTables | None = None
+    """The networks of a `VaePrior`; its mixture is among the tables above."""
+
+    @property
+    def unknowns(self) -> Unknowns:
+        """Where the unknowns lie that a grip is about."""
+        betas = self.landmarks.dirs.shape[0] if self.landmarks.betas else 0
+        return Unknowns(self.curvature.shape[-1], self.root, self.pose_columns, betas)
 
 
 def make_stage_tables(
     stage: StageConfig,
     landmarks: LandmarkTables,
-    prior: PosePrior,
+    prior: PosePrior | VaePrior,
     robust_scale: float,
     capsules: CapsuleTables | None = None,
 ) -> StageTables:
@@ -113,6 +123,9 @@ def make_stage_tables(
     root = 3 * int(0 in landmarks.free)
     joints = [joint for joint in landmarks.free if joint > 0]
     columns = torch.tensor([3 * (joint - 1) + axis for joint in joints for axis in range(3)], dtype=torch.long)
+    vae = None
+    if isinstance(prior, VaePrior):
+        vae, prior = VaeTables(prior, columns, landmarks.base), prior.mixture
     betas = landmarks.dirs.shape[0]
     size = root + len(columns) + 3 * landmarks.transl + betas * landmarks.betas
     components = len(prior.means)
@@ -146,16 +159,9 @@ def make_stage_tables(
         torch.tensor(unknowns, dtype=torch.long, device=device),
         capsules,
         root,
-        _hold(stage, betas).to(**place_it),
+        hold_of(stage, betas).to(**place_it),
+        vae=vae,
     )
-
-
-def _hold(stage: StageConfig, betas: int) -> Tensor:
-    hold = torch.zeros(TRANSL.stop + betas)
-    hold[POSE] = hold[BETAS] = stage.start_prior**2
-    hold[TRANSL] = stage.place_prior**2
-    hold[TRANSL.stop - 1] += stage.depth_prior**2
-    return hold
 
 
 @dataclass(frozen=True)
@@ -166,10 +172,13 @@ class BodyProblem:
     evidence: Evidence
     anchor: Float[Tensor, "batch numbers"]
     """The packed start, for the priors that hold on to it."""
+    grip: Grip | None = None
+    """How firmly; None for all rows and joints alike."""
 
     def __getitem__(self, rows: Tensor) -> "BodyProblem":
         """Keep only some rows."""
-        return replace(self, evidence=self.evidence.take(rows), anchor=self.anchor[rows])
+        grip = None if self.grip is None else self.grip.take(rows)
+        return replace(self, evidence=self.evidence.take(rows), anchor=self.anchor[rows], grip=grip)
 
     def move(self, state: Tensor, step: Tensor) -> Tensor:
         """Apply a step to packed bodies."""
@@ -248,8 +257,16 @@ class BodyProblem:
             by_root, by_transl = held.root, held.transl
             if tables.root:
                 hessian[:, :3, :3].add_(held.root_curvature)
+            if self.grip is not None:
+                hessian.diagonal(dim1=1, dim2=2).add_(self.grip.diagonal)
+        by_free = by_pose.index_select(1, tables.pose_columns)
+        if tables.vae is not None and stage.pose_prior > 0:
+            drawn, at = tables.vae(pose), slice(tables.root, tables.root + len(tables.pose_columns))
+            energy = energy + stage.pose_prior**2 * drawn.energy
+            by_free = by_free + stage.pose_prior**2 * drawn.gradient
+            hessian[:, at, at].add_(drawn.hessian, alpha=stage.pose_prior**2)
         blocks = [by_root] if tables.root else []
-        blocks += [by_pose.index_select(1, tables.pose_columns)]
+        blocks += [by_free]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)
@@ -260,15 +277,18 @@ class BodyProblem:
             hessian.diagonal(dim1=1, dim2=2).index_add_(1, tables.angle_unknowns, 2.0 * curve)
         return energy, gradient, hessian
 
-    def _anchored(self, state: Tensor) -> "Held | None":
+    def _anchored(self, state: Tensor) -> Held | None:
         """What holds a body to its anchor, if anything does."""
         stage = self.tables.stage
         if stage.start_prior == stage.place_prior == stage.depth_prior == 0:
             return None
         offset = state - self.anchor
-        weighted = self.tables.hold * offset
+        hold, turn = self.tables.hold, state.new_full((len(state),), stage.start_prior**2)
+        if self.grip is not None:
+            hold, turn = self.grip.hold, self.grip.turn
+        weighted = hold * offset
         anchor, orient = (rows[:, ORIENT].view(-1, 3, 3) for rows in (self.anchor, state))
-        turn, angle = stage.start_prior**2, logarithm(anchor.mT @ orient)
+        angle = logarithm(anchor.mT @ orient)
         energy = (weighted * offset).sum(-1) + turn * angle.square().sum(-1)
         slope = 2.0 * weighted
         # For the inverse J of the right Jacobian at the vector a, J' a = a, and J' J stretches only across a.
@@ -276,16 +296,6 @@ class BodyProblem:
         axis = angle[..., None] / (2.0 * half)
         across = (half / half.sin()).square()
         eye, _ = eye_and_crosses(state.dtype, state.device)
-        curvature = (2.0 * turn) * (across * eye + (1.0 - across) * (axis @ axis.mT))
-        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], (2.0 * turn) * angle, curvature)
-
-
-class Held(NamedTuple):
-    """Energy, gradient and the root's curvature of what holds a body to its anchor."""
-
-    energy: Tensor
-    pose: Tensor
-    betas: Tensor
-    transl: Tensor
-    root: Tensor
-    root_curvature: Tensor
+        twice = 2.0 * turn[:, None]
+        curvature = twice[..., None] * (across * eye + (1.0 - across) * (axis @ axis.mT))
+        return Held(energy, slope[:, POSE], slope[:, BETAS], slope[:, TRANSL], twice * angle, curvature)

@@ -11,9 +11,10 @@ from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, Sur
 from fitloop.body.kinematics import Usable, usable_keypoints
 from fitloop.body.params import NUM_JOINTS
 from fitloop.fitting.camera import TORSO, least_squares_translation, torso_translation
-from fitloop.fitting.config import FitConfig, StageConfig
+from fitloop.fitting.config import FitConfig, StageConfig, Start
 from fitloop.fitting.coordinates import BETAS, TRANSL, pack, unpack
-from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence
+from fitloop.fitting.evidence import check_inputs, check_surface, make_evidence, spreads_of
+from fitloop.fitting.grip import make_grip
 from fitloop.fitting.interpenetration import make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.landmarks import place_points
@@ -27,6 +28,9 @@ CPU_ROWS = 256
 """Bodies that a CPU works on at a time; more only miss its caches."""
 NEAREST = 0.3
 """Metres: a start whose observed landmarks come nearer than this is moved back."""
+
+_Settled = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""State, energy, status, start and steps of rows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Fit(TensorRecord):
     status: Int[Tensor, "*batch"]
     """Codes of `Status`."""
     start: Int[Tensor, "*batch"]
-    """Which of ``config.starts`` won."""
+    """Which of ``config.starts`` won, counted on through ``config.doubtful_starts``."""
     steps: Int[Tensor, "*batch"]
     """Steps that the winning start took, all stages together."""
 
@@ -73,7 +77,8 @@ def fit(
     Args:
         body: The body model.
         detections: 2D evidence, any convention; keypoints of confidence 0 and those without landmark are ignored.
-        init: Where to start, one row per person, usually the regressor's output.
+        init: Where to start, one row per person, usually the regressor's output. If it says how sure it is, the told
+            stages run and those with ``usual_turn`` hold on to each joint accordingly; the result says nothing of it.
         config: Stages, weights, starts.
         surface: Where single vertices were seen, one row per person, if that is known.
 
@@ -120,6 +125,7 @@ class Fitter:
         place_it = {"device": body.template.device, "dtype": body.template.dtype}
         self.torso = torch.tensor([float(name in TORSO) for name in self.usable.landmarks], **place_it)
         self.stages = [self.prepare(stage) for stage in config.stages]
+        self.told_stages = [self.prepare(stage) for stage in config.told_stages] or self.stages
         self.mean_pose = self.prior.mean.to(**place_it)
 
     def prepare(self, stage: StageConfig) -> StageTables:
@@ -149,7 +155,7 @@ class Fitter:
     def fit(self, detections: Detections, init: BodyEstimate, surface: SurfaceEvidence | None = None) -> Fit:
         """`fit` for checked, flat batches of the body's dtype."""
         evidence, _ = make_evidence(detections, init, self.usable, surface)
-        given = pack(init.params)
+        given, spreads = pack(init.params), spreads_of(init)
         # A start that is not a number is no start: the mean pose takes its place.
         sound = torch.isfinite(given).all(-1, keepdim=True)
         if not bool(sound.all()):
@@ -160,32 +166,55 @@ class Fitter:
         if len(status) == 0:
             state, energy = given, given.new_zeros(0)
         elif len(fittable) == len(status):
-            state, energy, status, start, steps = self._compete(given, evidence)
+            state, energy, status, start, steps = self._settle(given, evidence, spreads)
         else:
-            state, energy = given.clone(), self._energy(given, evidence)
-            found = self._compete(given[fittable], evidence.take(fittable)) if len(fittable) else ()
+            state, energy = given.clone(), self._energy(given, evidence, spreads)
+            sure = None if spreads is None else spreads[fittable]
+            found = self._settle(given[fittable], evidence.take(fittable), sure) if len(fittable) else ()
             for whole, part in zip((state, energy, status, start, steps), found, strict=False):
                 whole[fittable] = part
         # A start behind the camera has infinite energy; the largest number there is compares the same and is a number.
         energy = energy.clamp_max(torch.finfo(energy.dtype).max)
         params = unpack(state)
         params = replace(params, global_orient=_orthonormal(params.global_orient))
-        return Fit(replace(init, params=params), energy, status, start, steps)
+        return Fit(replace(init, params=params, uncertainty=None), energy, status, start, steps)
 
-    def _compete(self, given: Tensor, evidence: Evidence) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def _settle(self, given: Tensor, evidence: Evidence, spreads: Tensor | None) -> _Settled:
+        """Run the starts, and the further ones of rows that may face the other way."""
+        settled = self._compete(given, evidence, spreads, self.config.starts)
+        if spreads is None or not self.config.doubtful_starts:
+            return settled
+        doubtful = spreads[:, 0] > self.config.doubtful_root
+        if evidence.centred is not None:
+            doubtful = doubtful & (evidence.centred.weights == 0).all(-1)
+        rows = doubtful.nonzero()[:, 0]
+        if len(rows) == 0:
+            return settled
+        others = self._compete(given[rows], evidence.take(rows), spreads[rows], self.config.doubtful_starts)
+        others[3].add_(len(self.config.starts))
+        won = others[1] < settled[1][rows]
+        for whole, part in zip(settled, others, strict=True):
+            whole[rows[won]] = part[won]
+        return settled
+
+    def _compete(
+        self, given: Tensor, evidence: Evidence, spreads: Tensor | None, chosen: tuple[Start, ...]
+    ) -> _Settled:
         """Run every start side by side; the lowest energy of each row wins."""
-        rows, starts = len(given), len(self.config.starts)
+        rows, starts = len(given), len(chosen)
         every = torch.arange(rows, device=given.device)
         seen = evidence if starts == 1 else evidence.take(every.repeat(starts))
-        states = self._place_camera(make_starts(given, self.config.starts, self.mean_pose), seen)
-        found = self._run(self.stages, states, seen)
+        sure = spreads if spreads is None or starts == 1 else spreads[every.repeat(starts)]
+        states = self._place_camera(make_starts(given, chosen, self.mean_pose), seen)
+        stages = self.stages if spreads is None else self.told_stages
+        found = self._run(stages, states, seen, sure)
         best = torch.zeros_like(every)
         if starts > 1:
             best = found.energy.view(starts, rows).argmin(0)
             found = Minimum(*(field[best * rows + every] for field in found))
         for limb in self.config.limb_flips:
             flipped = flip_limb(found.state, limb, self.body.rest_joints(found.state[:, BETAS]))
-            other = self._run(self.stages[-1:], flipped, evidence)
+            other = self._run(stages[-1:], flipped, evidence, spreads)
             better = other.energy < found.energy
             pairs = zip(other, found, strict=True)
             found = Minimum(*(torch.where(better.view(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs))
@@ -204,14 +233,15 @@ class Fitter:
         status = torch.where(across < (0.25 + 1e-6 * (xx + yy)), int(Status.DEGENERATE), status)
         return torch.where(count < self.config.min_keypoints, int(Status.NOT_ENOUGH_EVIDENCE), status)
 
-    def _run(self, stages: list[StageTables], states: Tensor, evidence: Evidence) -> Minimum:
+    def _run(self, stages: list[StageTables], states: Tensor, evidence: Evidence, spreads: Tensor | None) -> Minimum:
         steps = 0
         found = Minimum(states, states[:, 0], *[torch.zeros(len(states), dtype=torch.long, device=states.device)] * 2)
         for tables in stages:
             looked = evidence
             if tables.stage.keypoints == "torso":
                 looked = replace(evidence, confidence=self._torso_confidence(evidence))
-            problem = BodyProblem(tables, looked, found.state)
+            grip = make_grip(tables.stage, tables.hold, tables.unknowns, spreads)
+            problem = BodyProblem(tables, looked, found.state, grip)
             found = minimize(problem, found.state, tables.stage.solver)
             steps = steps + found.steps
         return found._replace(steps=steps)
@@ -239,8 +269,9 @@ class Fitter:
         states[:, TRANSL] += shift
         return states
 
-    def _energy(self, states: Tensor, evidence: Evidence) -> Tensor:
-        return BodyProblem(self.stages[-1], evidence, states).evaluate(states).energy
+    def _energy(self, states: Tensor, evidence: Evidence, spreads: Tensor | None) -> Tensor:
+        stages = self.stages if spreads is None else self.told_stages
+        return BodyProblem(stages[-1], evidence, states).evaluate(states).energy
 
 
 def _turned_by(kinematics: KeypointKinematics) -> Bool[Tensor, "joints"]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fitloop.body.params import JOINT_NAMES
 from fitloop.fitting.coordinates import eye_and_crosses
-from fitloop.fitting.prior import PosePrior
+from fitloop.fitting.mixture_prior import PosePrior
+from fitloop.fitting.vae_prior import VaePrior
 
 
 class Lines(NamedTuple):
@@ -182,6 +183,6 @@ def shape_prior(betas: Float[Tensor, "*batch betas"]) -> Float[Tensor, "*batch"]
     return betas.square().sum(-1)
 
 
-def pose_prior(pose: Float[Tensor, "*batch pose"], prior: PosePrior) -> Float[Tensor, "*batch"]:
-    """Max-mixture energy above the prior's lowest: 0 at the mean of its tightest component."""
-    return prior(pose) - prior.constants.min()
+def pose_prior(pose: Float[Tensor, "*batch pose"], prior: PosePrior | VaePrior) -> Float[Tensor, "*batch"]:
+    """Energy above the prior's lowest: of a mixture 0 at the mean of its tightest component."""
+    return prior(pose) - prior.lowest

@@ -91,6 +91,11 @@ def rotmat_to_unitquat(rotmat: Float[Tensor, "rows *more 3 3"]) -> Float[Tensor,
     return torch.cat([quaternions[:1], signs * quaternions[1:]])
 
 
+def unitquat_to_rotmat(quaternions: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Turn quaternions (x y z w) of any length but 0 into rotation matrices."""
+    return roma.unitquat_to_rotmat(torch.nn.functional.normalize(quaternions, dim=-1))
+
+
 def rotmat_to_euler(rotmat: Float[Tensor, "*batch 3 3"], order: str) -> Float[Tensor, "*batch 3"]:
     """Turn rotation matrices into Euler angles in degrees: ``ZXY`` gives z, x, y of ``Rz Rx Ry``.
 

@@ -8,12 +8,14 @@ from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 
 COMMANDS = {
     "run": ("fitloop.pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
+    "demo": ("fitloop.pipelines.demo.app", "a page in the browser: drop a photo or a clip, turn the bodies around"),
     "samples": ("fitloop.pipelines.samples", "write a folder of sample photos"),
     "fetch": ("fitloop.pipelines.fetch", "fetch the detector's networks now"),
     "train": ("fitloop.pipelines.train", "train a regressor"),
     "train-spin": ("fitloop.pipelines.train_spin", "train with fitting in the loop (SPIN)"),
     "train-refinement": ("fitloop.pipelines.train_refinement", "train the network of dense refinement"),
     "train-correction": ("fitloop.pipelines.train_correction", "train the network that corrects pose and shape"),
+    "train-prior": ("fitloop.pipelines.train_prior", "fit a pose prior to motion capture"),
     "adapt": ("fitloop.pipelines.adapt", "adapt a regressor to your own photos"),
     "prepare": ("fitloop.pipelines.prepare", "convert a data set to SPIN's format"),
     "synthesize": ("fitloop.pipelines.synthesize", "render synthetic people with exact truth"),

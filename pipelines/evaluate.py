@@ -30,11 +30,12 @@ class EvaluateConfig(BodyFiles):
     """Score results under a named protocol: JSON and CSV, and a table on the terminal."""
 
     protocol: str
-    """Its name: open-bench, lspet, coco, 3dpw, h36m-p1, h36m-p2, mpi-inf-3dhp, lsp, rich."""
+    """Its name: open-bench, open-bench-video, lspet, coco, 3dpw, h36m-p1, h36m-p2, mpi-inf-3dhp, lsp, rich."""
     truth: Path
     """The protocol's truth file."""
     results: Path
-    """A folder of results, SPIN's result .npz, a COCO keypoint results .json, or an .npz of joints."""
+    """A folder or an address of results, people.parquet, SPIN's result .npz, a COCO keypoint results .json, or an .npz
+    of joints."""
     json: Path
     """Where the scores go; the lines per person go beside it as .csv."""
     stage: Literal["all", "regressed", "fitted", "refined", "landmarks", "result"] = "all"

@@ -4,11 +4,12 @@
 
 A detector finds people and their 2D keypoints. A network (HMR, Kanazawa et al. 2018) guesses pose, shape and camera.
 An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joints fall on the keypoints.
-With --refine, a second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
+A second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from fitloop.body import Image
 from fitloop.detection import DetectionReport
@@ -25,7 +26,7 @@ from fitloop.pipelines.folder.config import RunConfig
 class Stages(Models):
     """The stages of one run.
 
-    stages = fitloop.Stages(fitloop.pipelines.chain.config.StagesConfig(refine=True))
+    stages = fitloop.Stages(fitloop.pipelines.chain.config.StagesConfig(field_of_view=60.0))
     people = fitloop.pipelines.regress_then_fit.predict(fitloop.load_image("photo.jpg"), stages)
     """
 
@@ -43,15 +44,22 @@ class Stages(Models):
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""
-        return fit_together(crowd, fit_after(self.regressor)) if self.config.fit else list(crowd)
+        if not self.config.fit:
+            return list(crowd)
+        config = fit_after(self.regressor, self.config.starts)
+        return fit_together(crowd, replace(config, pose_prior=self.config.pose_prior))
 
     def refine(self, image: Image, people: People) -> People:
         """Move the fitted bodies to where the photo shows them; the better of the two is kept."""
-        return self.refinement(image, people) if self.config.refine else people
+        return self.refinement(image, people) if self.config.refines else people
+
+    def refine_together(self, crowd: Sequence[People], open_image: Callable[[People], Image]) -> list[People]:
+        """Refine the people of several photos in one batch; photos are opened when they are needed, and not kept."""
+        return self.refinement.together(crowd, open_image) if self.config.refines else list(crowd)
 
 
 def predict(image: Image, stages: Stages = Stages()) -> People:
-    """Find, guess, fit and, if asked for, refine the people of one photo.
+    """Find, guess, fit and refine the people of one photo.
 
     Args:
         image: From `fitloop.data.load_image`.

@@ -6,7 +6,6 @@
 The page needs no network. The same tables lie beside it as .md and .json.
 """
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from fitloop.body.files import whole_file
 from fitloop.data import UnreadableImage, load_image
 from fitloop.evaluation.body_files import BodyFiles, body_files_used
 from fitloop.evaluation.matching import resolve_photos
-from fitloop.evaluation.own_results import LANDMARKS, OwnResults, weights_of
+from fitloop.evaluation.own_results import LANDMARKS, is_table, own_results, read_run, weights_of
 from fitloop.evaluation.people import ScoredPeople
 from fitloop.evaluation.protocols import EVIDENCE, PROTOCOLS, Protocol, protocol_named
 from fitloop.evaluation.published import published_rows
@@ -45,7 +44,7 @@ class ReportConfig(BodyFiles):
     """Compare regression, fitting and refinement on one page that needs no network."""
 
     results: Path
-    """The run's folder, or any file that `fitloop evaluate` reads."""
+    """The run's folder or address, its people.parquet, or any file that `fitloop evaluate` reads."""
     out: Path
     """The page, ending in .html; .md and .json of the same name go beside it."""
     images: Path | None = None
@@ -129,9 +128,9 @@ def _truth(config: ReportConfig) -> tuple[Protocol, ScoredPeople]:
     if config.protocol is not None and config.truth is not None:
         protocol = protocol_named(config.protocol)
         return protocol, read_truth(protocol, config.truth)
-    if not config.results.exists():
+    if not config.results.exists() and not is_table(config.results):
         raise FileNotFoundError(f"There are no results at {config.results}.")
-    own = OwnResults(config.results)
+    own = own_results(config.results)
     evidence = own.read(None)[own.stages[0]]
     if evidence.keypoints is None:
         raise ValueError(f"{config.results} holds no keypoints to compare with: give --protocol and --truth.")
@@ -170,8 +169,7 @@ def _photos(folder: Path | None) -> Callable[[str], np.ndarray | None]:
 
 
 def _timings(results: Path) -> dict[str, Any]:
-    told = (results.parent if results.name == "results" else results) / "run.json"
-    return json.loads(told.read_text(encoding="utf-8")).get("timings", {}) if told.is_file() else {}
+    return (read_run(results) or {}).get("timings", {})
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 python pipelines/synthesize.py --assets assets/ --out synthetic/ --count 100
 python pipelines/synthesize.py --assets assets/ --out open-bench/ --preset open-bench
+python pipelines/synthesize.py --assets assets/ --out open-bench-video/ --preset open-bench --video
 """
 
 import sys
@@ -16,14 +17,20 @@ import numpy as np
 
 from fitloop.body.files import whole_file
 from fitloop.data.synthetic import SceneConfig, load_assets, render_person_scene
+from fitloop.data.synthetic.clip_files import join_clips, write_clip
+from fitloop.data.synthetic.clips import ClipConfig, arrange_clip
 from fitloop.data.synthetic.files import join_truth, truth_arrays, write_photo
 from fitloop.data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
+from fitloop.data.synthetic.sequences import load_sequences
 from fitloop.pipelines.console.endings import USAGE_ERROR, stop
 from fitloop.pipelines.console.options import config_to_tree, load_config, parse, refuse_ignored, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.pages.contact_sheet import write_contact_sheet
 
 CANNOT_WRITE, INTERRUPTED = 3, 130
+CLIPS = 20
+"""So many clips has the benchmark, and who asks for none in particular."""
+BENCH_CLIPS = ClipConfig(split="held-out")
 _FREE_TO_CHANGE = {"assets", "out", "count", "workers"}
 
 
@@ -34,36 +41,45 @@ class SynthesizeConfig:
     assets: Path = Path("assets")
     """Folder with mocap/, people/ and backgrounds/; docs/synthetic.md describes it."""
     out: Path = Path("synthetic")
-    """Gets photos/, masks/, maps/, truth/, truth.npz, contact.jpg and contact.html."""
+    """Gets photos/, masks/, maps/, truth/, truth.npz, contact.jpg and contact.html; clips/ in place of pictures."""
     count: int | None = None
-    """How many photos; 100 if not given, 500 for open-bench (100 of each grade)."""
+    """How many photos; 100 if not given, 500 for open-bench (100 of each grade); of clips 20."""
     seed: int = 0
     """The same seed gives the same photos on any number of workers."""
     preset: Literal["scenes", "open-bench"] = "scenes"
     """`scenes` draws what `scene` says; `open-bench` is the benchmark: held-out people in five grades."""
     scene: SceneConfig = field(default_factory=SceneConfig)
     """What scenes are like; open-bench has its own."""
+    video: bool = False
+    """Draw clips: people who move as the motion capture's own sequences do, before cameras that stand or move."""
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    """What clips are like; open-bench has its own: 20 of held-out people, 3 s each at 30 frames a second."""
     texture_side: int = 512
     """Texels along the finest level of each texture."""
     workers: int = 1
     """Processes that draw."""
 
     def __post_init__(self) -> None:
-        refuse_ignored(self, {"scene": (self.preset == "scenes", "open-bench has scenes of its own.")})
+        own = self.preset == "scenes"
+        why = "clips have their own settings." if self.video else "open-bench has scenes of its own."
+        told = "open-bench has clips of its own." if self.video else "only --video draws clips."
+        refuse_ignored(self, {"scene": (own and not self.video, why), "clip": (own and self.video, told)})
         if self.workers < 1:
             raise ValueError(f"At least 1 process has to draw, got workers {self.workers}.")
         if self.seed < 0:
             raise ValueError(f"A seed is at least 0, got {self.seed}.")
         if self.photos < 1:
             raise ValueError(f"At least 1 photo has to be drawn, got count {self.count}.")
-        if self.preset == "open-bench" and self.photos % len(GRADES):
+        if self.preset == "open-bench" and not self.video and self.photos % len(GRADES):
             raise ValueError(f"open-bench has {len(GRADES)} grades of equal size, {self.photos} photos do not divide.")
 
     @property
     def photos(self) -> int:
-        """How many photos there will be."""
+        """How many photos or clips there will be."""
         if self.count is not None:
             return self.count
+        if self.video:
+            return CLIPS
         return PEOPLE_PER_GRADE * len(GRADES) if self.preset == "open-bench" else 100
 
 
@@ -80,7 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
     except KeyboardInterrupt:
         return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
-    print(f"{config.photos} photos. Look at {config.out / 'contact.html'}")
+    what, where = ("clips", "contact.jpg") if config.video else ("photos", "contact.html")
+    print(f"{config.photos} {what}. Look at {config.out / where}")
     return 0
 
 
@@ -107,7 +124,7 @@ def _render_all(config: SynthesizeConfig) -> None:
     if not waiting:
         return
     load_assets(config.assets, config.texture_side)
-    with Progress(config.photos, "photo", done=config.photos - len(waiting)) as progress:
+    with Progress(config.photos, "clip" if config.video else "photo", done=config.photos - len(waiting)) as progress:
         for _ in _rendered(config, waiting):
             progress.advance(1)
 
@@ -131,6 +148,11 @@ def _render_one(config: SynthesizeConfig, number: int) -> int:
 
     torch.set_num_threads(1)
     assets = load_assets(config.assets, config.texture_side)
+    if config.video:
+        clip = config.clip if config.preset == "scenes" else BENCH_CLIPS
+        sequences = load_sequences(config.assets / "mocap" / "cmu_poses.npz", clip.split, clip.recorded)
+        write_clip(config.out, arrange_clip(assets, sequences, (config.seed, number), clip), number, clip.frame_rate)
+        return number
     if config.preset == "open-bench":
         photo, grade = render_graded(assets, config.seed, number, config.photos // len(GRADES))
         label = grade.name
@@ -141,6 +163,9 @@ def _render_one(config: SynthesizeConfig, number: int) -> int:
 
 
 def _finish(config: SynthesizeConfig) -> None:
+    if config.video:
+        join_clips(config.out, config.photos)
+        return
     arrays = join_truth([_truth_path(config, number) for number in range(config.photos)])
     with whole_file(config.out / "truth.npz") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]

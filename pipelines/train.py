@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,9 +18,11 @@ from fitloop.pipelines.lessons.keypoint_batches import (
     KeypointBatches,
     RegressorBatch,
     SeenShare,
+    calibrate,
     joint_errors,
     mean_pose,
     split_mocap,
+    surprise,
 )
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.pipelines.training.devices import mixed_precision, training_device
@@ -31,7 +33,7 @@ from fitloop.regressor import HMR, HMROutput, Weights, build_hmr, load_weights, 
 from fitloop.regressor.checkpoints import load_backbone, start_from_keypoints
 from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
-from fitloop.regressor.losses import Criterion
+from fitloop.regressor.losses import Criterion, Supervision
 from fitloop.regressor.regressor import weights_path
 
 log = logging.getLogger("fitloop.train")
@@ -132,7 +134,7 @@ def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) 
 def _seen(config: TrainConfig, body: Body, name: str) -> SeenShare | None:
     if config.detected is None:
         return None
-    varied = {} if name == "training" else {"turned": 0.0, "jitter": 0.0}
+    varied = {} if name == "training" else {"turned": 0.0, "jitter": 0.0, "flat": 0.0}
     return SeenShare(SeenPeople(config.detected / name, body, **varied), config.detected_share)
 
 
@@ -154,6 +156,9 @@ class RegressorTraining(Training):
         self.config, self.people, self.body = config, people, body.name
         self.discriminator: Discriminator = state.others["discriminator"]
         self.criterion = Criterion(body, KEYPOINT_NAMES, config.loss)
+        if config.start is not None and config.start_rate == 0:
+            # The answers stay as they are; only how sure the network is of them can get better.
+            self.measures = ("surprise",)
         self.device = body.template.device
 
     def gradient(self, step: int) -> tuple[Tensor, Losses]:
@@ -167,7 +172,7 @@ class RegressorTraining(Training):
         with mixed_precision(self.device, config.precision == "bfloat16"):
             output = self.state.model(batch.inputs)
         output = output.to(torch.float32)
-        losses = self.criterion(output, batch.view, batch.truth)
+        losses = self.criterion(output, batch.view, self._masked(batch))
         if config.loss.adversarial:
             opinions = self.discriminator(output.rotations[:, 1:], output.betas)
             losses["adversarial"] = config.loss.total * config.loss.adversarial * realism_loss(opinions)
@@ -176,6 +181,14 @@ class RegressorTraining(Training):
         if config.loss.adversarial:
             self._teach_discriminator(output.detach(), generator)
         return loss.detach(), {name: value.detach() for name, value in losses.items()}
+
+    def _masked(self, batch: RegressorBatch) -> Supervision:
+        """The supervision, with the people's masks where a loss compares outlines."""
+        truth, silhouettes = batch.truth, self.criterion.silhouettes
+        if silhouettes is None:
+            return truth
+        pelvis = truth.points_3d[:, KEYPOINT_NAMES.index("pelvis")]
+        return replace(truth, masks=silhouettes.masks(truth.rotations, truth.betas, pelvis, batch.view))
 
     def _teach_discriminator(self, output: HMROutput, generator: torch.Generator) -> None:
         """One step on the regressor's people and as many real poses that have nothing to do with the batch."""
@@ -189,10 +202,13 @@ class RegressorTraining(Training):
 
     def evaluate(self) -> dict[str, float]:
         """Joint errors on people, things and places kept for testing."""
-        return joint_errors(self.state.model, self.people.tests, self.criterion)
+        errors = joint_errors(self.state.model, self.people.tests, self.criterion)
+        return errors | surprise(self.state.model, self.people.tests)
 
     def write_best(self, path: Path) -> None:
-        """See `Training`."""
+        """See `Training`; how sure the network is of its answers is set right on the people kept for testing."""
+        if self.state.model.head.spread is not None:
+            calibrate(self.state.model, self.people.tests)
         save_weights(path, Weights(self.state.model, self.config.model, self.body))
 
 

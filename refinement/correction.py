@@ -10,39 +10,20 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, one_hot
+from torch.nn.functional import one_hot
 
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams
+from fitloop.body.mirror import MIRRORED_JOINTS
 from fitloop.body.model import forward_kinematics
-from fitloop.geometry import Crop, TensorRecord, project, rotvec_to_rotmat
-from fitloop.refinement.look import Look, gather_evidence, input_of
-from fitloop.refinement.network import DisplacementNet
+from fitloop.geometry import TensorRecord, concatenate, project, rotvec_to_rotmat
+from fitloop.refinement.clues import Clues, clues_of, mirrored_estimate
+from fitloop.refinement.look import Look, Sight
 from fitloop.refinement.points import spread_points
 
-_FARTHEST = 64.0
-"""Crop pixels; longer displacements count as this long."""
 _UNIT = 8.0
 """Crop pixels that a displacement of 1 means to the network."""
 _SLIGHT = 1e-2
 """Numbers that vary less than this are not blown up."""
-
-
-@dataclass(frozen=True)
-class Clues(TensorRecord):
-    """What one look at a photo told of each person, and where the look was."""
-
-    features: Float[Tensor, "people joints channels"]
-    """Of the displacement network at all its resolutions, coarsest first, where the joints are drawn."""
-    summary: Float[Tensor, "people deepest"]
-    """Mean of its coarsest features."""
-    moved: Float[Tensor, "people points 2"]
-    """From where each point of the surface is drawn to where it was seen, crop pixels; 0 where it was not."""
-    confidence: Float[Tensor, "people points"]
-    metric: Float[Tensor, "people points 3"]
-    """xx, xy and yy of the evidence's metric."""
-    silhouette: Float[Tensor, "people 2"]
-    """Whether there is one, and its overlap (IoU) with the drawn body."""
-    crop: Crop
 
 
 @dataclass(frozen=True)
@@ -63,52 +44,6 @@ class Correction(TensorRecord):
     """Rotation vectors applied after each joint's local rotation, radians; the root first."""
     betas: Float[Tensor, "people betas"]
     """Added to the shape coefficients."""
-
-
-@torch.no_grad()
-def read_clues(
-    body: Body,
-    network: DisplacementNet,
-    look: Look,
-    estimate: BodyEstimate,
-    half: bool = False,
-) -> Clues:
-    """Show a look to the displacement network, once and straight, and keep what the correction network uses.
-
-    Args:
-        body: The body model.
-        network: From `load_network`.
-        look: Of the estimate.
-        estimate: The bodies that were drawn.
-        half: Run the network in bfloat16, which is quicker where a processor has it; good enough to learn from.
-    """
-    inputs = input_of(body, look)
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
-        levels = network.levels(inputs)
-    evidence = gather_evidence(body, look, network.read(levels[-1].float()))
-    # A joint beside the crop reads the features at the border, which is nearest to it; one far away is noise.
-    mesh, crop = body(estimate.params), look.crop
-    side = crop.side[:, None, None]
-    grid = (2.0 * (project(mesh.joints, estimate.camera) - crop.center[:, None]) / side).clamp(-1.2, 1.2)[:, None]
-    sampled = [grid_sample(one.float(), grid, padding_mode="border", align_corners=False)[:, :, 0] for one in levels]
-    drawn = project(mesh.vertices[:, list(evidence.vertices)], estimate.camera)
-    moved = (evidence.targets - drawn) / side * look.photo.shape[-1]
-    moved = torch.where(evidence.confidence[..., None] > 0, moved, 0.0).clamp(-_FARTHEST, _FARTHEST)
-    metric = evidence.metric
-    if metric is None:
-        metric = torch.eye(2, dtype=moved.dtype, device=moved.device).expand(*moved.shape, 2)
-    covered, shown = look.drawn.fragments.covered & look.inside, look.silhouette > 0.5
-    shared = (covered & shown).flatten(1).sum(-1) / (covered | shown).flatten(1).sum(-1).clamp_min(1)
-    silhouette = torch.stack([shown.flatten(1).any(-1).to(shared.dtype), shared], -1)
-    return Clues(
-        torch.cat(sampled, 1).transpose(1, 2),
-        levels[0].float().mean((2, 3)),
-        moved,
-        evidence.confidence,
-        metric.flatten(-2)[..., [0, 1, 3]],
-        silhouette,
-        crop,
-    )
 
 
 def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bool = False) -> CorrectionInput:
@@ -223,6 +158,37 @@ class CorrectionNet(nn.Module):
         for name, values in (("joint", seen.joints.float().flatten(0, 1)), ("whole", seen.whole.float())):
             self.get_buffer(f"{name}_mean").copy_(values.mean(0))
             self.get_buffer(f"{name}_scale").copy_(values.std(0).clamp_min(_SLIGHT))
+
+
+def correct(body: Body, network: CorrectionNet, look: Look, estimate: BodyEstimate, sight: Sight) -> Correction:
+    """Ask the network what is wrong with bodies, also in the mirror where the displacement network looked there.
+
+    Args:
+        body: The body model.
+        network: From `load_correction`.
+        look: Of the estimate.
+        estimate: The bodies that were drawn.
+        sight: What the displacement network made of the look.
+    """
+    seen = correction_input(body, estimate, clues_of(body, look, estimate, sight.straight))
+    if sight.mirrored is None:
+        return network(seen)
+    clues = clues_of(body, look, estimate, sight.mirrored, mirrored=True)
+    both = network(concatenate([seen, correction_input(body, mirrored_estimate(body, estimate), clues)]))
+    people = len(estimate.params.betas)
+    return mean_correction(both[:people], both[people:])
+
+
+def mean_correction(straight: Correction, mirrored: Correction) -> Correction:
+    """What two looks say together.
+
+    Args:
+        straight: About bodies.
+        mirrored: About the same bodies in a mirror.
+    """
+    # A rotation vector is no arrow: in a mirror its part along the mirrored axis stays, and the others turn round.
+    back = mirrored.turns[:, MIRRORED_JOINTS] * mirrored.turns.new_tensor([1.0, -1.0, -1.0])
+    return Correction((straight.turns + back) / 2.0, (straight.betas + mirrored.betas) / 2.0)
 
 
 def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> BodyEstimate:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -53,9 +53,27 @@ def draw_bodies(body: Body, estimate: BodyEstimate, crop: Crop, size: int, raste
         rasterizer: Any back end.
     """
     vertices = body(estimate.params).vertices
-    camera = crop_camera(estimate.camera, crop, size)
-    fragments = rasterizer(vertices, body.faces, camera, (size, size))
-    return Drawn(fragments, vertices, camera, _face_normals(fragments, vertices, body.faces))
+    return draw_vertices(vertices, body.faces, crop_camera(estimate.camera, crop, size), size, rasterizer)
+
+
+def draw_vertices(
+    vertices: Float[Tensor, "people vertices 3"],
+    faces: Int[Tensor, "faces 3"],
+    camera: Camera,
+    size: int,
+    rasterizer: Rasterizer,
+) -> Drawn:
+    """`draw_bodies` where the vertices are at hand.
+
+    Args:
+        vertices: Camera frame, metres.
+        faces: Of the body.
+        camera: Of the crops.
+        size: Pixels along an edge.
+        rasterizer: Any back end.
+    """
+    fragments = rasterizer(vertices, faces, camera, (size, size))
+    return Drawn(fragments, vertices, camera, _face_normals(fragments, vertices, faces))
 
 
 def _face_normals(fragments: Fragments, vertices: Tensor, faces: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
 """The displacement network: how far each visible point of the rendered body lies from where the photo shows it."""
 
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fitloop.geometry import TensorRecord
 from fitloop.refinement.inputs import NUM_CHANNELS
@@ -102,7 +106,8 @@ class DisplacementNet(nn.Module):
 
     def levels(self, inputs: Float[Tensor, "people channels size size"]) -> list[Tensor]:
         """The same at every resolution on the way up, (people, width, rows, columns), the coarsest first."""
-        values, kept = inputs.contiguous(memory_format=torch.channels_last), []
+        values = inputs.to(next(self.down.parameters()).dtype).contiguous(memory_format=torch.channels_last)
+        kept = []
         for level in self.down:
             values = level(values)
             kept.append(values)
@@ -134,6 +139,27 @@ class SurfaceHead(nn.Module):
     def forward(self, features: Float[Tensor, "people width half half"]) -> Float[Tensor, "people 4 half half"]:
         """Place in the T-pose as a colour, and the logit of showing the person at all."""
         return self.head(features).float()
+
+
+@lru_cache(maxsize=4)
+def made_quick(network: DisplacementNet, half: bool) -> DisplacementNet:
+    """The same network with its normalisations folded into the convolutions; it can no longer be trained.
+
+    Args:
+        network: Ready to predict.
+        half: Whether its convolutions shall work in bfloat16, all but the last.
+    """
+    quick = deepcopy(network).eval()
+    for module in list(quick.modules()):
+        children = list(module.named_children())
+        for (name, first), (other, second) in pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(first, second))
+                setattr(module, other, nn.Identity())
+    if half:
+        quick.down.to(torch.bfloat16)
+        quick.up.to(torch.bfloat16)
+    return quick.requires_grad_(False)
 
 
 def grow(network: DisplacementNet, config: NetworkConfig) -> DisplacementNet:

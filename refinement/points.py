@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from fitloop.body import Body
@@ -44,3 +45,13 @@ def _spread(body: Body, count: int) -> SurfacePoints:
         closer = distance < nearest
         nearest, cell = torch.where(closer, distance, nearest), torch.where(closer, number, cell)
     return SurfacePoints(tuple(chosen), cell)
+
+
+@lru_cache(maxsize=4)
+def mirrored_points(body: Body) -> SurfacePoints:
+    """The points of `spread_points` on the other side of the body, in the same order."""
+    points = spread_points(body)
+    template = body.template.detach().cpu().double().numpy()
+    # No mesh is mirrored to the last digit, and some are not at all: the nearest vertex is near enough.
+    other = torch.from_numpy(cKDTree(template).query(template * [-1.0, 1.0, 1.0])[1]).to(body.template.device)
+    return SurfacePoints(tuple(other[list(points.vertices)].tolist()), points.cell_of[other])

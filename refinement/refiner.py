@@ -4,10 +4,11 @@ Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import TypeVar
 
 import torch
@@ -17,11 +18,13 @@ from torch import Tensor, nn
 from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
 from fitloop.body.kinematics import usable_keypoints
 from fitloop.geometry import TensorRecord, concatenate, project, where
-from fitloop.refinement.correction import CorrectionNet, corrected, correction_input, read_clues
+from fitloop.refinement.correction import CorrectionNet, correct, corrected
+from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.gate import GateConfig, Outcome, Reason, judge, overlap
-from fitloop.refinement.inputs import draw_bodies
-from fitloop.refinement.look import Look, Photo, gather_evidence, look_at, predict_displacement
-from fitloop.refinement.network import Displacement, DisplacementNet
+from fitloop.refinement.inputs import Appearance
+from fitloop.refinement.look import Look, Photo, Sight, gather_evidence, look_again, look_at, see
+from fitloop.refinement.network import Displacement, DisplacementNet, made_quick
+from fitloop.refinement.texture import unknown_appearance
 from fitloop.refinement.weights import load_correction, load_network
 from fitloop.rendering import Rasterizer, load_rasterizer
 from fitloop.rendering.flow import Flow
@@ -46,7 +49,9 @@ class RefineConfig:
     withheld: int = 3
     """Every how-manieth seen keypoint is kept from a second fit, which the gate judges by."""
     twice: bool = True
-    """Whether the network also looks in a mirror: half as fast, and a tenth nearer to the photo."""
+    """Whether the fitted body is looked at in a mirror too, and its correction is the mean of both."""
+    rounds_twice: bool = False
+    """Whether the rounds look in a mirror too: a third of the time more."""
     corrected: bool = True
     """Whether pose and shape are corrected by what was seen before the first round."""
     without: tuple[str, ...] = ()
@@ -55,6 +60,22 @@ class RefineConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.withheld < 2:
             raise ValueError(f"rounds must be at least 1 and withheld at least 2, got {self.rounds}, {self.withheld}.")
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The people of one photo whose bodies were fitted."""
+
+    photo: Photo
+    detections: Detections
+    """The evidence that the bodies were fitted to."""
+    fitted: BodyEstimate
+    """At least one row."""
+    usable: Bool[Tensor, "people"] | None = None
+    """Whether each row really was fitted; all if not given."""
+
+    def __len__(self) -> int:
+        return len(self.detections.boxes)
 
 
 @dataclass(frozen=True)
@@ -110,7 +131,9 @@ class Refiner:
         correction = self.correction
         if self.network is None and correction is None and self.config.corrected:
             correction = load_correction(network)
-        self._network = _moved(network, device)
+        # Where a processor multiplies matrices of half precision, a pass takes a third of the time.
+        half = device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        self._network = made_quick(_moved(network, device), half)
         self._correction = None if correction is None else _moved(correction, device)
         self._rasterizer = load_rasterizer("auto", device) if self.rasterizer is None else self.rasterizer
         self._placed: dict[str, tuple[list[int], KeypointKinematics]] = {}
@@ -125,35 +148,63 @@ class Refiner:
             detections: The evidence that the bodies were fitted to.
             fitted: From `fitloop.fitting.fit`, at least one row.
             usable: Whether each row really was fitted; all if not given.
-
-        Raises:
-            ValueError: If the body is not the one that the network knows.
         """
+        return self.together([Subjects(photo, detections, fitted, usable)])[0]
+
+    def together(self, crowd: Iterable[Subjects]) -> list[Refined]:
+        """Refine the people of several photos in one batch, which is quicker than one photo after the other.
+
+        Of a photo nothing is kept but what its people's crops show, so an iterator may open them one by one.
+
+        Args:
+            crowd: At least one photo; all with the same kind of evidence.
+
+        Returns:
+            One record per photo.
+        """
+        looks, kept = [], []
+        for one in crowd:
+            looks.append(self._look(one.photo, one.fitted))
+            kept.append(replace(one, photo=replace(one.photo, pixels=one.photo.pixels[:0], silhouettes=None)))
+        rows = [len(one.detections.boxes) for one in kept]
+        refined = self._refine(concatenate(looks), _texture([one.photo.texture for one in kept], rows), kept)
+        ends = list(accumulate(rows))
+        return [refined[end - count : end] for end, count in zip(ends, rows, strict=True)]
+
+    def _refine(self, before: Look, texture: Appearance | None, crowd: list[Subjects]) -> Refined:
+        detections = concatenate([replace(one.detections, silhouettes=None, silhouette_boxes=None) for one in crowd])
+        fitted = concatenate([one.fitted for one in crowd])
+        sight = self.see(before, texture, self.config.twice)
         # What the gate compares is the fitted body; what the rounds start from may be the corrected one.
-        before = self._look(photo, fitted)
-        start = self._corrected(fitted, before)
-        first = look = before if start is fitted else self._look(photo, start)
-        displacement = self.predict(look, photo)
-        surface = self._gather(look, displacement)
+        start = self._corrected(fitted, before, sight)
+        first, displacement = look, found = before, sight.displacement
+        if start is not fitted:
+            first, displacement = look, found = self._look_again(before, start, sight.texture)
+        surface = self._gather(look, found)
         # The last round's fit is done together with those that the gate judges by.
         for _ in range(self.config.rounds - 1):
             with self._clock("fit"):
                 start = self.fit(self.body, detections, start, surface)
-            look = self._look(photo, start)
-            surface = self._gather(look, self.predict(look, photo))
+            surface = self._gather(*self._look_again(before, start, sight.texture))
         with self._clock("fit"):
             proposal, withheld = self._fit_and_withhold(detections, fitted, start, surface)
         with self._clock("gate"):
             outcome = self._outcome(proposal, before, withheld)
-            reason = self._judge(fitted, proposal, outcome, usable)
+            usable = [torch.ones_like(before.seen[: len(one)]) if one.usable is None else one.usable for one in crowd]
+            reason = self._judge(fitted, proposal, outcome, torch.cat(usable))
         best = where(reason == int(Reason.BETTER), proposal, fitted)
         return Refined(best, proposal, reason, outcome, first, displacement)
 
-    def predict(self, look: Look, photo: Photo) -> Displacement:
-        """How far the drawn bodies lie from the photo's: what the network says."""
-        config = self.config
+    def see(self, look: Look, texture: Appearance | None, twice: bool) -> Sight:
+        """What the displacement network makes of a look, also in a mirror if ``twice``."""
         with self._clock("network"):
-            return predict_displacement(self.body, self._network, look, photo.texture, config.without, config.twice)
+            return see(self.body, self._network, look, texture, self.config.without, twice)
+
+    def _look_again(self, look: Look, estimate: BodyEstimate, texture: Appearance) -> tuple[Look, Displacement]:
+        """Other bodies in the same crops, and how far they are off."""
+        with self._clock("drawing"):
+            look = look_again(self.body, look, estimate, self._rasterizer)
+        return look, self.see(look, texture, self.config.rounds_twice).displacement
 
     @contextmanager
     def _clock(self, step: str) -> Iterator[None]:
@@ -169,23 +220,22 @@ class Refiner:
         with self._clock("evidence"):
             return gather_evidence(self.body, look, predicted, self.config.weighted)
 
-    def _corrected(self, fitted: BodyEstimate, look: Look) -> BodyEstimate:
+    def _corrected(self, fitted: BodyEstimate, look: Look, sight: Sight) -> BodyEstimate:
         """Bodies with pose and shape as the correction network would have them."""
         network = self._correction
         if network is None or network.config.body != self.body.name or not self.config.corrected:
             return fitted
         with self._clock("correction"), torch.no_grad():
-            clues = read_clues(self.body, self._network, look, fitted)
-            correction = network(correction_input(self.body, fitted, clues))
+            correction = correct(self.body, network, look, fitted, sight)
             return where(look.seen, corrected(self.body, fitted, correction), fitted)
 
     def _judge(
-        self, fitted: BodyEstimate, proposal: BodyEstimate, outcome: Outcome, usable: Bool[Tensor, "people"] | None
+        self, fitted: BodyEstimate, proposal: BodyEstimate, outcome: Outcome, usable: Bool[Tensor, "people"]
     ) -> Int[Tensor, "people"]:
         reason = judge(fitted, proposal, outcome, self.config.gate)
         if not self.config.gated:
             reason = torch.where(outcome.seen, int(Reason.BETTER), reason)
-        return reason if usable is None else torch.where(usable, reason, int(Reason.NOT_FITTED))
+        return torch.where(usable, reason, int(Reason.NOT_FITTED))
 
     def _fit_and_withhold(
         self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
@@ -224,10 +274,21 @@ class Refiner:
 
     def _outcome(self, proposal: BodyEstimate, look: Look, withheld: tuple[Tensor, Tensor]) -> Outcome:
         size = look.photo.shape[-1]
-        after = draw_bodies(self.body, proposal, look.crop, size, self._rasterizer)
-        before, after = (drawn.fragments.covered & look.inside for drawn in (look.drawn, after))
+        vertices, camera = self.body(proposal.params).vertices, crop_camera(proposal.camera, look.crop, size)
+        drawn = self._rasterizer(vertices, self.body.faces, camera, (size, size))
+        before, after = (fragments.covered & look.inside for fragments in (look.drawn.fragments, drawn))
         overlaps = overlap(before, look.silhouette), overlap(after, look.silhouette)
         return Outcome(*withheld, *overlaps, look.seen & after.flatten(1).any(-1))
+
+
+def _texture(given: list[Appearance | None], rows: list[int]) -> Appearance | None:
+    """Textures that other photos gave, one row per person; None where nobody has one."""
+    known = [one for one in given if one is not None]
+    if not known:
+        return None
+    like = known[0].colors
+    blank = [unknown_appearance(count, like.shape[1], like.device) for count in rows]
+    return concatenate([none if one is None else one for one, none in zip(given, blank, strict=True)])
 
 
 def _moved(network: Network, device: torch.device) -> Network:

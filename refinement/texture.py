@@ -4,6 +4,8 @@ A texel is a vertex: the open body has 13,524 of them, one per square centimetre
 A body without texture coordinates has a texture too.
 """
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -115,6 +117,7 @@ def _weighted_median(colors: Tensor, weight: Tensor) -> Tensor:
     return colors.gather(0, order.gather(0, place))[0]
 
 
+@lru_cache(maxsize=4)
 def body_cells(body: Body) -> Int[Tensor, "vertices"]:
     """Number of the piece of clothing or skin that each vertex probably shares its colour with.
 
@@ -140,17 +143,20 @@ def spread_over_cells(look: Appearance, cells: Int[Tensor, "vertices"]) -> Appea
     people, count = len(look.colors), int(cells.max()) + 1
     flat = (cells + count * torch.arange(people, device=cells.device)[:, None]).flatten()
     colors, weight = look.colors.flatten(0, 1), look.known.flatten()
+    # Two thirds of the vertices are hidden and have no say.
+    shown = (weight > 0).nonzero()[:, 0]
+    place, seen, weight = flat[shown], colors[shown], weight[shown]
     # The first of four rounds has no mean yet and counts all alike.
     agreeing, mean = weight, colors.new_zeros(people * count, 3)
     for _ in range(4):
-        total = colors.new_zeros(people * count).index_add(0, flat, agreeing)
-        mean = mean.new_zeros(mean.shape).index_add(0, flat, agreeing[:, None] * colors)
+        total = colors.new_zeros(people * count).index_add(0, place, agreeing)
+        mean = mean.new_zeros(mean.shape).index_add(0, place, agreeing[:, None] * seen)
         mean = mean / total.clamp_min(1e-9)[:, None]
-        distance = (colors - mean[flat]).norm(dim=-1)
+        distance = (seen - mean[place]).norm(dim=-1)
         agreeing = weight * (_OUTLIER**2 / (_OUTLIER**2 + distance.square())).square()
-    seen = colors.new_zeros(people * count).index_add(0, flat, weight) > 1.0
+    known = colors.new_zeros(people * count).index_add(0, place, weight) > 1.0
     shape = look.known.shape
-    return Appearance(mean[flat].view(look.colors.shape), 0.5 * seen[flat].view(shape).to(colors.dtype))
+    return Appearance(mean[flat].view(look.colors.shape), 0.5 * known[flat].view(shape).to(colors.dtype))
 
 
 def fill_unseen(seen: Appearance, cells: Int[Tensor, "vertices"]) -> Appearance:

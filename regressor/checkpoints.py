@@ -1,4 +1,4 @@
-"""Weights in files: ours in safetensors with a header; SPIN's, CLIFF's and torchvision's imported strictly."""
+"""Weights in files: ours in safetensors with a header; those of SPIN, CLIFF, HMR 2.0 and torchvision, strictly."""
 
 import json
 import pickle
@@ -15,11 +15,14 @@ from torch import Tensor
 from fitloop.body import Body
 from fitloop.body.files import whole_file
 from fitloop.body.safe_pickle import numpy_globals
+from fitloop.body.tensor_files import load_tensors
 from fitloop.regressor.hmr import HMR, HeadConfig
+from fitloop.regressor.hmr2 import HMR2Config, our_names
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
 from fitloop.regressor.models import HMRConfig, build_hmr
 from fitloop.regressor.recipes import RECIPES, Kind
 from fitloop.regressor.state_dicts import check_fit, load_strictly, some, with_counters
+from fitloop.regressor.vit import VitConfig
 
 FORMAT = "fitloop-regressor"
 VERSION = 1
@@ -41,15 +44,28 @@ class Weights:
     def to_train(self) -> "Weights":
         """The weights as training goes on with them: fed and read as networks of this project are.
 
+        Trainings that start from whole weights do not teach how sure a network is, so it no longer says.
+
         Raises:
             ValueError: If their head takes numbers that training does not give.
         """
-        if self.config.recipe.extra_inputs:
+        if self.config.recipe.extra_inputs or self.config.encoder == "vit":
             raise ValueError(
                 f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "
                 "others. Start from weights of SPIN or of this project."
             )
-        return replace(self, config=replace(self.config, kind="fitloop", camera_point=None))
+        known = self.silent()
+        return replace(known, config=replace(known.config, kind="fitloop", camera_point=None))
+
+    def silent(self) -> "Weights":
+        """The same network without what says how sure it is."""
+        if not self.config.head.uncertainty:
+            return self
+        config = replace(self.config, head=replace(self.config.head, uncertainty=0))
+        model = build_hmr(config)
+        tensors = {name: value for name, value in self.model.state_dict().items() if not _is_of_spread(name)}
+        load_strictly(model, tensors, "The network without what says how sure it is")
+        return replace(self, model=model.train(self.model.training), config=config)
 
     def check_body(self, body: Body) -> None:
         """Raise a `ValueError` that names both sides unless the weights were trained for ``body``."""
@@ -87,10 +103,11 @@ def save_weights(path: Path, weights: Weights, half: bool = True) -> None:
 
 
 def load_weights(path: Path) -> Weights:
-    """Read weights of ours, or import SPIN's or CLIFF's, strictly.
+    """Read weights of ours, or import SPIN's, CLIFF's or HMR 2.0's, strictly.
 
     Args:
-        path: ``.safetensors`` written by `save_weights`; anything else is taken for SPIN's or CLIFF's.
+        path: ``.safetensors`` written by `save_weights`, ``.ckpt`` of HMR 2.0; anything else is taken for SPIN's or
+            CLIFF's.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -98,6 +115,8 @@ def load_weights(path: Path) -> Weights:
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}; give 'keypoints', 'mean', or the path of a file.")
+    if path.suffix == ".ckpt":
+        return import_hmr2(path)
     return _load_ours(path) if path.suffix == ".safetensors" else import_spin(path)
 
 
@@ -136,7 +155,10 @@ def _config(tree: dict) -> HMRConfig:
     known = {field.name for field in fields(HMRConfig)}
     if set(tree) - known:
         raise KeyError(f"unknown {sorted(set(tree) - known)}")
-    return HMRConfig(**{**tree, "head": HeadConfig(**tree["head"])})
+    tree = {**tree, "head": HeadConfig(**tree["head"])}
+    if tree.get("hmr2") is not None:
+        tree["hmr2"] = HMR2Config(**{**tree["hmr2"], "vit": VitConfig(**tree["hmr2"]["vit"])})
+    return HMRConfig(**tree)
 
 
 def read_torch_file(path: Path) -> dict:
@@ -189,6 +211,28 @@ def import_spin(path: Path) -> Weights:
     return Weights(model.eval(), config, "smpl")
 
 
+def import_hmr2(path: Path, sizes: HMR2Config = HMR2Config()) -> Weights:
+    """Import a checkpoint of HMR 2.0 (ViT-H, Goel et al. 2023) by its tensors alone; nothing in it is run.
+
+    Args:
+        path: Lightning's ``.ckpt`` as released, or its state dict.
+        sizes: Of another network of this kind.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names some of them.
+    """
+    tensors = {name: _widen(value) for name, value in our_names(load_tensors(path)).items()}
+    head = HeadConfig(iterations=1, layout=RECIPES["hmr2"].layout)
+    config = HMRConfig("vit", image_size=RECIPES["hmr2"].image_size, head=head, kind="hmr2", hmr2=sizes)
+    # Two thirds of a billion numbers: drawing them first, or copying them, takes longer than reading them.
+    with torch.device("meta"):
+        model = build_hmr(config)
+    check_fit(model, tensors, str(path))
+    model.load_state_dict(tensors, strict=True, assign=True)
+    return Weights(model.eval(), config, "smpl")
+
+
 def _takes_box_numbers(tensors: dict[str, Tensor]) -> bool:
     first = tensors.get("head.fc1.weight")
     # 2048 features, 144 numbers of pose, 10 of shape, 3 of the camera, and the three about the box.
@@ -237,14 +281,48 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
     """
     if source.config.encoder != "keypoints":
         raise ValueError(f"A network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
-    known = source.model.state_dict()
-    if isinstance(model.encoder, KeypointEncoder):
-        load_strictly(model, known, "The keypoints network to start from")
-        return list(model.parameters())
-    started = {name.replace("encoder.", "encoder.keypoints."): tensor for name, tensor in known.items()}
-    fresh = {name: tensor for name, tensor in model.state_dict().items() if _is_of_maps(name)}
-    load_strictly(model, {**fresh, **started}, "The keypoints network to start from")
-    return [parameter for name, parameter in model.named_parameters() if not _is_of_maps(name)]
+    known = {
+        name if isinstance(model.encoder, KeypointEncoder) else name.replace("encoder.", "encoder.keypoints."): tensor
+        for name, tensor in source.model.state_dict().items()
+    }
+    wanted = model.state_dict()
+    # How sure a network is may be told by one of the two alone: what is not there starts fresh, what is too much stays.
+    known = {name: tensor for name, tensor in known.items() if name in wanted or not _is_of_spread(name)}
+    fresh = {
+        name: tensor
+        for name, tensor in wanted.items()
+        if _is_of_maps(name) or (_is_of_spread(name) and name not in known)
+    }
+    load_strictly(model, {**fresh, **known}, "The keypoints network to start from")
+    return [parameter for name, parameter in model.named_parameters() if name not in fresh]
+
+
+def blend(first: Weights, second: Weights, share: float) -> Weights:
+    """Weights between those of two networks of which one went on from the other (Wortsman et al. 2022).
+
+    Between what a network knew and what it learned of one detector there are networks that know both. How sure the
+    blend is of its answers must be learned anew, so it does not say.
+
+    Args:
+        first: Where the other started.
+        second: The other; alike but for what says how sure it is.
+        share: Of the second, in [0, 1].
+
+    Raises:
+        ValueError: If the networks differ, or the share lies outside.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
+    first, second = first.silent(), second.silent()
+    model, older, newer = build_hmr(first.config), first.model.state_dict(), second.model.state_dict()
+    check_fit(model, newer, "The second network to blend")
+    between = {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
+    load_strictly(model, between, "The blend")
+    return Weights(model.eval(), first.config, first.body)
+
+
+def _is_of_spread(name: str) -> bool:
+    return name.startswith("head.spread.")
 
 
 def _is_of_maps(name: str) -> bool:

@@ -1,5 +1,6 @@
 """HMR: an encoder, then iterative error feedback on pose, shape and camera (Kanazawa et al. 2018)."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,9 @@ from fitloop.geometry import TensorRecord
 from fitloop.geometry.rotations import SixDLayout, rot6d_to_rotmat, rotmat_to_rot6d
 
 POSE_NUMBERS = 6 * len(JOINT_NAMES)
+SPREADS = len(JOINT_NAMES) + 1
+"""Of what a head says how sure it is: each rotation, and the shape."""
+FIRST_SPREAD = 0.3
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class HMROutput(TensorRecord):
     betas: Float[Tensor, "people betas"]
     weak: Float[Tensor, "people 3"]
     """Weak camera (s, tx, ty): x = s (X + tx), with the view spanning [-1, 1]."""
+    log_spread: Float[Tensor, "people parts"] | None = None
+    """Logarithm of how far each rotation (radians, about any axis) and, last, each shape coefficient may be off; None
+    of a head that does not say."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,15 @@ class HeadConfig:
     extra_inputs: int = 0
     """Numbers appended to the features: 3 in CLIFF (where the box lies)."""
     num_betas: int = 10
+    uncertainty: int = 0
+    """Width of the hidden layer that tells how sure the network is; 0 for a head that does not say."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run, or would never end."""
         for name, low, high in (
             *(("iterations", 1, 32), ("hidden", 1, 16384)),
             *(("extra_inputs", 0, 64), ("num_betas", 1, 400)),
+            ("uncertainty", 0, 16384),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
@@ -58,6 +68,31 @@ class HeadConfig:
                 f"The head's activation is 'none' or 'relu' and its layout one of {', '.join(get_args(SixDLayout))}, "
                 f"got {self.activation!r} and {self.layout!r}."
             )
+
+
+class SpreadHead(nn.Module):
+    """Tells of a finished estimate how far each rotation and the shape may be off."""
+
+    temperature: Tensor
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        """Make the layers; before any training every part may be off by `FIRST_SPREAD`.
+
+        Args:
+            inputs: The evidence and the estimate.
+            hidden: Width of the layer between.
+        """
+        super().__init__()
+        self.expand = nn.Linear(inputs, hidden)
+        self.contract = nn.Linear(hidden, SPREADS)
+        nn.init.zeros_(self.contract.weight)
+        nn.init.constant_(self.contract.bias, math.log(FIRST_SPREAD))
+        # Added to the logarithms, by measurement on people that training never saw.
+        self.register_buffer("temperature", torch.zeros(SPREADS))
+
+    def forward(self, evidence: Tensor) -> Float[Tensor, "people parts"]:
+        """Logarithms of the spreads."""
+        return self.contract(nn.functional.gelu(self.expand(evidence))).clamp(-6.0, 2.0) + self.temperature
 
 
 class IterativeHead(nn.Module):
@@ -88,6 +123,7 @@ class IterativeHead(nn.Module):
         self.decpose = nn.Linear(config.hidden, POSE_NUMBERS)
         self.decshape = nn.Linear(config.hidden, config.num_betas)
         self.deccam = nn.Linear(config.hidden, 3)
+        self.spread = SpreadHead(self.evidence + estimate, config.uncertainty) if config.uncertainty else None
         for layer in (self.decpose, self.decshape, self.deccam):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
         rotations = torch.eye(3).repeat(len(JOINT_NAMES), 1, 1)
@@ -113,7 +149,9 @@ class IterativeHead(nn.Module):
             estimate = estimate + step.to(estimate.dtype)
         pose, betas, weak = estimate.split([POSE_NUMBERS, self.config.num_betas, 3], dim=-1)
         six = pose.unflatten(-1, (len(JOINT_NAMES), 6))
-        return HMROutput(rot6d_to_rotmat(six, self.config.layout), betas, weak)
+        # The mean is taught by its own losses: an estimate must not get worse to be rightly doubted.
+        told = None if self.spread is None else self.spread(torch.cat([evidence, estimate.detach()], -1))
+        return HMROutput(rot6d_to_rotmat(six, self.config.layout), betas, weak, told)
 
     def _activate(self, hidden: Tensor) -> Tensor:
         return torch.relu(hidden) if self.config.activation == "relu" else hidden

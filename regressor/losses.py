@@ -15,6 +15,8 @@ from fitloop.body import Body, BodyMesh, BodyParams, KeypointKinematics
 from fitloop.body.mirror import rest_pelvis
 from fitloop.geometry import TensorRecord
 from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.silhouettes import SilhouetteLoss
+from fitloop.regressor.uncertainty import misses, spread_loss
 from fitloop.regressor.views import View, project_in_view, weak_to_place
 
 Norm = Literal["l1", "l2"]
@@ -34,11 +36,15 @@ class LossConfig:
     """SPIN's exp(-10 s)^2, which keeps the weak camera's scale positive."""
     adversarial: float = 0.0
     """Weight of the discriminator's opinion, 0 for none."""
+    silhouette: float = 0.0
+    """On the outlines of bodies (Tung et al. 2017): one minus the overlap with the people's masks."""
     norm: Norm = "l1"
     """Of the 2D and 3D keypoint losses."""
     pose_norm: Norm = "l2"
     total: float = 1.0
     """Multiplies the sum."""
+    uncertainty: float = 0.0
+    """On the negative log-likelihood of the network's errors, where its head says how sure it is."""
 
 
 PRESETS: dict[str, LossConfig] = {
@@ -49,7 +55,7 @@ PRESETS: dict[str, LossConfig] = {
     "nbf-3d": LossConfig(0.0, 1.0, 0.0, 0.0, norm="l1"),
     "nbf-latent": LossConfig(0.0, 0.0, 1.0, 1.0, norm="l1", pose_norm="l1"),
     "nbf-all": LossConfig(1.0, 1.0, 1.0, 1.0, norm="l1", pose_norm="l1"),
-    "keypoints": LossConfig(),
+    "keypoints": LossConfig(uncertainty=0.05),
 }
 """Published weights: SPIN (Kolotouros et al. 2019), HMR (Kanazawa et al. 2018), SPIN's with L1 (Pang et al. 2022
 found it best), the combinations of NBF (Omran et al. 2018), and ours for the keypoints encoder."""
@@ -70,6 +76,8 @@ class Supervision(TensorRecord):
     betas: Float[Tensor, "people betas"]
     confidence_params: Float[Tensor, "people"]
     """For rotations, betas and vertices."""
+    masks: Float[Tensor, "people size size"] | None = None
+    """Silhouettes across the view, where the silhouette loss asks for them; empty where not known."""
 
 
 def keypoint_loss(
@@ -131,6 +139,7 @@ class Criterion:
         self.body = body
         self.config = config
         self.kinematics = KeypointKinematics(body, landmarks)
+        self.silhouettes = SilhouetteLoss(body) if config.silhouette else None
         self.roots = (landmarks.index("left_hip"), landmarks.index("right_hip"))
 
     def __call__(self, output: HMROutput, view: View, truth: Supervision) -> dict[str, Float[Tensor, ""]]:
@@ -151,16 +160,27 @@ class Criterion:
         if config.joints_3d:
             sure = truth.confidence_3d
             losses["joints_3d"] = relative_keypoint_loss(points, truth.points_3d, sure, self.roots, config.norm)
+        losses |= self._parameter_losses(output, truth)
+        sure = truth.confidence_params
+        if config.vertices:
+            losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
+        if self.silhouettes is not None and truth.masks is not None:
+            losses["silhouette"] = self.silhouettes(params, view, truth.masks)
+        if config.scale_guard:
+            losses["scale_guard"] = torch.exp(-10.0 * output.weak[:, 0]).square().mean()
+        return {name: config.total * getattr(config, name) * value for name, value in losses.items()}
+
+    def _parameter_losses(self, output: HMROutput, truth: Supervision) -> dict[str, Tensor]:
+        config, losses = self.config, {}
         sure = truth.confidence_params
         if config.pose:
             losses["pose"] = parameter_loss(output.rotations, truth.rotations, sure, config.pose_norm)
         if config.betas:
             losses["betas"] = parameter_loss(output.betas, truth.betas, sure, "l2")
-        if config.vertices:
-            losses["vertices"] = parameter_loss(self._centred(params), self._centred(truth_params(truth)), sure, "l1")
-        if config.scale_guard:
-            losses["scale_guard"] = torch.exp(-10.0 * output.weak[:, 0]).square().mean()
-        return {name: config.total * getattr(config, name) * value for name, value in losses.items()}
+        if config.uncertainty and output.log_spread is not None:
+            missed = misses(output.detach(), truth.rotations, truth.betas)
+            losses["uncertainty"] = spread_loss(missed, output.log_spread, sure, output.betas.shape[-1])
+        return losses
 
     def _centred(self, params: BodyParams) -> Tensor:
         mesh: BodyMesh = self.body(params)

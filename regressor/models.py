@@ -6,12 +6,13 @@ from typing import Literal, get_args
 from torch import nn
 
 from fitloop.regressor.hmr import HMR, HeadConfig
+from fitloop.regressor.hmr2 import HMR2, HMR2Config
 from fitloop.regressor.keypoint_encoder import KeypointEncoder
 from fitloop.regressor.proxy import ProxyEncoder
 from fitloop.regressor.recipes import RECIPES, InputRecipe, Kind
 from fitloop.regressor.resnet import ResNet
 
-EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy"]
+EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy", "vit"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class HMRConfig:
 
     encoder: EncoderKind = "keypoints"
     """``keypoints``: 2D keypoints and 3D landmarks; ``resnet50``, ``resnet18``: RGB crops; ``proxy``: edges, joint heat
-    maps and silhouette beside the keypoints."""
+    maps and silhouette beside the keypoints; ``vit``: HMR 2.0's transformers."""
     width: int = 1024
     """Of the keypoints encoder's layers, or channels of the first stage of a ResNet (64 as published)."""
     blocks: int = 3
@@ -32,7 +33,9 @@ class HMRConfig:
     head: HeadConfig = field(default_factory=HeadConfig)
     """The iterative head."""
     kind: Kind = "fitloop"
-    """Whose way of cutting crops and of reading the answer: ours, SPIN's or CLIFF's."""
+    """Whose way of cutting crops and of reading the answer: ours, SPIN's, CLIFF's or HMR 2.0's."""
+    hmr2: HMR2Config | None = None
+    """Sizes of HMR 2.0's transformers, which take the place of encoder and head."""
     camera_point: Literal["pelvis", "origin"] | None = None
     """What the weak camera places, where that is not what `kind` says."""
 
@@ -67,12 +70,19 @@ class HMRConfig:
                 f"A network of the kind {self.kind!r} takes {self.recipe.extra_inputs} numbers beside the features, "
                 f"the head is made for {self.head.extra_inputs}."
             )
-        if self.kind != "fitloop" and not self.encoder.startswith("resnet"):
+        self._check_transformers()
+        if self.kind not in ("fitloop", "hmr2") and not self.encoder.startswith("resnet"):
             raise ValueError(f"A network of the kind {self.kind!r} reads RGB crops, the encoder is {self.encoder!r}.")
+
+    def _check_transformers(self) -> None:
+        if len({self.encoder == "vit", self.hmr2 is not None, self.kind == "hmr2"}) > 1:
+            raise ValueError("The encoder 'vit' is that of networks of the kind 'hmr2', whose sizes stand in hmr2.")
 
 
 def build_hmr(config: HMRConfig) -> HMR:
     """Make a network with fresh weights."""
+    if config.hmr2 is not None:
+        return HMR2(config.hmr2, config.crop_size)
     return HMR(_encoder(config), config.head)
 
 
@@ -86,3 +96,5 @@ def _encoder(config: HMRConfig) -> nn.Module:
             return ResNet(18, 3, config.width)
         case "proxy":
             return ProxyEncoder(config.width, KeypointEncoder(config.keypoints_width, config.blocks))
+        case "vit":
+            raise ValueError("The encoder 'vit' comes with its own head; build the network with build_hmr.")

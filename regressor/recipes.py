@@ -16,7 +16,7 @@ from fitloop.geometry.rotations import SixDLayout
 from fitloop.regressor.resnet import IMAGENET_MEAN, IMAGENET_SPREAD
 from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
-Kind = Literal["fitloop", "spin", "cliff"]
+Kind = Literal["fitloop", "spin", "cliff", "hmr2"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ RECIPES: dict[Kind, InputRecipe] = {
     "cliff": InputRecipe(
         margin=1.1, aspect=4.0 / 3.0, image_size=256, extra_inputs=3, frame="photo", camera_point="origin"
     ),
+    # HMR 2.0 takes the detector's box as it is. Its crop's camera has a focal length of 5000 / 256 crops: as SPIN's, it
+    # looks straight at the person, and the weak camera's scale says the same for any focal length.
+    "hmr2": InputRecipe(margin=1.0, aspect=4.0 / 3.0, image_size=256, camera_point="origin", layout="block"),
 }
 
 
@@ -64,6 +67,9 @@ def crop_of(recipe: InputRecipe, boxes: Float[Tensor, "people 4"]) -> Crop:
 def view_of(recipe: InputRecipe, boxes: Float[Tensor, "people 4"], camera: Camera) -> View:
     """The frame of the answer, and how large its crop is there."""
     if recipe.frame == "view":
+        if recipe.aspect != 1.0:
+            stretch = (0.5 * (recipe.aspect - 1.0)) * (boxes[..., 2] - boxes[..., 0])
+            boxes = boxes + torch.stack([-stretch, 0.0 * stretch, stretch, 0.0 * stretch], -1)
         return view_of_boxes(boxes, camera, recipe.margin)
     straight = torch.eye(3, dtype=boxes.dtype, device=boxes.device).expand(len(boxes), 3, 3)
     return View(straight, crop_of(recipe, boxes).side / (2.0 * camera.focal))

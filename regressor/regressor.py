@@ -21,9 +21,12 @@ from fitloop.regressor.hmr import HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
 from fitloop.regressor.recipes import answered_place, box_numbers
+from fitloop.regressor.uncertainty import uncertainty_of
 from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
 ASSETS = Path(__file__).parent / "assets"
+BLIND = 2.0
+"""Radians, and standard deviations of the shape, by which the body of a person without keypoints may be off."""
 SHIPPED = ("keypoints", "proxy")
 """Weights that come with the project."""
 
@@ -56,7 +59,7 @@ def load_regressor(source: str | Path, body: Body) -> Regressor:
 
     Args:
         source: ``keypoints`` for the weights that come with the project, ``mean`` for the mean pose, else a path: our
-            ``.safetensors``, or a checkpoint of SPIN or CLIFF.
+            ``.safetensors``, or a checkpoint of SPIN, CLIFF or HMR 2.0 (``.ckpt``).
         body: The body to regress.
 
     Raises:
@@ -126,11 +129,13 @@ class NetworkRegressor:
             inputs, view = crop_inputs(image, detections, camera, config)
         output = self.weights.model(inputs, box_numbers(config.recipe, detections.boxes, camera))
         params = self._placer(self._to_camera(output, view, detections, camera), detections, camera)
+        told = uncertainty_of(output)
         if config.encoder == "keypoints":
             # Of people without keypoints this encoder sees nothing: they get the mean body in their box.
             blind = (detections.confidence > 0).sum(-1) < MIN_KEYPOINTS
             params = where(blind, mean_in_boxes(self.body, self._mean, detections.boxes, camera), params)
-        return BodyEstimate(params, camera, self.body.name)
+            told = None if told is None else where(blind, told.map(lambda spread: torch.full_like(spread, BLIND)), told)
+        return BodyEstimate(params, camera, self.body.name, told)
 
     def _to_camera(self, output: HMROutput, view: View, detections: Detections, camera: Camera) -> BodyParams:
         recipe = self.weights.config.recipe

@@ -200,4 +200,4 @@ def _checked(motion: Motion, body: Body) -> tuple[Motion, Body]:
     # A skeleton has one set of bones for the whole motion.
     if not torch.allclose(motion.params.betas, motion.params.betas[:1], atol=1e-4):
         raise ValueError("The motion changes its shape; one person has one row of betas, repeated.")
-    return motion, body.to("cpu")
+    return motion, body.to("cpu", torch.float32)

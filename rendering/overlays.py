@@ -13,7 +13,7 @@ from fitloop.rendering.interpolation import interpolate
 from fitloop.rendering.rasterizer import NEAR, Rasterizer
 from fitloop.rendering.shading import person_colors, shade, turn_about_vertical
 
-TILE = 256
+TILE = 512
 """Side in pixels of the squares that are drawn one by one; bounds the memory whatever the photo's size."""
 LARGE = 2_000_000
 """Pixels in a person's box above which edges are no longer smoothed by default."""
@@ -46,7 +46,7 @@ def draw_overlay(
 ) -> UInt8[np.ndarray, "height width 3"]:
     """Draw all people of a photo over it; at each sample the nearest surface hides those behind.
 
-    Only squares of the photo that a person touches are drawn, so the cost follows the people, not the photo.
+    Only the parts of the photo that people touch are drawn, so the cost follows the people, not the photo.
 
     Args:
         pixels: The photo, RGB; left untouched.
@@ -78,15 +78,23 @@ def draw_overlay(
     largest = float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
     samples = style.samples or (1 if largest > LARGE else 2)
     canvas = _Canvas(_to_unit_camera(vertices, camera), shaded, faces, load_rasterizer("auto", vertices.device))
-    for top in range(0, pixels.shape[0], TILE):
-        for left in range(0, pixels.shape[1], TILE):
-            tile = picture[top : top + TILE, left : left + TILE]
-            right, bottom = left + tile.shape[1], top + tile.shape[0]
-            touched = (boxes[:, 0] < right) & (boxes[:, 2] > left) & (boxes[:, 1] < bottom) & (boxes[:, 3] > top)
-            if touched.any():
-                size = (bottom - top, right - left)
-                tile[:] = _blend(tile, canvas.draw(touched, (left, top), size, samples), style.alpha)
+    for tile in _tiles(pixels.shape[0], pixels.shape[1]):
+        touched = (boxes[:, :2] < tile[2:]).all(-1) & (boxes[:, 2:] > tile[:2]).all(-1)
+        if not touched.any():
+            continue
+        low, high = boxes[touched, :2].amin(0).floor(), boxes[touched, 2:].amax(0).ceil()
+        left, top = low.maximum(tile[:2]).int().tolist()
+        right, bottom = high.minimum(tile[2:]).int().tolist()
+        part = picture[top:bottom, left:right]
+        part[:] = _blend(part, canvas.draw(touched, (left, top), (bottom - top, right - left), samples), style.alpha)
     return picture
+
+
+def _tiles(height: int, width: int) -> Float[Tensor, "tiles 4"]:
+    """Squares (x y x y) that cover a picture."""
+    corners = [(left, top) for top in range(0, height, TILE) for left in range(0, width, TILE)]
+    low = torch.tensor(corners, dtype=torch.float32).reshape(-1, 2)
+    return torch.cat([low, (low + TILE).minimum(torch.tensor([width, height]))], -1)
 
 
 def draw_side_view(

@@ -68,7 +68,8 @@ def _openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
     start, end = edges.unbind(1)
     rise = (normalize(vertices[..., end, :] - vertices[..., start, :], dim=-1) * normals[..., start, :]).sum(-1)
     total = torch.zeros_like(vertices[..., 0]).index_add(-1, start, rise)
-    count = torch.zeros_like(vertices[..., 0]).index_add(-1, start, torch.ones_like(rise))
+    # How many edges a vertex has is the same for every mesh of a batch.
+    count = vertices.new_zeros(vertices.shape[-2]).index_add(0, start, vertices.new_ones(len(start)))
     for _ in range(2):
         total, count = _spread(total, start, end), _spread(count, start, end)
     hollow = (total / count.clamp_min(1e-6)).clamp_min(0)

@@ -43,6 +43,9 @@ class StickStages:
     def correct(self, *crowd):
         return [replace(people, fitted=_fitted(people.regressed)) for people in crowd]
 
+    def refine_together(self, crowd, open_image):
+        return list(crowd)
+
 
 def _fitted(regressed: BodyEstimate) -> Fit:
     count = len(regressed.params.transl)

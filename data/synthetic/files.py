@@ -93,11 +93,16 @@ def _numbered(photo: SyntheticPhoto) -> np.ndarray:
     return picture
 
 
-def join_truth(paths: list[Path]) -> dict[str, np.ndarray]:
-    """Put the people of many truth files into one set of arrays, in the order given."""
+def join_truth(paths: list[Path], rows: tuple[str, ...] = PER_PERSON) -> dict[str, np.ndarray]:
+    """Put the people of many truth files into one set of arrays, in the order given.
+
+    Args:
+        paths: At least one file.
+        rows: Arrays with one row per person; the others are the same in all files.
+    """
     tables: list[dict[str, np.ndarray]] = []
     for path in paths:
         with np.load(path, allow_pickle=False) as file:
             tables.append({key: file[key] for key in file.files})
-    shared = {key: value for key, value in tables[0].items() if key not in PER_PERSON}
-    return {**{key: np.concatenate([table[key] for table in tables]) for key in PER_PERSON}, **shared}
+    shared = {key: value for key, value in tables[0].items() if key not in rows}
+    return {**{key: np.concatenate([table[key] for table in tables]) for key in rows}, **shared}

@@ -1,6 +1,7 @@
 """One picture out of background and figures, as a camera would have taken it."""
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
@@ -65,17 +66,43 @@ def take(light: Float[np.ndarray, "height width 3"], rng: np.random.Generator) -
     if rng.random() < 0.6:
         picture = picture.filter(PIL.ImageFilter.GaussianBlur(float(rng.uniform(0.2, 0.8))))
     if rng.random() < 0.6:
-        picture = _with_noise(picture, rng)
+        picture = add_noise(picture, float(rng.uniform(0.003, 0.025)), rng)
     memory = io.BytesIO()
     picture.save(memory, "JPEG", quality=int(rng.integers(55, 96)))
     with PIL.Image.open(memory) as stored:
         return np.array(stored.convert("RGB"))
 
 
-def _with_noise(picture: PIL.Image.Image, rng: np.random.Generator) -> PIL.Image.Image:
-    strength = 255.0 * float(rng.uniform(0.003, 0.025))
+def add_noise(picture: PIL.Image.Image, strength: float, rng: np.random.Generator) -> PIL.Image.Image:
+    """Add a sensor's noise, most of it the same in all channels; ``strength`` in shares of white."""
     pixels = np.asarray(picture).astype(np.float32)
     noise = rng.standard_normal(pixels.shape[:2], np.float32)[..., None] + 0.4 * rng.standard_normal(
         pixels.shape, np.float32
     )
-    return PIL.Image.fromarray((pixels + strength * noise).clip(0, 255).astype(np.uint8))
+    return PIL.Image.fromarray((pixels + 255.0 * strength * noise).clip(0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a video camera makes of light: the same in all frames of a clip but for the noise."""
+
+    gain: Float[np.ndarray, "3"]
+    contrast: float
+    blur: float
+    noise: float
+    """Share of white."""
+
+    @staticmethod
+    def draw(rng: np.random.Generator) -> "Film":
+        """Choose exposure, white balance, contrast, blur and noise at random."""
+        gain = np.exp(rng.normal(0.0, 0.12)) * np.exp(rng.normal(0.0, 0.03, 3))
+        contrast = float(np.exp(rng.normal(0.0, 0.06)))
+        return Film(gain, contrast, float(rng.uniform(0.2, 0.7)), float(rng.uniform(0.003, 0.015)))
+
+    def take(
+        self, light: Float[np.ndarray, "height width 3"], rng: np.random.Generator
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """Take a frame of linear light; the noise comes from ``rng``."""
+        values = 0.5 + self.contrast * (to_srgb(light * self.gain.astype(np.float32)) - 0.5)
+        picture = PIL.Image.fromarray((255.0 * values.clip(0.0, 1.0)).astype(np.uint8))
+        return np.asarray(add_noise(picture.filter(PIL.ImageFilter.GaussianBlur(self.blur)), self.noise, rng))

@@ -50,10 +50,16 @@ class PosePool:
 
 def make_pool(mocap: Mocap) -> PosePool:
     """Prepare the frames of one side of the split; turns of badly captured joints are shrunk."""
-    pose = full_pose(mocap.pose).numpy().astype(np.float32)
-    for name, share in _NOISY.items():
-        pose[:, JOINT_NAMES.index(name)] *= share
+    pose = shrink_noisy(full_pose(mocap.pose).numpy().astype(np.float32))
     return _by_clip(pose, mocap.clip, mocap.clip_names)
+
+
+def shrink_noisy(pose: Float[np.ndarray, "frames 24 3"]) -> Float[np.ndarray, "frames 24 3"]:
+    """Shrink the turns (axis-angle) of joints in which capture rigs differ."""
+    shares = np.ones((len(JOINT_NAMES), 1), pose.dtype)
+    for name, share in _NOISY.items():
+        shares[JOINT_NAMES.index(name)] = share
+    return pose * shares
 
 
 def _by_clip(pose: np.ndarray, clip: np.ndarray, names: tuple[str, ...]) -> PosePool:

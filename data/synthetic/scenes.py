@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from fitloop.body import BodyParams
 from fitloop.data.synthetic.assets import Assets, Side
@@ -50,9 +51,9 @@ def arrange(assets: Assets, seed: tuple[int, ...], config: SceneConfig) -> "Scen
     plan = choose_camera(backdrop, config, rng)
     # Who the main person is comes from a source of its own, so that other photos can draw it again.
     looks = np.random.default_rng([*seed[:-1], len(seed)]) if config.same_person else rng
-    cast = [_Actor.cast(assets, side, plan, config, (rng, looks), None)]
+    cast = [Actor.cast(assets, side, plan, config, (rng, looks), None)]
     for _ in range(int(rng.integers(config.people[0], config.people[1] + 1)) - 1):
-        cast.append(_Actor.cast(assets, side, plan, config, (rng, rng), cast[0]))
+        cast.append(Actor.cast(assets, side, plan, config, (rng, rng), cast[0]))
     figures = [actor.figure for actor in cast]
     if rng.random() < config.occluded:
         figures.append(thing_before(cast[0].bare, plan, side.surfaces, rng))
@@ -74,7 +75,7 @@ class Scene:
     assets: Assets
     backdrop: Backdrop
     plan: CameraPlan
-    cast: "tuple[_Actor, ...]"
+    cast: "tuple[Actor, ...]"
     stage: Stage
     full_masks: bool
     """Whether each person is also drawn alone."""
@@ -90,6 +91,12 @@ class Scene:
 
     def photograph(self, survey: Survey) -> SyntheticPhoto:
         """Light the scene and take the photo."""
+        pixels = take(self.light(), self.rng)
+        maps = survey.maps if self.full_masks else None
+        return SyntheticPhoto(pixels, self.plan.view, survey.people, self.backdrop.name, maps)
+
+    def light(self) -> Float[np.ndarray, "height width 3"]:
+        """Linear light of the picture, before any camera's faults."""
         plan, pool = self.plan, self.assets.textures
         drawing = draw(self.stage, plan.view, pool)
         lit = light_up(drawing, self.stage, plan.view, pool, plan.light)
@@ -98,12 +105,10 @@ class Scene:
             faces = self.assets.dressmaker.faces
             shapes = [(actor.bare, faces, actor.landmarks.joints) for actor in self.cast if actor.stands]
             ground = ground * shade_on_ground(plan.view, plan.down, shapes, plan.light)[..., None]
-        pixels = take(lay_over(ground, drawing, lit), self.rng)
-        maps = survey.maps if self.full_masks else None
-        return SyntheticPhoto(pixels, plan.view, survey.people, self.backdrop.name, maps)
+        return lay_over(ground, drawing, lit)
 
 
-class _Actor:
+class Actor:
     """A person of a scene that is being made."""
 
     def __init__(self, params: BodyParams, bare: np.ndarray, figure: Figure, garments: tuple[str, ...]) -> None:
@@ -118,8 +123,8 @@ class _Actor:
         plan: CameraPlan,
         config: SceneConfig,
         rngs: tuple[np.random.Generator, np.random.Generator],
-        main: "_Actor | None",
-    ) -> "_Actor":
+        main: "Actor | None",
+    ) -> "Actor":
         """Choose a person, put it somewhere, dress it; a second generator that is another chooses shape and looks."""
         rng, looks = rngs
         person = choose_person(assets, side, plan, config, rng)
@@ -136,7 +141,7 @@ class _Actor:
         outfit = choose_outfit(wardrobe(side, config.cc0_only), feminine, bool(looks.random() < config.loose), looks)
         figure = assets.dressmaker.dress(params, outfit, *choose_skin(side, feminine, looks))
         bare = person.vertices + transl
-        actor = _Actor(params, bare, figure, tuple(garment.name for garment, _ in outfit))
+        actor = Actor(params, bare, figure, tuple(garment.name for garment, _ in outfit))
         actor.stands = stands
         actor.landmarks = place_landmarks(assets.dressmaker.body, params, bare, plan.view)
         return actor

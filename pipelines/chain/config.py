@@ -8,6 +8,9 @@ from fitloop.pipelines.console.options import refuse_ignored
 from fitloop.refinement.person_texture import photo_and_person
 from fitloop.rendering.backends import Backend
 
+Starts = Literal["auto", "one", "four"]
+_LEAVE_IN = "so leave out --no-refine and --no-fit."
+
 
 @dataclass(frozen=True, kw_only=True)
 class SourcesConfig:
@@ -22,6 +25,9 @@ class SourcesConfig:
     `rtmo-s`, `rtmo-m`, `rtmo-l`."""
     boxes: Path | None = None
     """mmpose and rtmlib: a file with the people's boxes; the embedded detector finds them if not given."""
+    finder: str | None = None
+    """rtmlib: who finds the people where no boxes are given: `yolox`, or the ONNX file of a YOLOX person detector; the
+    embedded detector if not given."""
     keypoints: Path | None = None
     """Keypoints or boxes from a file or folder instead of a detector: OpenPose JSON, COCO keypoint JSON, boxes."""
     regressor: str = "keypoints"
@@ -49,6 +55,10 @@ class SourcesConfig:
                     seen != "mediapipe" and not listed,
                     "it is for --detector mmpose or rtmlib; a file of boxes alone is given as --keypoints.",
                 ),
+                "finder": (
+                    seen == "rtmlib" and not listed and self.boxes is None,
+                    "it is for --detector rtmlib without --boxes.",
+                ),
                 "focal_length": (self.field_of_view is None, "give --focal-length or --field-of-view, not both."),
             },
         )
@@ -64,8 +74,13 @@ class StagesConfig(SourcesConfig):
 
     fit: bool = True
     """Correct the guessed bodies by SMPLify."""
-    refine: bool = False
-    """Correct the fitted bodies by what the photo's pixels show, where that helps."""
+    pose_prior: str = "open"
+    """What fits know of poses: `open` (a Gaussian mixture), `vae` (an autoencoder), `both`, or the path of a prior."""
+    starts: Starts = "auto"
+    """Where the fit starts: `one`, the guess alone; `four`, also the mean pose in four turns; `auto`, the guess, turned
+    around too where the regressor is unsure and nothing else tells front from back; `mean` always gets its four."""
+    refine: bool = True
+    """Correct the fitted bodies by what the photo's pixels show, where that helps; `--no-fit` leaves it out too."""
     offsets: bool = False
     """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
     rasterizer: Backend = "auto"
@@ -81,12 +96,18 @@ class StagesConfig(SourcesConfig):
         refuse_ignored(
             self,
             {
-                "refine": (self.fit, "it starts from fitted bodies, so leave out --no-fit."),
-                "rasterizer": (self.refine, "it says who draws for refinement, so add --refine."),
-                "offsets": (self.refine, "they clothe refined bodies, so add --refine."),
-                "texture": (self.refine, "it is for refinement to compare with, so add --refine."),
+                "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
+                "starts": (self.fit, "they are the fit's, so leave out --no-fit."),
+                "rasterizer": (self.refines, f"it says who draws for refinement, {_LEAVE_IN}"),
+                "offsets": (self.refines, f"they clothe refined bodies, {_LEAVE_IN}"),
+                "texture": (self.refines, f"it is for refinement to compare with, {_LEAVE_IN}"),
                 "texture_people": (self.texture is not None, "they say who wears a texture, so add --texture."),
             },
         )
         for name in self.texture_people:
             photo_and_person(name)
+
+    @property
+    def refines(self) -> bool:
+        """Whether bodies are refined: asked for, and there are fitted ones to start from."""
+        return self.refine and self.fit

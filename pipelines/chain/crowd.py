@@ -4,6 +4,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import accumulate, groupby
 
+import torch
+
+from fitloop.body import BodyEstimate
 from fitloop.fitting import FitConfig, fit
 from fitloop.geometry import concatenate
 from fitloop.pipelines.chain.people import People
@@ -13,7 +16,8 @@ def fit_together(crowd: Sequence[People], config: FitConfig) -> list[People]:
     """Fit the regressed bodies of photos that share a body and a kind of evidence.
 
     Args:
-        crowd: Neighbours with the same kind of evidence (convention, landmarks or not) form one batch.
+        crowd: Neighbours with the same kind of evidence (convention, landmarks or not) form one batch; guesses that say
+            how sure they are and others do not mix.
         config: Of the fit.
 
     Returns:
@@ -30,7 +34,8 @@ def fit_together(crowd: Sequence[People], config: FitConfig) -> list[People]:
 
 def _kind(people: People) -> Hashable:
     seen = people.detections
-    return seen.convention, seen.landmarks is None, seen.silhouettes is None, people.body.name
+    told = people.regressed.uncertainty is not None
+    return seen.convention, seen.landmarks is None, seen.silhouettes is None, people.body.name, told
 
 
 def _fit_alike(crowd: Sequence[People], config: FitConfig) -> list[People]:
@@ -39,4 +44,20 @@ def _fit_alike(crowd: Sequence[People], config: FitConfig) -> list[People]:
     result = fit(crowd[0].body, evidence, start, config)
     ends = accumulate(len(people) for people in crowd)
     rows = [slice(end - len(people), end) for people, end in zip(crowd, ends, strict=True)]
-    return [replace(people, fitted=result[row]) for people, row in zip(crowd, rows, strict=True)]
+    return [
+        replace(people, fitted=result[row], notices=people.notices + _unheard(people.regressed))
+        for people, row in zip(crowd, rows, strict=True)
+    ]
+
+
+def _unheard(guess: BodyEstimate) -> tuple[str, ...]:
+    """A sentence for each person of whom the regressor does not say in numbers how sure it is."""
+    told = guess.uncertainty
+    if told is None:
+        return ()
+    numbers = torch.cat([told.rotations, told.betas[:, None]], -1)
+    wrong = ~(torch.isfinite(numbers) & (numbers > 0)).all(-1)
+    return tuple(
+        f"Person {row}: the regressor's uncertainty is not a positive number, so the fit holds on to all joints alike."
+        for row in wrong.nonzero()[:, 0].tolist()
+    )

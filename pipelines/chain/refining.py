@@ -1,7 +1,9 @@
-"""Everything that ``--refine`` brings into the main job, each part made when it is first needed."""
+"""Everything that refinement brings into the main job, each part made when it is first needed."""
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import groupby
 
 import torch
 from torch.nn.functional import grid_sample, max_pool2d
@@ -17,7 +19,7 @@ from fitloop.refinement.correction import CorrectionNet
 from fitloop.refinement.offset_space import offset_space
 from fitloop.refinement.offsets import OffsetConfig, find_offsets
 from fitloop.refinement.person_texture import load_texture
-from fitloop.refinement.refiner import DenseFit
+from fitloop.refinement.refiner import DenseFit, Subjects
 from fitloop.rendering import Rasterizer, load_rasterizer
 
 REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, surface=1.2, surface_scale=8.0)
@@ -59,15 +61,31 @@ def refine_people(refiner: Refiner, image: Image, people: People, wearers: Weare
     """
     if people.fitted is None or len(people) == 0:
         return people
+    people, subjects = subjects_of(image, people, wearers)
+    return replace(people, refined=refiner.together([subjects])[0])
+
+
+def subjects_of(image: Image, people: People, wearers: Wearers | None = None) -> tuple[People, Subjects]:
+    """What refinement is told of a photo, and its people with what there is to tell of them.
+
+    Args:
+        image: The photo that the people were found in.
+        people: After fitting.
+        wearers: Who wears a texture that other photos gave.
+
+    Raises:
+        ValueError: If they were not fitted.
+    """
+    if people.fitted is None:
+        raise ValueError(f"The people of {people.name!r} were not fitted; refinement starts from fitted bodies.")
     seen, photo = people.detections, photo_and_silhouettes(image, people)
-    notices = people.notices
     if wearers is not None:
-        notices += wearers.notices(people.name, len(people))
+        people = replace(people, notices=people.notices + wearers.notices(people.name, len(people)))
         photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes))
     status = people.fitted.status
     # A body that was never fitted is where the regressor put it, and no ground to refine from.
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
-    return replace(people, refined=refiner(photo, seen, people.fitted.estimate, usable), notices=notices)
+    return people, Subjects(photo, seen, people.fitted.estimate, usable)
 
 
 def with_silhouettes(detector: MediapipeDetector, image: Image, people: People) -> People:
@@ -132,6 +150,13 @@ class Dresser:
         return replace(people, offsets=offsets)
 
 
+def _kind(people: People) -> Hashable:
+    """What people must share to be refined in one batch: the convention, and which parts of the records there are."""
+    records = (people.detections, people.before_refinement)
+    parts = [getattr(record, part.name) is None for record in records for part in fields(record)]
+    return people.detections.convention, *parts
+
+
 @dataclass(frozen=True)
 class RefinementStage:
     """Fitted people in, people that agree with the pixels out; clothed if asked for."""
@@ -141,9 +166,38 @@ class RefinementStage:
 
     def __call__(self, image: Image, people: People) -> People:
         """Refine the people of a photo; the better of two bodies is kept."""
-        seen = with_silhouettes(self.segmenter, image, people)
-        refined = refine_people(self.refiner, image, seen, self.wearers)
-        return self.dresser(image, refined) if self.config.offsets else refined
+        return self.together([people], lambda _: image)[0]
+
+    def together(self, crowd: Sequence[People], open_image: Callable[[People], Image]) -> list[People]:
+        """Refine the people of several photos; those with the same kind of evidence in one batch.
+
+        Args:
+            crowd: After fitting; people without a fit keep what they have.
+            open_image: Gives the photo of people. Photos are opened one after the other and not kept.
+        """
+        done = list(crowd)
+        waiting = [number for number, people in enumerate(crowd) if len(people) and people.fitted is not None]
+        for number in waiting:
+            if done[number].detections.silhouettes is None:
+                done[number] = with_silhouettes(self.segmenter, open_image(done[number]), done[number])
+        for _, group in groupby(waiting, key=lambda number: _kind(done[number])):
+            rows = list(group)
+            for number, refined in zip(
+                rows, self.refiner.together(self._subjects(done, rows, open_image)), strict=True
+            ):
+                done[number] = replace(done[number], refined=refined)
+        if self.config.offsets:
+            done = [
+                self.dresser(open_image(people), people) if people.refined is not None else people for people in done
+            ]
+        return done
+
+    def _subjects(
+        self, done: list[People], rows: list[int], open_image: Callable[[People], Image]
+    ) -> Iterator[Subjects]:
+        for number in rows:
+            done[number], subjects = subjects_of(open_image(done[number]), done[number], self.wearers)
+            yield subjects
 
     @cached_property
     def segmenter(self) -> MediapipeDetector:

@@ -1,5 +1,7 @@
 """Which regressor a run uses, for whichever body."""
 
+from dataclasses import replace
+
 from fitloop.body import Body, BodyEstimate, Detections, Image, load_body
 from fitloop.body.transfer import transfer
 from fitloop.detection import Detector, KeypointFile, load_detector
@@ -8,10 +10,14 @@ from fitloop.detection.mediapipe import MediapipeConfig
 from fitloop.detection.mmpose import MmposeConfig
 from fitloop.detection.rtmlib import RtmlibConfig
 from fitloop.fitting import AFTER_REGRESSION, FitConfig
+from fitloop.fitting.config import Start
+from fitloop.fitting.starts import LIMBS
 from fitloop.geometry import Camera
-from fitloop.pipelines.chain.config import SourcesConfig
+from fitloop.pipelines.chain.config import SourcesConfig, Starts
 from fitloop.regressor import Regressor, load_regressor
 from fitloop.regressor.regressor import SHIPPED
+
+FOUR_TURNS: tuple[Start, ...] = ("mean", "yaw90", "back", "yaw270")
 
 
 class TransferredRegressor:
@@ -22,8 +28,9 @@ class TransferredRegressor:
         self.regressor, self.source, self.target = regressor, source, target
 
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
-        """Guess the open body and give its pose to the other."""
-        return transfer(self.regressor(image, detections, camera), self.source, self.target)
+        """Guess the open body and give its pose to the other, as sure as the guess was."""
+        guess = self.regressor(image, detections, camera)
+        return replace(transfer(guess, self.source, self.target), uncertainty=guess.uncertainty)
 
 
 def choose_regressor(config: SourcesConfig, body: Body) -> Regressor:
@@ -39,9 +46,25 @@ def choose_regressor(config: SourcesConfig, body: Body) -> Regressor:
     return load_regressor(config.regressor, body)
 
 
-def fit_after(regressor: Regressor) -> FitConfig:
-    """How its guesses are fitted: a guess is held on to, unless it is the mean pose, which saw nothing."""
-    return FitConfig() if regressor.name == "mean" else AFTER_REGRESSION
+def fit_after(regressor: Regressor, starts: Starts = "auto") -> FitConfig:
+    """How its guesses are fitted: a guess is held on to, unless it is the mean pose, which saw nothing.
+
+    Args:
+        regressor: Whose guesses.
+        starts: ``one`` starts at the guess alone; ``four`` also at the mean pose in four turns; ``auto`` only at the
+            guess, and where the network is unsure which way a person faces and the detector gave no 3D landmarks,
+            at the guess turned around. The mean pose itself gets its four turns by ``auto`` too, and limbs mirrored in
+            depth, which help who knows nothing and mislead a guess.
+    """
+    guessed_nothing = regressor.name == "mean"
+    plain = FitConfig() if guessed_nothing else AFTER_REGRESSION
+    if starts == "one":
+        return plain
+    if guessed_nothing:
+        return replace(plain, starts=FOUR_TURNS, limb_flips=tuple(LIMBS))
+    if starts == "four":
+        return replace(plain, starts=("init", *FOUR_TURNS))
+    return replace(plain, doubtful_starts=("side",))
 
 
 def choose_detector(config: SourcesConfig) -> Detector:
@@ -61,5 +84,6 @@ def _settings(config: SourcesConfig) -> DetectorConfig:
     if config.detector == "mmpose":
         return MmposeConfig(config.detector_config or "", config.detector_weights or "", config.device, boxes)
     if config.detector == "rtmlib":
-        return RtmlibConfig(config.detector_weights or RtmlibConfig().model, config.device, boxes)
+        model, finder = config.detector_weights or RtmlibConfig().model, config.finder or RtmlibConfig().finder
+        return RtmlibConfig(model, config.device, boxes, finder)
     return MediapipeConfig()

@@ -22,7 +22,7 @@ class TrainingStopped(RuntimeError):
     """Training cannot go on; the message says why and which checkpoint is good."""
 
 
-DONE, SOME_UNREADABLE, CANNOT_WRITE, INTERRUPTED = 0, 1, 3, 130
+DONE, SOME_UNREADABLE, CANNOT_WRITE, UNFINISHED_RUN, INTERRUPTED = 0, 1, 3, 4, 130
 
 
 def end_well(work: Callable[[], str], out: Path) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +28,21 @@ class Looked:
     detection: float = 0.0
 
 
-def look_at_photos(config: RunConfig, photos: Iterable[str], stages: Any) -> Generator[Looked, None, None]:
+def look_at_photos(
+    config: RunConfig, photos: Iterable[str], stages: Any, watch: Callable[[Sequence[str]], None] | None = None
+) -> Generator[Looked, None, None]:
     """Read photos and find their people, in order; several at once where the detector allows it.
 
     Args:
         config: Of the run.
         photos: Paths below the folder of photos.
         stages: Whose detector looks.
+        watch: Told each photo before it is opened; they are then looked at one after the other.
     """
 
     def look(photo: str) -> Looked:
+        if watch is not None:
+            watch((photo,))
         start = time.perf_counter()
         try:
             image = open_photo(config.images, photo, config)
@@ -47,6 +52,8 @@ def look_at_photos(config: RunConfig, photos: Iterable[str], stages: Any) -> Gen
             return Looked(photo, trouble=error)
         return Looked(photo, image, report, None, read - start, time.perf_counter() - read)
 
-    if getattr(getattr(stages, "detector", None), "thread_safe", False):
-        return in_order(look, photos, config.threads or os.cpu_count() or 1)
+    if watch is None and getattr(getattr(stages, "detector", None), "thread_safe", False):
+        # A batch ahead, so that no thread waits while the people of the last batch are fitted and drawn.
+        threads = config.threads or os.cpu_count() or 1
+        return in_order(look, photos, threads, max(threads, config.batch_size))
     return (look(photo) for photo in photos)

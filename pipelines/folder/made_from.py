@@ -23,7 +23,7 @@ HASHES = "photo_hashes.json"
 """File of `PhotoHashes` beside ``run.json``."""
 UNKNOWN = "unknown"
 """What a file of an earlier version says."""
-FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes")
+FREE = ("images", "out", "outputs", "threads", "device", "batch_size", "keypoints", "boxes", "workers", "scheduler")
 """Options that results do not follow from: what lies at their paths is compared, not the paths."""
 
 
@@ -56,9 +56,15 @@ class Sources:
         files.append(BODY_ASSETS / "open_body.npz" if config.body == "open" else Path(config.body))
         if config.regressor != "mean":
             files.append(weights_path(config.regressor))
-        if config.refine:
+        if config.refines:
             files += sorted(REFINEMENT_ASSETS.glob("*.safetensors"))
         return {"options": options, "weights": {file.name: _hash(file) for file in files if file.is_file()}}
+
+    @cached_property
+    def stamp(self) -> str:
+        """SHA-256 of everything but the photos: options, weights, keypoint and box files."""
+        given = {name: _content(path) for name in ("keypoints", "boxes") if (path := getattr(self.config, name))}
+        return hashlib.sha256(json.dumps([self.run, given], sort_keys=True).encode()).hexdigest()
 
     def listed(self, photo: str) -> dict[str, Any]:
         """What keypoint and box files say of a photo, by content."""
@@ -168,6 +174,14 @@ def _feed(digest: Any, value: Any) -> None:
 def _stat(path: Path) -> dict[str, int]:
     status = path.stat()
     return {"bytes": status.st_size, "time": status.st_mtime_ns}
+
+
+def _content(path: Path) -> str:
+    """Of a file its hash; of a folder, which may hold one file per photo, that of names, sizes and times."""
+    if path.is_file():
+        return _hash(path)
+    told = [(file.relative_to(path).as_posix(), _stat(file)) for file in sorted(path.rglob("*")) if file.is_file()]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _hash(path: Path) -> str:

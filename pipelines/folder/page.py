@@ -12,18 +12,21 @@ import numpy as np
 from fitloop.body import Body
 from fitloop.body.files import whole_file
 from fitloop.evaluation.body_arrays import NOT_FITTED, STAGE_PREFIXES
+from fitloop.evaluation.people_table import NOBODY, skipped_row
 from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.pictures import page_picture, shrunk_size
+from fitloop.pipelines.folder.summary import CHANCE, SHOWN_WHOLE, WORST, Summary
 from fitloop.pipelines.video.page import clip_entries
 from fitloop.refinement.correction import CorrectionConfig
 from fitloop.rendering.pages import write_html
 from fitloop.rendering.viewer import scene_script, viewer_body, viewer_scene
 
-_CAPTIONS = {
+STAGES = {
     **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted", "flow": "Displacements"},
     **{"refined": "Refined", "clothed": "With hair and clothes"},
 }
+"""Pictures of a photo and what they are called; in the order of the page."""
 _LEGEND = "(hue: direction, as on the wheel; strength: distance)"
 
 
@@ -86,22 +89,76 @@ def write_page(config: RunConfig, photos: list[str], skipped: dict[str, str], bo
     Returns:
         Counts of people and photos, and notices per photo.
     """
-    summary: dict[str, Any] = {"people": 0, "photos_done": 0, "photos_without_people": [], "notices": {}}
-    entries = _entries(config, photos, skipped, summary)
-    page = config.out / "index.html"
-    if "page" not in config.outputs:
-        for _ in entries:
-            pass
-        page.unlink(missing_ok=True)
+    summary = _uncounted()
+    if "page" in config.outputs and len(photos) <= SHOWN_WHOLE:
+        write_entries(config, _entries(config, photos, skipped, summary), len(photos), body)
         return summary
-    about = {"name": config.images.name, "count": len(photos), "stages": _stages(config), "body": viewer_body(body)}
-    write_html(page, "fitloop.pipelines", "run.html", photos=entries, clips=clip_entries(config.out), **about)
+    found = Summary()
+    for photo in photos:
+        results = config.out / "results" / f"{photo}.npz"
+        if not results.is_file():
+            found.add(photo, [skipped_row(photo, skipped.get(photo, "Not read."))])
+            continue
+        with np.load(results, allow_pickle=False) as arrays:
+            _count(photo, arrays, summary)
+            found.add(photo, summary_rows(arrays))
+    if "page" not in config.outputs:
+        (config.out / "index.html").unlink(missing_ok=True)
+        return summary
+    write_sample(config, found, body)
     return summary
+
+
+def write_sample(config: RunConfig, summary: Summary, body: Body) -> None:
+    """Write a page of the few photos that stand for many, below what was counted of all.
+
+    Args:
+        config: Names folders of this machine; results of the photos that are shown lie there.
+        summary: Of all photos.
+        body: As for `write_page`.
+    """
+    every = summary.photos <= SHOWN_WHOLE
+    entries = _entries(config, summary.shown(), summary.reasons, _uncounted())
+    write_entries(config, entries, summary.photos, body, () if every else tuple(summary.facts()))
+
+
+def write_entries(
+    config: RunConfig, entries: Iterator[Entry], count: int, body: Body, facts: tuple[tuple[str, str], ...] = ()
+) -> None:
+    """Write ``index.html``.
+
+    Args:
+        config: Of the run.
+        entries: What is shown, drawn from while the page is written.
+        count: Photos of the run.
+        body: As for `write_page`.
+        facts: What was counted of all photos, where only some are shown.
+    """
+    about = {"name": config.images.name, "count": count, "stages": _stages(config), "body": viewer_body(body)}
+    about |= {"facts": facts, "worst": WORST, "chance": CHANCE}
+    about |= {"clips": clip_entries(config.out)}
+    write_html(config.out / "index.html", "fitloop.pipelines", "run.html", photos=entries, **about)
+
+
+def _uncounted() -> dict[str, Any]:
+    return {"people": 0, "photos_done": 0, "photos_without_people": [], "notices": {}}
+
+
+def summary_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What `Summary` reads of a results file."""
+    notice = " ".join(map(str, found["notices"]))
+    status, energy, verdict = found["status"], found["energy"], found.get("refined_reason")
+    rows = [
+        {"status": str(status[row]), "energy": float(energy[row]), "notice": notice}
+        | ({} if verdict is None else {"verdict": str(verdict[row])})
+        for row in range(len(found["boxes"]))
+    ]
+    return rows or [{"status": NOBODY, "notice": notice}]
 
 
 def _stages(config: RunConfig) -> str:
     stages = f"detector {config.detector if config.keypoints is None else config.keypoints.name}, "
-    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refine else "")
+    done = ("fitted by SMPLify" if config.fit else "not fitted") + (", refined" if config.refines else "")
     done += ", with offsets for hair and clothes" if config.offsets else ""
     return f"{stages}regressor {config.regressor}, {done}, body {config.body}"
 
@@ -132,7 +189,7 @@ def _count(photo: str, found: Mapping[str, Any], summary: dict[str, Any]) -> Non
 def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
     height, width = (int(side) for side in found["image_size"])
     small = shrunk_size(height, width)
-    drawn = {stage: page_picture(out, photo, stage) for stage in _CAPTIONS}
+    drawn = {stage: page_picture(out, photo, stage) for stage in STAGES}
     links = {stage: _link(path, out) for stage, path in drawn.items() if path.is_file()}
     return Entry(
         name=photo,
@@ -140,7 +197,7 @@ def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
         height=small[0],
         view=(0, 0, width, height),
         pictures=tuple(
-            Picture(stage, _CAPTIONS[stage], _caption(stage, str(found["body"])), link) for stage, link in links.items()
+            Picture(stage, STAGES[stage], _caption(stage, str(found["body"])), link) for stage, link in links.items()
         ),
         before_after=(links["fitted"], links["refined"]) if {"fitted", "refined"} <= set(links) else (),
         scene=_write_scene(out, photo, found, links.get("photo")) if len(found["boxes"]) else "",
@@ -153,11 +210,11 @@ def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
 
 def _caption(stage: str, body: str) -> str:
     if stage != "flow":
-        return _CAPTIONS[stage]
+        return STAGES[stage]
     # The network looks at what the correction made of the fitted body, which the picture before this one does not show.
     corrected = body == CorrectionConfig().body
     start = "the corrected body, not of the fitted one" if corrected else "the fitted body"
-    return f"{_CAPTIONS[stage]} of {start} {_LEGEND}"
+    return f"{STAGES[stage]} of {start} {_LEGEND}"
 
 
 def _write_scene(out: Path, photo: str, found: Mapping[str, Any], picture: str | None) -> str:

@@ -22,7 +22,8 @@ from fitloop.geometry import Crop, TensorRecord, concatenate
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches, Rows, onto
 from fitloop.pipelines.lessons.erring_bodies import estimates_to_rows, rows_to_estimates
 from fitloop.refinement import DisplacementNet, Look, draw_bodies
-from fitloop.refinement.correction import Clues, CorrectionInput, correction_input, read_clues
+from fitloop.refinement.clues import Clues, read_clues
+from fitloop.refinement.correction import CorrectionInput, correction_input
 from fitloop.refinement.crops import CROP_SIZE, crops_to_look_at, cut_photos
 from fitloop.refinement.evidence import inside_photo
 from fitloop.refinement.points import spread_points

@@ -15,9 +15,10 @@ from fitloop.evaluation.joints import mpjpe, pa_mpjpe
 from fitloop.geometry import concatenate
 from fitloop.geometry.rotations import project_to_rotation
 from fitloop.pipelines.lessons.seen_people import SeenPeople
-from fitloop.regressor.hmr import HMR
+from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from fitloop.regressor.losses import Criterion, Supervision, output_params
+from fitloop.regressor.uncertainty import LEVELS, misses, share_inside, spread_loss, temperatures
 from fitloop.regressor.views import View, project_in_view
 
 
@@ -150,3 +151,53 @@ def joint_errors(model: HMR, batches: list[RegressorBatch], criterion: Criterion
         "pa_mpjpe": float(torch.cat(aligned).mean()),
         "error_2d": 50.0 * float(torch.cat(flat).mean()),
     }
+
+
+@torch.no_grad()
+def told_errors(model: HMR, batches: list[RegressorBatch]) -> tuple[Tensor, Tensor] | None:
+    """What a network missed and how sure it was, people of all batches: see `regressor.uncertainty`.
+
+    Returns:
+        Errors and logarithms of their spreads, a row per person; None where the network does not say how sure it is.
+    """
+    missed, told = [], []
+    for batch in batches:
+        output: HMROutput = model(batch.inputs).to(torch.float32)
+        if output.log_spread is None:
+            return None
+        missed.append(misses(output, batch.truth.rotations, batch.truth.betas))
+        told.append(output.log_spread)
+    return torch.cat(missed), torch.cat(told)
+
+
+def surprise(model: HMR, batches: list[RegressorBatch]) -> dict[str, float]:
+    """``surprise``: mean negative log-likelihood per number of what a network missed; empty where it says nothing."""
+    found = told_errors(model, batches)
+    if found is None:
+        return {}
+    everybody = torch.ones_like(found[0][:, 0])
+    return {"surprise": float(spread_loss(*found, everybody, model.head.config.num_betas))}
+
+
+def calibrate(model: HMR, batches: list[RegressorBatch]) -> None:
+    """Set the temperatures of a network that says how sure it is, so that its spreads are true on these people.
+
+    Its averaged weights are in the network only for a moment, so this is undone with them.
+    """
+    found = told_errors(model, batches)
+    if found is None or model.head.spread is None:
+        return
+    model.head.spread.temperature += temperatures(*found, model.head.config.num_betas)
+
+
+def calibration(model: HMR, batches: list[RegressorBatch]) -> dict[str, float]:
+    """Share of the errors inside 50 and 90 % of what the network says, in percent: root, other joints, shape."""
+    found = told_errors(model, batches)
+    if found is None:
+        return {}
+    shares: dict[str, float] = {}
+    for level in LEVELS:
+        inside = 100.0 * share_inside(*found, model.head.config.num_betas, level)
+        for name, parts in (("root", inside[:1]), ("joints", inside[1:-1]), ("shape", inside[-1:])):
+            shares[f"{name}_inside_{100 * level:.0f}"] = float(parts.mean())
+    return shares

@@ -29,7 +29,7 @@ FARTHEST = 0.5
 class SeenPeople:
     """Draws people of a folder of samples, turned in the picture's plane, mirrored and jittered at random."""
 
-    def __init__(self, folder: Path, body: Body, turned: float = 15.0, jitter: float = 0.01) -> None:
+    def __init__(self, folder: Path, body: Body, turned: float = 15.0, jitter: float = 0.01, flat: float = 0.3) -> None:
         """Read the folder.
 
         Args:
@@ -38,11 +38,12 @@ class SeenPeople:
             turned: Standard deviation of the turns, degrees.
             jitter: Standard deviation of what is added to keypoints, share of the person's box, and to 3D landmarks,
                 share of two metres; so that people who come again are not learned by heart.
+            flat: Chance that a person's 3D landmarks are left out, as of a detector that has none.
 
         Raises:
             ValueError: If the folder has no people whom the detector saw.
         """
-        self.body, self.turned, self.jitter = body, turned, jitter
+        self.body, self.turned, self.jitter, self.flat = body, turned, jitter, flat
         self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
         chunks = load_chunks(folder)
         if not chunks:
@@ -87,7 +88,8 @@ class SeenPeople:
         def seen_so(straight: Tensor, mirrored: Tensor) -> Tensor:
             return torch.where(flipped.view(-1, *[1] * (straight.ndim - 1)), mirrored, straight)
 
-        sure, known = seen.confidence, seen.landmark_confidence
+        solid = torch.rand(count, 1, generator=generator) >= self.flat
+        sure, known = seen.confidence, seen.landmark_confidence * solid
         return KeypointSamples(
             params,
             truth.camera,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fitloop.data.keypoint_samples import KeypointSampling
 from fitloop.pipelines.lessons.image_batches import ImageSampling
-from fitloop.regressor import HMRConfig, LossConfig
+from fitloop.regressor import PRESETS, HMRConfig, LossConfig
 from fitloop.regressor.hmr import HeadConfig
 
 
@@ -19,9 +19,11 @@ class TrainConfig:
     """Folder of checkpoints, metrics and the resolved config."""
     body: str = "open"
     """`open`, or the path of a SMPL file of yours."""
-    model: HMRConfig = field(default_factory=lambda: HMRConfig(width=768, blocks=4, head=HeadConfig(3, 768, 0.0)))
+    model: HMRConfig = field(
+        default_factory=lambda: HMRConfig(width=768, blocks=4, head=HeadConfig(3, 768, 0.0, uncertainty=256))
+    )
     """The network."""
-    loss: LossConfig = field(default_factory=LossConfig)
+    loss: LossConfig = field(default_factory=lambda: PRESETS["keypoints"])
     """Weights of the losses."""
     sampling: KeypointSampling = field(default_factory=KeypointSampling)
     """People, cameras and detector mistakes to train the encoder of keypoints on."""

@@ -12,7 +12,9 @@ from fitloop.data.video import ClipReader
 from fitloop.geometry import Camera
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.pictures import shrink
+from fitloop.pipelines.pages.clip_page import ClipTrack, Film, write_clip_page
 from fitloop.pipelines.video.motions import TrackBodies
+from fitloop.pipelines.video.tracks import ClipEvidence
 from fitloop.rendering.clips import ClipWriter, SideView, draw_tracks, side_by_side
 from fitloop.rendering.motion_files import write_bvh, write_motion_glb, write_motion_npz
 
@@ -34,6 +36,35 @@ def write_motions(config: RunConfig, clip: str, bodies: Sequence[TrackBodies], b
         if "meshes" in config.outputs:
             write_bvh(folder / f"{stem}.bvh", one.motion, body)
             write_motion_glb(folder / f"{stem}.glb", one.motion, body)
+
+
+def write_page(
+    config: RunConfig,
+    clip: str,
+    evidence: ClipEvidence,
+    bodies: Sequence[TrackBodies],
+    body: Body,
+    size: tuple[int, int],
+) -> None:
+    """Write ``clip.html``, which plays the overlay and the bodies together.
+
+    Args:
+        config: Names the folder.
+        clip: Its name.
+        evidence: Of the clip.
+        bodies: Of its tracks.
+        body: Whose parameters they are.
+        size: Height and width of the frames.
+    """
+    rate = bodies[0].motion.frame_rate
+    film = Film("overlay.mp4", size, len(evidence.frames), rate, float(evidence.frames[0]) / rate)
+    held = any(one.motion.to_world_rotation is not None for one in bodies)
+    tracks = []
+    for one in bodies:
+        stages = {"regressed": one.regressed.params, "smoothed": one.fitted.estimate.params}
+        # Where nobody's feet are held the motion is the smoothed one.
+        tracks.append(ClipTrack(one.motion, stages | ({"feet held": one.motion.params} if held else {})))
+    write_clip_page(motion_folder(config.out, clip) / "clip.html", clip, body, film, tracks)
 
 
 def write_clips(

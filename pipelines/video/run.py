@@ -21,7 +21,7 @@ from fitloop.pipelines.video.lookers import looker_of
 from fitloop.pipelines.video.looking import ClipLook
 from fitloop.pipelines.video.looks_file import LookState
 from fitloop.pipelines.video.motions import TrackBodies, move_all
-from fitloop.pipelines.video.outputs import motion_folder, write_clips, write_motions
+from fitloop.pipelines.video.outputs import motion_folder, write_clips, write_motions, write_page
 from fitloop.pipelines.video.record import ClipRecord, PersonRecord, hash_of, load_record, save_record
 from fitloop.pipelines.video.tracker import Tracker
 from fitloop.pipelines.video.tracks import ClipEvidence, gather
@@ -87,7 +87,9 @@ class _ClipRun:
         write_frames(self._config, self._clip, evidence, bodies, self._stages.body, size)
         self._journal.clock("clip: files", start, len(evidence.frames))
         self._draw(reader, bodies, len(evidence.frames))
-        record = _record(self._clip, evidence, bodies, size, rate, look.notices + _notices(self._config, evidence))
+        if bodies and "page" in self._config.outputs:
+            write_page(self._config, self._clip, evidence, bodies, self._stages.body, size)
+        record = _record(self._clip, evidence, bodies, size, rate, look.notices + _notices(evidence))
         save_record(self._done, record)
         return record
 
@@ -128,12 +130,10 @@ class _ClipRun:
         self._journal.clock("clip: drawing", start, frames)
 
 
-def _notices(config: RunConfig, evidence: ClipEvidence) -> tuple[str, ...]:
+def _notices(evidence: ClipEvidence) -> tuple[str, ...]:
     told = []
     if not evidence.tracks:
         told.append("Nobody was found in it.")
-    if config.refine:
-        told.append("Clips are not refined; their bodies are fitted and smoothed.")
     return tuple(told)
 
 

@@ -228,7 +228,7 @@ const fitloopViewer = (() => {
     const watch = new IntersectionObserver((entries) => entries.forEach((entry) => entry.target.fitloop.come(entry.isIntersecting)),
       { rootMargin: "200px" });
     for (const figure of document.querySelectorAll("figure.fitloop-viewer")) {
-      figure.fitloop = new Viewer(figure);
+      figure.fitloop = new Viewer(figure, figure.fitloopScene);
       viewers.push(figure.fitloop);
       watch.observe(figure);
     }

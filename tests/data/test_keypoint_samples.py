@@ -7,7 +7,7 @@ from toy import stick_body
 
 from fitloop.body import convention_named
 from fitloop.body.keypoints import mirrored
-from fitloop.data.detector_noise import DetectorNoise, NoiseConfig, limb_of, looseness_of
+from fitloop.data.detector_noise import NEAR, DetectorNoise, NoiseConfig, limb_of, looseness_of
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap
 from fitloop.geometry import project
@@ -15,7 +15,7 @@ from fitloop.geometry import project
 NAMES = tuple(name for name in convention_named("smpl24").landmarks if name)
 PERFECT = NoiseConfig(
     jitter=(0.0, 0.0), convention_bias=0.0, outliers=0.0, swap=0.0, missed_limb=0.0, missed_keypoint=0.0, occluder=0.0,
-    crop=0.0, landmark_error=0.0, landmarks=1.0,
+    crop=0.0, landmark_error=0.0, landmarks=1.0, guessing=0.0,
 )  # fmt: skip
 ALL = (("smpl24", 1.0),)
 
@@ -211,3 +211,47 @@ def test_errors_of_the_landmarks_lie_mostly_in_depth_and_have_the_known_size():
     error = found - truth
     assert 0.07 < float(error.norm(dim=-1).mean()) < 0.15
     assert float(error[..., 2].abs().mean()) > 1.5 * float(error[..., 0].abs().mean())
+
+
+GUESSING = NoiseConfig(guessing=1.0, swap=0.0, landmarks=0.0)
+
+
+def guessed(config: NoiseConfig = GUESSING, people: int = 1000) -> tuple[torch.Tensor, torch.Tensor]:
+    """Errors as a share of the height, and confidences."""
+    truth = 100.0 * torch.rand(people, len(NAMES), 2, generator=torch.Generator().manual_seed(1))
+    found, confidence = DetectorNoise(NAMES, config).detect(
+        truth, torch.full((people,), 100.0), torch.Generator().manual_seed(0)
+    )
+    return (found - truth).norm(dim=-1) / 100.0, confidence
+
+
+def test_a_guessing_detector_names_every_keypoint():
+    error, confidence = guessed()
+    assert bool((confidence > 0).all()) and bool((confidence < 1).all())
+    assert float((error > 0.1).float().mean()) > 0.05
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.05, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 0.9), (0.9, 1.0)])
+def test_its_confidence_is_the_chance_of_being_near(low, high):
+    error, confidence = guessed(people=4000)
+    asked = (confidence > low) & (confidence <= high)
+    right = float((error[asked] < NEAR).float().mean())
+    assert abs(right - float(confidence[asked].mean())) < 0.1
+
+
+def test_without_guessing_what_is_not_seen_is_missed_and_nothing_else_changes():
+    config = replace(GUESSING, guessing=0.0)
+    noise, truth = DetectorNoise(NAMES, config), torch.rand(50, len(NAMES), 2)
+    height, generator = torch.full((50,), 100.0), torch.Generator().manual_seed(0)
+    found, confidence = noise.detect(truth, height, generator)
+    generator = torch.Generator().manual_seed(0)
+    plain, sure = noise.pixels(truth, height, generator)
+    assert torch.equal(found, plain) and torch.equal(confidence, sure * noise.seen(truth, generator))
+    assert bool((confidence == 0).any())
+
+
+def test_a_part_of_the_detectors_guesses_and_a_part_is_annotators():
+    _, confidence = guessed(NoiseConfig(guessing=0.4, missed_keypoint=0.3))
+    names_all, sure = (confidence > 0).all(1), ((confidence == 1) | (confidence == 0)).all(1)
+    assert 0.3 < float(names_all.float().mean()) < 0.5
+    assert 0.12 < float(sure.float().mean()) < 0.3

@@ -31,6 +31,14 @@ def test_no_more_is_taken_than_is_needed():
     assert next(results) == 0 and len(taken) == 3
 
 
+def test_as_much_is_begun_ahead_as_the_reader_wants():
+    begun: list[int] = []
+    results = in_order(begun.append, range(100), 1, ahead=5)
+    next(results)
+    results.close()
+    assert 1 <= len(begun) <= 6
+
+
 def test_an_error_reaches_the_reader_in_its_place():
     results = in_order(lambda number: 1 // number, [1, 0, 1], 2)
     assert next(results) == 1
@@ -39,5 +47,5 @@ def test_an_error_reaches_the_reader_in_its_place():
 
 
 def test_no_threads_are_refused():
-    with pytest.raises(ValueError, match="at_once must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="at_once and ahead must be at least 1, got 0"):
         next(in_order(str, [1], 0))

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="rtmlib runs models with ONNX Runtime:
 pytest.importorskip("rtmlib", reason="pip install --no-deps rtmlib")
 
 
-def brightest_red(path: Path, count: int = 17, outputs: int = 2) -> Path:
+def brightest_red(path: Path, count: int = 17, outputs: int = 2, batch: int | str = 1, size=(256, 192)) -> Path:
     """Write an RTMPose-like model: every keypoint is where the first channel is brightest."""
     node, tensor = onnx.helper.make_node, onnx.TensorProto
     constants = {
@@ -35,10 +35,10 @@ def brightest_red(path: Path, count: int = 17, outputs: int = 2) -> Path:
     graph = onnx.helper.make_graph(
         nodes,
         "brightest_red",
-        [onnx.helper.make_tensor_value_info("image", tensor.FLOAT, [1, 3, 256, 192])],
+        [onnx.helper.make_tensor_value_info("image", tensor.FLOAT, [batch, 3, *size])],
         [
-            onnx.helper.make_tensor_value_info("simcc_x", tensor.FLOAT, [1, count, 384]),
-            onnx.helper.make_tensor_value_info("simcc_y", tensor.FLOAT, [1, count, 512]),
+            onnx.helper.make_tensor_value_info("simcc_x", tensor.FLOAT, [batch, count, 384]),
+            onnx.helper.make_tensor_value_info("simcc_y", tensor.FLOAT, [batch, count, 512]),
         ][:outputs],
         [onnx.numpy_helper.from_array(values, name) for name, values in constants.items()],
     )
@@ -161,3 +161,49 @@ def test_nothing_is_printed(tmp_path, capfd):
 def test_a_missing_model_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="one of lightweight, balanced, performance"):
         RtmlibDetector(RtmlibConfig(str(tmp_path / "none.onnx")))
+
+
+def yolox(path: Path) -> Path:
+    """Write a YOLOX-like model of 640 x 640 that always answers the same two people and a faint third one."""
+    boxes = np.array([[[40, 20, 260, 300, 0.9], [330, 130, 600, 400, 0.8], [0, 0, 50, 50, 0.2]]], np.float32)
+    make, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    nodes = [onnx.helper.make_node("Constant", [], ["dets"], value=onnx.numpy_helper.from_array(boxes))]
+    graph = onnx.helper.make_graph(
+        nodes, "yolox", [make("image", kind, [1, 3, 640, 640])], [make("dets", kind, [1, 3, 5])]
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def test_people_are_found_by_yolox_where_its_file_is_given(tmp_path):
+    pose, finder = brightest_red(tmp_path / "pose.onnx"), yolox(tmp_path / "yolox.onnx")
+    found = RtmlibDetector(RtmlibConfig(str(pose), finder=str(finder)))(spots())
+    scale = 300 / 640
+    expected = scale * np.array([[40, 20, 260, 300], [330, 130, 600, 400]])
+    assert np.allclose(found.boxes.numpy(), expected, atol=0.1)
+    assert (found.keypoints[0] - torch.tensor([93.0, 63.0])).abs().max() < 4.0
+
+
+def test_a_pose_model_is_refused_as_finder(tmp_path):
+    pose = str(brightest_red(tmp_path / "red.onnx"))
+    detector = RtmlibDetector(RtmlibConfig(pose, finder=pose))
+    with pytest.raises(ValueError, match="not YOLOX's"):
+        detector(spots())
+
+
+def test_a_finder_that_is_not_there_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"no person detector 'none.onnx'.*embedded, yolox"):
+        RtmlibDetector(RtmlibConfig("balanced", finder="none.onnx"))
+
+
+def test_exports_with_open_axes_are_read(tmp_path):
+    boxes = boxes_file(tmp_path, '{"spots.png": [[20, 10, 100, 120]]}')
+    model = brightest_red(tmp_path / "m.onnx", batch="batch", size=("height", "width"))
+    found = RtmlibDetector(RtmlibConfig(str(model), boxes=boxes))(spots())
+    assert (found.keypoints[0] - torch.tensor([93.0, 63.0])).abs().max() < 4.0
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"no model at all")
+    with pytest.raises(ValueError, match=r"m\.onnx is no ONNX model.*give an \.onnx file"):
+        _ = RtmlibDetector(RtmlibConfig(str(tmp_path / "m.onnx"))).convention

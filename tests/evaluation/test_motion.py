@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from fitloop.evaluation.motion import acceleration_column, tracks
+from fitloop.evaluation.motion import acceleration_column, foot_sliding, identity_switches, resting, tracks
 from fitloop.evaluation.people import ScoredPeople
 
 
@@ -34,3 +34,22 @@ def test_a_constant_offset_has_no_acceleration():
     target = torch.randn(5, 4, 3)
     column = acceleration_column(truth, target + 0.3, target, torch.ones(5, 4))
     torch.testing.assert_close(column[1:-1], torch.zeros(3), atol=1e-2, rtol=0)
+
+
+def test_only_feet_that_rest_in_truth_slide():
+    truth = torch.zeros(4, 2, 3)
+    truth[:, 1, 0] = torch.arange(4) * 0.1
+    rests = resting(truth, 30.0)
+    assert rests.tolist() == [[True, False]] * 3, "3 m/s is a step"
+    moved = truth.clone()
+    moved[2, 0, 1] = 0.02
+    moved[:, 1] = torch.randn(4, 3)
+    slid = foot_sliding(moved, rests)
+    torch.testing.assert_close(slid, torch.tensor([0.0, 20.0, 20.0, torch.nan]), equal_nan=True)
+    assert torch.isnan(foot_sliding(moved[:, 1:], rests[:, 1:])).all(), "nothing rests, nothing slides"
+
+
+def test_a_switch_is_another_number_than_before_also_after_a_gap():
+    assert identity_switches([1, 1, None, 1]) == 0
+    assert identity_switches([1, 1, None, 2, 2, 1]) == 2
+    assert identity_switches([None, None]) == 0

@@ -44,7 +44,8 @@ def coco_tree(people=((1, 1), (1, 2))):
 
 def test_every_protocol_says_what_it_compares():
     assert set(PROTOCOLS) == {
-        *("h36m-p1", "h36m-p2", "3dpw", "mpi-inf-3dhp", "lsp", "rich", "open-bench", "lspet", "coco")
+        *("h36m-p1", "h36m-p2", "3dpw", "mpi-inf-3dhp", "lsp", "rich", "open-bench", "lspet", "coco"),
+        "open-bench-video",
     }
     for protocol in PROTOCOLS.values():
         assert set(protocol.metrics) <= set(METRICS) and protocol.source and protocol.gender_rule and protocol.box_rule

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from fitloop.body import BodyParams, load_body
+from fitloop.data.synthetic import SceneConfig
+from fitloop.data.synthetic.clips import ClipConfig
 from fitloop.evaluation.protocols import protocol_named
 from fitloop.evaluation.truth import read_truth
 from fitloop.pipelines.console.options import load_config
@@ -99,3 +101,30 @@ def test_a_benchmark_of_unequal_grades_is_refused():
 @pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_is_a_valid_config(preset):
     assert load_config(preset, SynthesizeConfig).photos >= 60
+
+
+def test_clips_are_drawn_beside_their_truth(asset_folder, tmp_path):
+    pytest.importorskip("av")
+    small = ["--clip.seconds", "0.1", "--clip.height", "64", "--clip.width", "80", "--texture-side", "32"]
+    command = ["--assets", str(asset_folder), "--out", str(tmp_path), "--video", "--count", "2"]
+    assert main([*command, *small]) == 0
+    assert sorted(path.name for path in (tmp_path / "clips").iterdir()) == ["000000.mp4", "000001.mp4"]
+    people = read_truth(protocol_named("open-bench-video"), tmp_path / "truth.npz")
+    assert len(people) == 6 and (tmp_path / "contact.jpg").is_file()
+    before = (tmp_path / "clips" / "000000.mp4").stat().st_mtime_ns
+    (tmp_path / "truth" / "000001.npz").unlink()
+    assert main([*command, *small]) == 0
+    assert (tmp_path / "clips" / "000000.mp4").stat().st_mtime_ns == before, "what is there is kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"clip": ClipConfig(seconds=1.0)}, "only --video draws clips"),
+        ({"video": True, "scene": SceneConfig(height=64)}, "clips have their own settings"),
+        ({"video": True, "preset": "open-bench", "clip": ClipConfig(seconds=1.0)}, "open-bench has clips of its own"),
+    ],
+)
+def test_options_of_photos_and_of_clips_do_not_mix(options, words):
+    with pytest.raises(ValueError, match=words):
+        SynthesizeConfig(**options)

@@ -252,8 +252,8 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(run, capsys):
 
 
 def test_options_of_the_main_job_that_go_nowhere_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="add --refine"):
-        StagesConfig(texture=tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="leave out --no-refine"):
+        StagesConfig(refine=False, texture=tmp_path / "a.npz")
     with pytest.raises(ValueError, match="add --texture"):
         StagesConfig(refine=True, texture_people=("a.jpg:0",))
     with pytest.raises(ValueError, match=r"named as PHOTO:PERSON.*got 'a.jpg'"):

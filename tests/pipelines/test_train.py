@@ -17,7 +17,7 @@ from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
 from fitloop.pipelines.train import main, train
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.pipelines.training.state import Average
-from fitloop.regressor import HeadConfig, HMRConfig, LossConfig, load_weights
+from fitloop.regressor import PRESETS, HeadConfig, HMRConfig, LossConfig, load_weights
 
 SMALL = HMRConfig(width=24, blocks=1, head=HeadConfig(2, 24, 0.1))
 
@@ -82,6 +82,29 @@ def test_a_run_leaves_weights_metrics_and_its_config(config):
     assert metrics(config)[-1]["step"] == 6
     assert min(line["mpjpe"] for line in metrics(config)) == pytest.approx(errors["mpjpe"], abs=1e-3)
     assert load_config(config.out / "config.yaml", TrainConfig) == config
+
+
+def test_a_network_that_says_how_sure_it_is_is_calibrated_on_the_people_kept_for_testing(config):
+    told = replace(SMALL, head=replace(SMALL.head, uncertainty=8))
+    train(replace(config, model=told, loss=PRESETS["keypoints"]))
+    spread = load_weights(config.out / "best.safetensors").model.head.spread
+    assert spread is not None and bool((spread.temperature != 0).all())
+    assert "uncertainty" in json.loads((config.out / "metrics.jsonl").read_text().splitlines()[-1])
+    last = torch.load(config.out / "last.pt", weights_only=True)["model"]
+    assert bool((last["head.spread.temperature"] == 0).all())
+
+
+def test_a_network_whose_answers_stay_learns_how_sure_it_is(config):
+    silent = replace(config, out=config.out / "first")
+    train(silent)
+    start = str(silent.out / "best.safetensors")
+    told = replace(SMALL, head=replace(SMALL.head, uncertainty=8))
+    second = replace(config, model=told, loss=PRESETS["keypoints"], start=start, start_rate=0.0, learning_rate=1e-2)
+    train(second)
+    before, after = (load_file(folder / "best.safetensors") for folder in (silent.out, second.out))
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    errors = [json.loads(line)["surprise"] for line in (second.out / "metrics.jsonl").read_text().splitlines()]
+    assert min(errors[1:]) < errors[0]
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(config, monkeypatch):

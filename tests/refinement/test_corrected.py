@@ -8,6 +8,7 @@ from fitting_scenes import see
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 from torch import nn
 
+from fitloop.body.mirror import MIRRORED_JOINTS
 from fitloop.geometry import rotmat_to_rotvec
 from fitloop.pipelines.chain.refining import make_refiner
 from fitloop.refinement import DisplacementNet, Reason, load_network
@@ -34,7 +35,10 @@ class Knowing(CorrectionNet):
     def forward(self, seen):
         self.asked += 1
         turns = rotmat_to_rotvec(FITTED.params.rotations.mT @ TRUTH.params.rotations)
-        return Correction(turns, TRUTH.params.betas - FITTED.params.betas)
+        betas = TRUTH.params.betas - FITTED.params.betas
+        back = turns[:, MIRRORED_JOINTS] * torch.tensor([1.0, -1.0, -1.0])
+        people = len(seen.joints)
+        return Correction(torch.cat([turns, back])[:people], torch.cat([betas, betas])[:people])
 
 
 def turned(estimate) -> torch.Tensor:

@@ -8,6 +8,8 @@ from refinement_scenes import BODY, disturbed, look, photograph, standing
 
 from fitloop.geometry import Camera, rotvec_to_rotmat
 from fitloop.refinement import DisplacementNet
+from fitloop.refinement.clues import clues_of as read_from
+from fitloop.refinement.clues import mirrored_estimate, read_clues
 from fitloop.refinement.correction import (
     Correction,
     CorrectionConfig,
@@ -15,9 +17,10 @@ from fitloop.refinement.correction import (
     CorrectionNet,
     corrected,
     correction_input,
-    read_clues,
+    mean_correction,
 )
-from fitloop.refinement.network import NetworkConfig
+from fitloop.refinement.look import see
+from fitloop.refinement.network import NetworkConfig, made_quick
 from fitloop.refinement.weights import fingerprint, load_correction, save_correction
 
 TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
@@ -127,3 +130,52 @@ def test_weights_come_back_and_read_only_the_network_they_learned_to_read(tmp_pa
         load_correction(displacement, path)
     with pytest.raises(FileNotFoundError, match="train-correction"):
         load_correction(displacement, tmp_path / "none.safetensors")
+
+
+def test_clues_in_a_mirror_are_those_of_the_mirrored_photo():
+    photo, estimate = photograph(TRUTH), disturbed(TRUTH, 0.1)
+    assert photo.silhouettes is not None
+    flipped = replace(photo, pixels=photo.pixels.flip(1), silhouettes=photo.silhouettes.flip(-1))
+    width = float(photo.pixels.shape[1])
+    other = mirrored_estimate(BODY, estimate)
+    middle = other.camera.principal_point + torch.tensor([width, 0.0])
+    other = replace(other, camera=replace(other.camera, principal_point=middle))
+    expected = correction_input(BODY, other, read_clues(BODY, network(), look(other, flipped), other))
+    seen = look(estimate, photo)
+    sight = see(BODY, network(), seen)
+    assert sight.mirrored is not None
+    clues = read_from(BODY, seen, estimate, sight.mirrored, mirrored=True)
+    found = correction_input(BODY, mirrored_estimate(BODY, estimate), clues)
+    torch.testing.assert_close(found.whole[:, :17], expected.whole[:, :17], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found.joints[..., :20], expected.joints[..., :20], atol=1e-3, rtol=1e-3)
+    # Edges fall between other pixels in a mirror, and the usual colours are of other vertices.
+    straight = correction_input(BODY, estimate, read_from(BODY, seen, estimate, sight.straight))
+    for one, two, three in (
+        (found.joints, expected.joints, straight.joints),
+        (found.whole, expected.whole, straight.whole),
+    ):
+        assert (one - two).abs().mean() < 0.3 * (three - two).abs().mean()
+
+
+def test_what_two_looks_say_alike_is_kept_and_what_changes_sides_cancels():
+    turns = torch.zeros(1, 24, 3)
+    left, right = (BODY.joint_names.index(f"{side}_knee") for side in ("left", "right"))
+    turns[:, left] = torch.tensor([0.3, 0.2, 0.1])
+    mirrored = torch.zeros(1, 24, 3)
+    mirrored[:, right] = torch.tensor([0.3, -0.2, -0.1])
+    betas = torch.ones(1, 10)
+    both = mean_correction(Correction(turns, betas), Correction(mirrored, betas))
+    torch.testing.assert_close(both.turns, turns)
+    assert (mean_correction(Correction(turns, betas), Correction(turns, betas)).turns[:, left] < 0.2).all()
+
+
+@pytest.mark.parametrize(("half", "near"), [(False, 1e-4), (True, 0.05)])
+def test_a_network_made_quick_says_the_same(half, near):
+    slow, inputs = network(), torch.randn(2, 17, 64, 64, generator=torch.Generator().manual_seed(0))
+    for module in slow.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0.0, 0.1)  # pyright: ignore[reportOptionalMemberAccess]
+    quick = made_quick(slow, half)
+    expected, found = (one.read(one.levels(inputs)[-1].float()).offset for one in (slow, quick))
+    assert (found - expected).abs().max() < near * expected.abs().max()
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in slow.modules())

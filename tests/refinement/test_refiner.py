@@ -22,10 +22,11 @@ from fitloop.pipelines.chain.refining import (
     refine_people,
     with_silhouettes,
 )
-from fitloop.refinement import Displacement, DisplacementNet, Reason, predict_displacement
+from fitloop.refinement import Displacement, DisplacementNet, Photo, Reason, predict_displacement
+from fitloop.refinement.look import Glance, Sight, usual_texture
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.offsets import find_offsets
-from fitloop.refinement.refiner import RefineConfig, Refiner, withhold
+from fitloop.refinement.refiner import RefineConfig, Refiner, Subjects, withhold
 from fitloop.rendering import interpolate
 from fitloop.rendering.flow import draw_flow
 from fitloop.rendering.numba_backend import NumbaRasterizer
@@ -40,13 +41,14 @@ def told(monkeypatch):
     """Make the network say what it is told: the truth times a factor."""
 
     def tell(factor: float) -> Refiner:
-        def predict(body, network, look, texture=None, without=(), twice=True):
+        def tell_truth(body, network, look, texture=None, without=(), twice=True):
             true = draw(TRUTH, look)
             moved = project(true.vertices, true.camera) - project(look.drawn.vertices, look.drawn.camera)
             offset = factor * interpolate(look.drawn.fragments, moved, BODY.faces).permute(0, 3, 1, 2)
-            return Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+            told = Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+            return Sight(Glance((), told), None, usual_texture(body, look, texture))
 
-        monkeypatch.setattr(stage, "predict_displacement", predict)
+        monkeypatch.setattr(stage, "see", tell_truth)
         return make_refiner(BODY, network=NETWORK)
 
     return tell
@@ -102,8 +104,11 @@ def test_an_empty_mask_counts_as_none(told):
 
 def test_what_does_not_turn_round_in_a_mirror_cancels():
     class Colours(DisplacementNet):
-        def forward(self, inputs):
-            return Displacement(inputs[:, :2], inputs[:, 2])
+        def levels(self, inputs):
+            return [inputs]
+
+        def read(self, features):
+            return Displacement(features[:, :2], features[:, 2])
 
     seen = look(TRUTH, PHOTO)
     once, twice = (predict_displacement(BODY, Colours(), seen, twice=given) for given in (False, True))
@@ -187,10 +192,8 @@ def test_the_option_chooses_the_rasterizer_of_all_that_refinement_draws():
         "torch"
     }
     assert RefinementStage(BODY, StagesConfig(refine=True)).rasterizer.name == "numba"
-    with pytest.raises(
-        ValueError, match="--rasterizer would be ignored: it says who draws for refinement, so add --refine"
-    ):
-        StagesConfig(rasterizer="torch")
+    with pytest.raises(ValueError, match="--rasterizer would be ignored: .* so leave out --no-refine"):
+        StagesConfig(rasterizer="torch", refine=False)
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
@@ -198,18 +201,64 @@ def test_each_round_asks_the_network_once_and_the_first_look_is_kept(rounds):
     class Counting(Refiner):
         looks = ()
 
-        def predict(self, look, photo):
+        def see(self, look, texture, twice):
             self.looks += (look,)
-            return super().predict(look, photo)
+            return super().see(look, texture, twice)
 
     refiner = Counting(BODY, make_refiner(BODY, network=NETWORK).fit, RefineConfig(rounds=rounds), NETWORK)
     refined = refiner(PHOTO, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
-    assert len(refiner.looks) == rounds and refined.look is refiner.looks[0]  # pyright: ignore[reportGeneralTypeIssues]
+    assert len(refiner.looks) == rounds
+    assert torch.equal(refined.look.drawn.vertices, refiner.looks[0].drawn.vertices)
     assert set(refiner.seconds) == {"drawing", "network", "evidence", "fit", "gate"}
 
 
-def test_refining_needs_a_fit():
-    with pytest.raises(ValueError, match="leave out --no-fit"):
-        StagesConfig(refine=True, fit=False)
+def test_several_photos_together_give_what_each_gives_alone():
+    fitted, seen = disturbed(TRUTH, 0.06), see(BODY, TRUTH)
+    photos = [
+        Photo(PHOTO.pixels, PHOTO.silhouettes[row : row + 1], PHOTO.silhouette_boxes[row : row + 1]) for row in (0, 1)
+    ]
+    crowd = [Subjects(photos[row], seen[row : row + 1], fitted[row : row + 1]) for row in (0, 1)]
+    refiner = make_refiner(BODY)
+    for one, found in zip(crowd, refiner.together(iter(crowd)), strict=True):
+        alone = refiner(one.photo, one.detections, one.fitted)
+        assert found.reason.shape == (1,)
+        apart = BODY(found.proposal.params).vertices - BODY(alone.proposal.params).vertices
+        assert apart.abs().max() < 5e-3
+
+
+def test_photos_are_opened_one_by_one_and_their_people_refined_together():
+    def people(name, row):
+        fitted = disturbed(TRUTH, 0.06)[row : row + 1]
+        numbers = torch.zeros(1).long()
+        fit = Fit(fitted, numbers.float(), numbers, numbers, numbers)
+        found = replace(
+            see(BODY, TRUTH)[row : row + 1],
+            silhouettes=PHOTO.silhouettes[row : row + 1],
+            silhouette_boxes=PHOTO.silhouette_boxes[row : row + 1],
+        )
+        return People(name, BODY, found, fitted, fit)
+
+    opened = []
+
+    def open_image(people):
+        opened.append(people.name)
+        return Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), people.name)
+
+    first, second = people("a.jpg", 0), people("b.jpg", 1)
+    nobody, unfitted = first_rows(first, 0), replace(second, fitted=None)
+    stage = RefinementStage(BODY, StagesConfig())
+    crowd = stage.together([first, nobody, unfitted, second], open_image)
+    assert opened == ["a.jpg", "b.jpg"]
+    assert [one.refined is not None for one in crowd] == [True, False, False, True]
+    assert [one.name for one in crowd] == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
+
+
+def first_rows(people, count):
+    parts = {name: getattr(people, name)[:count] for name in ("detections", "regressed", "fitted")}
+    return replace(people, **parts)
+
+
+def test_without_a_fit_nothing_is_refined():
+    assert StagesConfig().refines and not StagesConfig(fit=False).refines and not StagesConfig(refine=False).refines
     with pytest.raises(ValueError, match="rounds must be"):
         RefineConfig(rounds=0)

@@ -107,14 +107,14 @@ def test_pictures_and_page_show_the_clothed_body(people, tmp_path):
 def test_stages_clothe_only_when_asked(monkeypatch):
     import fitloop.pipelines.chain.refining as stage
 
-    monkeypatch.setattr(stage, "refine_people", lambda refiner, image, people, *more: people)
+    monkeypatch.setattr(stage.Refiner, "together", lambda self, crowd: [refined_people().refined for _ in crowd])
     monkeypatch.setattr(stage, "with_silhouettes", lambda detector, image, people: people)
     for offsets in (False, True):
         stages = Stages(StagesConfig(refine=True, offsets=offsets))
         stages.__dict__.update(body=BODY)
         assert (stages.refine(IMAGE, refined_people()).offsets is not None) == offsets
-    with pytest.raises(ValueError, match="add --refine"):
-        StagesConfig(offsets=True)
+    with pytest.raises(ValueError, match="leave out --no-refine"):
+        StagesConfig(offsets=True, refine=False)
 
 
 def test_people_without_refinement_stay_as_they_are():

@@ -38,9 +38,9 @@ def test_an_option_at_its_default_is_not_given():
         ([*RUN, "--boxes", "b.json"], "--boxes"),
         ([*RUN, "--keypoints", "k.json", "--detector", "rtmlib"], "--detector"),
         ([*RUN, "--keypoints", "k.json", "--detector", "rtmlib", "--boxes", "b.json"], "--boxes"),
-        ([*RUN, "--no-fit", "--refine"], "--refine"),
-        ([*RUN, "--offsets"], "--offsets"),
-        ([*RUN, "--texture", "t.npz"], "--texture"),
+        ([*RUN, "--no-fit", "--offsets"], "--offsets"),
+        ([*RUN, "--no-refine", "--offsets"], "--offsets"),
+        ([*RUN, "--no-refine", "--texture", "t.npz"], "--texture"),
         ([*RUN, "--refine", "--texture-people", "a.jpg:0"], "--texture-people"),
         ([*RUN, "--focal-length", "900", "--field-of-view", "60"], "--focal-length"),
         (["adapt", "--images", "photos", "--offsets"], "--offsets"),
@@ -70,10 +70,10 @@ def test_a_program_refuses_options_that_it_would_ignore(arguments, named, capsys
 def test_a_file_and_single_options_are_judged_together(tmp_path, capsys):
     preset = tmp_path / "offsets.yaml"
     preset.write_text("offsets: true\n")
-    config = parse(RunConfig, ["--config", str(preset), "--images", "photos", "--refine"])
+    config = parse(RunConfig, ["--config", str(preset), "--images", "photos"])
     assert config.refine and config.offsets
     with pytest.raises(SystemExit):
-        parse(RunConfig, ["--config", str(preset), "--images", "photos"])
+        parse(RunConfig, ["--config", str(preset), "--images", "photos", "--no-refine"])
     assert "--offsets would be ignored" in " ".join(capsys.readouterr().err.split())
 
 

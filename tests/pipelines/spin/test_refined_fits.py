@@ -18,6 +18,7 @@ from fitloop.pipelines.spin.report import Epoch, table
 from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, Source
 from fitloop.refinement import Displacement, DisplacementNet
+from fitloop.refinement.look import Glance, Sight, usual_texture
 from fitloop.refinement.network import NetworkConfig
 from fitloop.rendering import interpolate
 
@@ -30,14 +31,15 @@ def told(monkeypatch):
     """Make the network say where each person of `TRUTH` is, in the order of calls, times a factor."""
 
     def tell(factor):
-        def predict(body, network, look, texture=None, without=(), twice=True):
+        def tell_truth(body, network, look, texture=None, without=(), twice=True):
             near = (look.crop.center - project(TRUTH.params.transl[:, None], TRUTH.camera)[:, 0]).norm(dim=-1).argmin()
             true = draw(TRUTH[near : near + 1], look)
             moved = project(true.vertices, true.camera) - project(look.drawn.vertices, look.drawn.camera)
             offset = factor * interpolate(look.drawn.fragments, moved, BODY.faces).permute(0, 3, 1, 2)
-            return Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+            told = Displacement(offset, torch.full_like(offset[:, 0], -1.0))
+            return Sight(Glance((), told), None, usual_texture(body, look, texture))
 
-        monkeypatch.setattr(stage, "predict_displacement", predict)
+        monkeypatch.setattr(stage, "see", tell_truth)
         return FitsRefiner(BODY, make_refiner(BODY, network=NETWORK))
 
     return tell

@@ -1,0 +1,314 @@
+"""Where photos lie and results go: a folder, or any address that fsspec knows; listed as a stream, written whole.
+
+Credentials are fsspec's own business: it finds them in its configuration and in the environment.
+"""
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import fsspec
+import fsspec.exceptions
+
+from fitloop.body.files import whole_file
+from fitloop.data.addresses import address_of, folder_of, masked, shown
+from fitloop.data.photo_files import SUFFIXES
+
+PATIENCE = 150.0
+"""Seconds for which a store that does not answer is asked again."""
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_STAMPS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "CRC",
+    "mtime",
+    "LastModified",
+    "updated",
+    "last_modified",
+    "created",
+    "date_time",
+)
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A photo of a listing."""
+
+    name: str
+    """Path below the place, with forward slashes."""
+    stamp: str
+    """Size, and time or hash of its content, as the listing tells them: another stamp is another photo."""
+
+
+class Place:
+    """A folder or an address; names below it have forward slashes."""
+
+    shared = True
+    """Whether other processes see what is written here."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open an address.
+
+        Args:
+            path: An address of fsspec.
+
+        Raises:
+            ValueError: If the scheme is unknown or its package is not installed; says what to do.
+        """
+        address = address_of(path) or str(path)
+        self.shown = masked(address)
+        scheme = address.split("::")[0].split("://")[0]
+        if scheme not in fsspec.available_protocols():
+            raise ValueError(
+                f"{self.shown!r}: there is no kind of address {scheme!r}; known are s3, gs, az, http, zip, memory and "
+                "others of fsspec. A folder needs no scheme."
+            )
+        self.scheme, self.shared = scheme, scheme != "memory"
+        try:
+            self.fs, root = fsspec.url_to_fs(address)
+        except ImportError as error:
+            raise ValueError(f"{self.shown!r} needs a package that is not installed: {error}.") from error
+        except store_troubles() as error:
+            raise self._trouble(error) from error
+        self._root = root.rstrip("/")
+
+    def __truediv__(self, name: str) -> str:
+        # An archive's names begin without a slash.
+        return "/".join(part for part in (self._root, name.rstrip("/")) if part)
+
+    def photos(self) -> Iterator[Listed]:
+        """List the photos here and below as a stream, in the order of their sorted names.
+
+        One folder at a time is held; hidden files and folders (".name") are left out.
+
+        Raises:
+            ValueError: If there is no such place, or it may not be read.
+        """
+        yield from self._below("")
+
+    def _below(self, folder: str) -> Iterator[Listed]:
+        for name, stamp in sorted(self._entries(folder)):
+            if name.endswith("/"):
+                yield from self._below(name)
+            elif name.lower().endswith(SUFFIXES):
+                yield Listed(name, stamp)
+
+    def _entries(self, folder: str) -> list[tuple[str, str]]:
+        """Names of what lies in a folder, of folders with a slash behind, so that they sort as paths do, and stamps."""
+        try:
+            found = persistently(lambda: self.fs.ls(self / folder, detail=True, refresh=True))
+        except store_troubles() as error:
+            raise self._trouble(error) from error
+        entries = []
+        for one in found:
+            name = PurePosixPath(one["name"].rstrip("/")).name
+            # A folder lists itself in some stores, as an empty file.
+            if name.startswith(".") or not name or one["name"].strip("/") == (self / folder).strip("/"):
+                continue
+            entries.append((f"{folder}{name}/", "") if one["type"] == "directory" else (folder + name, _stamp(one)))
+        # Listings are kept by fsspec otherwise, all of them.
+        self.fs.invalidate_cache()
+        return entries
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files that lie directly in a folder; none if there is no such folder."""
+        try:
+            return [Path(one).name for one in persistently(lambda: self.fs.ls(self / folder, detail=False))]
+        except FileNotFoundError:
+            return []
+        finally:
+            self.fs.invalidate_cache()
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file."""
+        return persistently(lambda: self.fs.isfile(self / name))
+
+    def read(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        return persistently(lambda: self.fs.cat_file(self / name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all, by one request.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        persistently(lambda: self.fs.pipe_file(self / name, content))
+
+    def remove(self, name: str) -> None:
+        """Remove a file if it is there."""
+        try:
+            persistently(lambda: self.fs.rm_file(self / name))
+        except FileNotFoundError:
+            pass
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Copy a file of this place to this machine.
+
+        Raises:
+            OSError: If it cannot be read.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.read(name))
+
+    def put(self, path: Path, name: str) -> None:
+        """Copy a file of this machine here, whole or not at all.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self.write(name, path.read_bytes())
+
+    def _trouble(self, error: BaseException) -> ValueError:
+        if isinstance(error, FileNotFoundError):
+            return ValueError(f"There is nothing at {self.shown!r}: no such bucket, archive or folder.")
+        if isinstance(error, PermissionError):
+            return ValueError(
+                f"{self.shown!r} may not be read with the credentials that fsspec finds (docs/scale.md): "
+                f"{masked(str(error))}."
+            )
+        return ValueError(f"{self.shown!r} cannot be read: {masked(str(error)) or type(error).__name__}.")
+
+
+class Folder(Place):
+    """A folder of this machine, or of a disk that several machines share."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Name a folder; whether it is there is seen when it is used."""
+        self.path = folder_of(path)
+        self.shown, self.scheme, self._root = str(self.path), "file", str(self.path)
+
+    @cached_property
+    def fs(self) -> Any:
+        """The folder's file system for libraries that want one."""
+        return fsspec.filesystem("file")
+
+    def photos(self) -> Iterator[Listed]:
+        """See `Place.photos`; links are followed, each folder is visited once."""
+        if not self.path.exists():
+            raise ValueError(f"There is no folder {self.shown!r}; give the folder that holds the photos.")
+        if not self.path.is_dir():
+            raise ValueError(f"{self.shown!r} is a file; give the folder that holds the photos.")
+        self._visited: set[tuple[int, int]] = set()
+        yield from self._below("")
+
+    def _entries(self, folder: str) -> list[tuple[str, str]]:
+        status = (self.path / folder).stat()
+        if (status.st_dev, status.st_ino) in self._visited:
+            return []
+        self._visited.add((status.st_dev, status.st_ino))
+        found = []
+        try:
+            with os.scandir(self.path / folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    found.append((f"{folder}{entry.name}/", "") if entry.is_dir() else self._file(folder, entry))
+        except PermissionError as error:
+            if not folder:
+                raise ValueError(f"The folder {self.shown!r} cannot be read: {error.strerror}.") from error
+        return found
+
+    def _file(self, folder: str, entry: "os.DirEntry[str]") -> tuple[str, str]:
+        if not entry.name.lower().endswith(SUFFIXES):
+            return folder + entry.name, ""
+        try:
+            status = entry.stat()
+        except OSError:
+            return folder + entry.name, "unreadable"
+        return folder + entry.name, f"{status.st_size} {status.st_mtime_ns}"
+
+    def names(self, folder: str) -> list[str]:
+        """See `Place.names`."""
+        try:
+            return [one.name for one in (self.path / folder).iterdir()]
+        except FileNotFoundError:
+            return []
+
+    def exists(self, name: str) -> bool:
+        """See `Place.exists`."""
+        return (self.path / name).is_file()
+
+    def read(self, name: str) -> bytes:
+        """See `Place.read`."""
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Place.write`; the file is moved to its name when it is complete."""
+        with whole_file(self.path / name) as file:
+            file.write_bytes(content)
+
+    def remove(self, name: str) -> None:
+        """See `Place.remove`."""
+        (self.path / name).unlink(missing_ok=True)
+
+
+def open_place(path: str | Path) -> Place:
+    """Open a folder or an address.
+
+    Raises:
+        ValueError: As for `Place`.
+    """
+    return Folder(path) if address_of(path) is None else Place(path)
+
+
+def store_troubles() -> tuple[type[BaseException], ...]:
+    """What stores raise when something is wrong with them; those of libraries that are loaded."""
+    found: list[type[BaseException]] = [OSError, TimeoutError, ConnectionError]
+    if botocore := sys.modules.get("botocore.exceptions"):
+        found += [botocore.BotoCoreError, botocore.ClientError]
+    if aiohttp := sys.modules.get("aiohttp"):
+        found.append(aiohttp.ClientError)
+    # What fsspec raises of a store's own broken answers.
+    return (*found, fsspec.exceptions.FSTimeoutError)
+
+
+def persistently(action: Callable[[], Made], patience: float | None = None) -> Made:
+    """Ask a store again that does not answer, or refuses for the moment.
+
+    Args:
+        action: What to do; doing it twice must be the same as once.
+        patience: Seconds after which the trouble is raised; `PATIENCE` if not given.
+
+    Raises:
+        OSError: What the store raises; at once if asking again cannot help.
+    """
+    end = time.monotonic() + (PATIENCE if patience is None else patience)
+    attempt = 0
+    while True:
+        try:
+            return action()
+        except store_troubles() as error:
+            lasting = isinstance(error, _FINAL) or getattr(error, "errno", None) in _FULL or _no_credentials(error)
+            if lasting or time.monotonic() > end:
+                raise
+        time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
+        attempt += 1
+
+
+def _no_credentials(error: BaseException) -> bool:
+    return type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "InvalidAccessKeyId")
+
+
+def _stamp(entry: dict[str, Any]) -> str:
+    known = next((str(entry[key]) for key in _STAMPS if entry.get(key)), "")
+    return f"{entry.get('size', '')} {known}"
+
+
+def same_place(one: str | Path, other: str | Path) -> bool:
+    """Whether two options name the same folder or address."""
+    return shown(one).rstrip("/") == shown(other).rstrip("/")

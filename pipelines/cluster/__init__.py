@@ -1,0 +1,1 @@
+"""The main job over addresses and by several processes: chunks, workers, quarantine."""
