@@ -51,7 +51,7 @@ class Floor:
 
 
 def find_floor(
-    body: Body, people: Sequence[BodyParams], seen: Sequence[Bool[Tensor, "frames"]], frame_rate: float
+    body: Body, people: Sequence[BodyParams], seen: Sequence[Bool[Tensor, "_"]], frame_rate: float
 ) -> list[Floor | None]:
     """Find gravity from everybody, and the floor under each.
 

@@ -90,7 +90,7 @@ def results_path(config: RunConfig, photo: str) -> Path:
 
 
 def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
-    photos = [] if config.images.is_file() else _outside(find_images(config.images), config)
+    photos = [] if clips and config.images.is_file() else _outside(find_images(config.images), config)
     if not photos and not clips:
         unread = _first(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""

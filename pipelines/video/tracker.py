@@ -24,7 +24,9 @@ class TrackerConfig:
     search_interval: float = 2.0
     """Seconds from one search of the whole frame to the next while everybody is followed."""
     lost_interval: float = 0.2
-    """Seconds to the next search when somebody was lost; each that finds nobody new doubles the wait."""
+    """Seconds to the next search when somebody was lost; each that finds nobody doubles the wait."""
+    waiting_interval: float = 0.5
+    """Seconds to which that wait grows as long as somebody who was lost is waited for."""
     patience: float = 3.0
     """Seconds for which somebody who was lost is waited for."""
     same: float = 0.6
@@ -32,7 +34,7 @@ class TrackerConfig:
     farthest: float = 1.0
     """Sides of a square, from where somebody was expected to where they are found, per second of absence, and at
     least half of it."""
-    cost: float = 1.2
+    cost: float = 0.9
     """Greatest cost (distance, size and colours) of taking a sighting for somebody who was lost."""
 
 
@@ -123,9 +125,10 @@ class Tracker:
         if not self.looker.follows:
             return True
         since = (index - state.last_search) / self.frame_rate
-        missing = not found or any(track.number not in found for track in state.tracks)
-        wait = min(max(state.wait, self.config.lost_interval), self.config.search_interval)
-        return since >= (wait if missing else self.config.search_interval)
+        config, lost = self.config, any(track.number not in found for track in state.tracks)
+        longest = config.waiting_interval if lost else config.search_interval
+        missing = lost or not found
+        return since >= (min(max(state.wait, config.lost_interval), longest) if missing else config.search_interval)
 
     def _search(
         self, state: TrackerState, index: int, image: Image, found: dict[int, Sightings]
@@ -162,7 +165,7 @@ class Tracker:
     def _cost(self, track: Track, seen: Sightings, row: int, index: int, image: Image) -> float:
         """Of taking a sighting for a track: 0 for the same place, size and colours; infinite where it cannot be."""
         away = index - track.seen
-        expected = ahead(track.square, track.before, min(away, 0.3 * self.frame_rate))
+        expected = ahead(track.square, track.before, float(min(away, 0.3 * self.frame_rate)))
         square = seen.squares[row]
         scale = max(expected.side, float(square[2]))
         reach = self.config.farthest * max(away / self.frame_rate, 0.5)
@@ -171,7 +174,9 @@ class Tracker:
         if distance > 1.0 or size > 0.7:
             return float("inf")
         worn = colours(image.pixels, _points(seen, row), seen.detections.convention)
-        return 0.5 * distance + 0.5 * size + unlikeness(track.colours, worn)
+        # A frame later the place says most, and a light may have been switched on.
+        counted = 0.4 + 0.6 * min(away / (0.3 * self.frame_rate), 1.0)
+        return 0.5 * distance + 0.5 * size + counted * unlikeness(track.colours, worn)
 
     def _after(self, state: TrackerState, index: int, image: Image, found: dict[int, Sightings]) -> TrackerState:
         known = {track.number: track for track in state.tracks}

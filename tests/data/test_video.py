@@ -85,6 +85,14 @@ def test_a_gif_that_is_given_itself_is_a_clip(tmp_path):
     assert find_clips(tmp_path) == []
 
 
+def test_clips_are_known_by_their_ending_in_a_folder_and_a_photo_is_none(tmp_path):
+    for name in ("b.MP4", "a.mov", "photo.jpg", "code.ts", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_clips(tmp_path) == ["a.mov", "b.MP4"]
+    assert find_clips(tmp_path / "photo.jpg") == []
+    assert find_clips(tmp_path / "code.ts") == ["code.ts"]
+
+
 def test_one_frame_is_a_clip(tmp_path):
     frames, _ = read(write_clip(tmp_path / "a.mp4", shades(1)))
     assert len(frames) == 1
