@@ -26,7 +26,7 @@ from fitloop.body import Body, BodyEstimate, BodyParams, KeypointKinematics
 from fitloop.data.synthetic.clip_files import PER_FRAME
 from fitloop.evaluation import mpjpe, pa_mpjpe
 from fitloop.evaluation.joints import acceleration_error
-from fitloop.evaluation.motion import foot_sliding, identity_switches, resting
+from fitloop.evaluation.motion import follow, foot_sliding, identity_switches, resting
 from fitloop.evaluation.protocols import CLIP_KINDS, protocol_named
 from fitloop.pipelines import synthesize
 from fitloop.pipelines.chain.people import People
@@ -39,7 +39,6 @@ JOINTS = protocol_named("open-bench-video").joints
 FEET = ("left_foot", "right_foot")
 STAGES = ("regressed", "per frame", "smoothed")
 _HIPS = [JOINTS.index(f"{side}_hip") for side in ("left", "right")]
-_LEAST_OVERLAP = 0.2
 _AT_ONCE = 64
 
 
@@ -97,10 +96,12 @@ def people_of(truth: Path, out: Path, stages: Stages) -> Iterator[Moving]:
         alone = _alone(results, stages)
         smoothed = _smoothed(out / "motion" / clip, stages.body)
         rows = np.char.startswith(arrays["photo"].astype(str), f"{clip}/")
-        for sequence in np.unique(arrays["sequence"][rows]):
-            own = np.flatnonzero(arrays["sequence"] == sequence)
+        cast = [np.flatnonzero(arrays["sequence"] == name) for name in np.unique(arrays["sequence"][rows])]
+        matches = _rows([arrays["boxes"][own] for own in cast], results, len(cast[0]))
+        for person, own in enumerate(cast):
             of_one = {key: arrays[key][own] for key in PER_FRAME}
-            yield _moving(of_one, results, (alone, smoothed), stages.body)
+            chosen = [int(match[person]) if match[person] >= 0 else None for match in matches]
+            yield _moving(of_one, (results, chosen), (alone, smoothed), stages.body)
 
 
 Found = dict[int, tuple[People, np.ndarray]]
@@ -139,12 +140,11 @@ def _smoothed(folder: Path, body: Body) -> dict[tuple[int, int], BodyParams]:
 
 def _moving(
     truth: dict[str, np.ndarray],
-    results: Found,
+    matched: tuple[Found, list[int | None]],
     bodies: tuple[dict[int, BodyEstimate], dict[tuple[int, int], BodyParams]],
     body: Body,
 ) -> Moving:
-    alone, smoothed = bodies
-    chosen = [_match(truth["boxes"][row], results.get(int(frame))) for row, frame in enumerate(truth["frame"])]
+    (results, chosen), (alone, smoothed) = matched, bodies
     tracks = [None if at is None else int(results[int(f)][1][at]) for at, f in zip(chosen, truth["frame"], strict=True)]
     own = BodyParams(*(torch.from_numpy(truth[key]) for key in ("global_orient", "body_pose", "betas", "transl")))
     params: dict[str, list[BodyParams]] = {name: [] for name in STAGES}
@@ -185,17 +185,15 @@ def _stack(rows: list[BodyParams]) -> BodyParams:
     return BodyParams(*(torch.stack([getattr(row, name).float() for row in rows]) for name in names))
 
 
-def _match(box: np.ndarray, found: tuple[People, np.ndarray] | None) -> int | None:
-    """Row of the result with the most overlapping box."""
-    if found is None or len(found[0]) == 0:
-        return None
-    boxes = found[0].detections.boxes.numpy()
-    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
-    shared = (high - low).clip(0.0).prod(1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    overlap = shared / (area - shared)
-    best = int(overlap.argmax())
-    return best if overlap[best] >= _LEAST_OVERLAP else None
+def _rows(boxes: list[np.ndarray], results: Found, frames: int) -> list[np.ndarray]:
+    """Row of the results of each person of the truth, frame by frame."""
+    none = (np.zeros((0, 4), np.float32), np.zeros(0, int))
+    found = [
+        (results[frame][0].detections.boxes.numpy(), results[frame][1]) if frame in results else none
+        for frame in range(frames)
+    ]
+    truth = [np.stack(of_frame) for of_frame in zip(*boxes, strict=True)]
+    return follow(truth, [boxes for boxes, _ in found], [tracks for _, tracks in found])
 
 
 def measure(people: list[Moving], frame_rate: float) -> list[Metric]:

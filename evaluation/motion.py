@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from fitloop.evaluation.joints import MILLIMETRES, acceleration_error, mean_over_points
@@ -97,3 +98,49 @@ def identity_switches(tracks: Sequence[int | None]) -> int:
     """
     found = [track for track in tracks if track is not None]
     return sum(before != after for before, after in zip(found, found[1:], strict=False))
+
+
+def follow(
+    truth: Sequence[Float[np.ndarray, "_ 4"]],
+    found: Sequence[Float[np.ndarray, "_ 4"]],
+    tracks: Sequence[Int[np.ndarray, "_"]],
+    least: float = 0.2,
+) -> list[Int[np.ndarray, "people"]]:
+    """Who of the results is who of the truth in each frame, one to one, as CLEAR MOT matches them.
+
+    Who was matched to a track in the last frame stays with it while their boxes overlap enough; the others are assigned
+    so that the sum of overlaps is greatest.
+
+    Args:
+        truth: Boxes (x y x y) of each frame; always the same people in the same order.
+        found: Boxes of the results of each frame.
+        tracks: Number of the track of each box of ``found``.
+        least: Intersection over union from which on boxes may belong together.
+
+    Returns:
+        For each frame the row of ``found`` of each person; -1 where there is none.
+    """
+    matches, before = [], {}
+    for own, others, numbers in zip(truth, found, tracks, strict=True):
+        overlap = _overlaps(own, others)
+        # Staying together counts more than any overlap.
+        stays = np.zeros_like(overlap)
+        for person, track in before.items():
+            stays[person] = numbers == track
+        possible = overlap >= least
+        rows, columns = linear_sum_assignment(np.where(possible, overlap + len(own) * stays, 0.0), maximize=True)
+        match = np.full(len(own), -1)
+        kept = possible[rows, columns]
+        match[rows[kept]] = columns[kept]
+        before |= {person: numbers[row] for person, row in enumerate(match) if row >= 0}
+        matches.append(match)
+    return matches
+
+
+def _overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of every box with every other."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    shared = (high - low).clip(0.0).prod(-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (first, second)]
+    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)

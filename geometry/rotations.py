@@ -105,4 +105,4 @@ def rotmat_to_euler(rotmat: Float[Tensor, "*batch 3 3"], order: str) -> Float[Te
         rotmat: Rotation matrices.
         order: Three capital letters, the axes from the left factor to the right one.
     """
-    return roma.rotmat_to_euler(order, rotmat, degrees=True)
+    return torch.as_tensor(roma.rotmat_to_euler(order, rotmat, degrees=True))

@@ -78,8 +78,7 @@ class ClipWriter:
             ValueError: If its size is not that of the first one.
             OSError: If the disk is full.
         """
-        if self._stream is None:
-            self._begin(frame)
+        stream = self._begin(frame) if self._stream is None else self._stream
         if frame.shape[:2] != self._size:
             raise ValueError(f"Frames of a clip have one size, got {frame.shape[:2]} after {self._size}.")
         odd = (frame.shape[0] % 2, frame.shape[1] % 2)
@@ -89,10 +88,10 @@ class ClipWriter:
         # The colours of the stream's own tags, else players guess by the size.
         picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         picture.pts = self.frames
-        self._container.mux(self._stream.encode(picture))
+        self._container.mux(stream.encode(picture))
         self.frames += 1
 
-    def _begin(self, frame: np.ndarray) -> None:
+    def _begin(self, frame: np.ndarray) -> Any:
         self._size = (frame.shape[0], frame.shape[1])
         rate = Fraction(self.rate).limit_denominator(1001)
         stream = self._container.add_stream("libx264", rate=rate)
@@ -103,6 +102,7 @@ class ClipWriter:
         context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
         context.thread_count = 1
         self._stream = stream
+        return stream
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,14 +1,9 @@
 """The benchmark of clips: what it makes of bodies whose errors are known."""
 
-import numpy as np
 import pytest
 import torch
 
-from benchmarks.video import JOINTS, STAGES, Moving, _match, measure
-from fitloop.body import Detections, load_body, upright
-from fitloop.body.records import BodyEstimate
-from fitloop.geometry import Camera
-from fitloop.pipelines.chain.people import People
+from benchmarks.video import JOINTS, STAGES, Moving, measure
 
 
 def _moving(kind: str, tracks: tuple[int | None, ...]) -> Moving:
@@ -39,13 +34,3 @@ def test_frames_that_nobody_found_count_nowhere_but_in_the_share_that_was_found(
     assert found["video.crossing.found"] == pytest.approx(100 * 5 / 6)
     assert found["video.crossing.identity_switches"] == 1.0
     assert found["video.crossing.per_frame.mpjpe"] == pytest.approx(2 / 5, abs=1e-3)
-
-
-def test_a_person_of_the_truth_is_the_result_whose_box_overlaps_most():
-    body = load_body("open")
-    camera = Camera(torch.full((2,), 500.0), torch.zeros(2, 2))
-    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 0.0, 15.0, 10.0]])
-    seen = Detections(torch.zeros(2, 17, 2), torch.ones(2, 17), boxes, "coco17")
-    found = (People("a", body, seen, BodyEstimate(upright(2), camera, body.name), None), np.array([0, 1]))
-    assert _match(np.array([4.0, 0.0, 14.0, 10.0]), found) == 1
-    assert _match(np.array([40.0, 0.0, 50.0, 10.0]), found) is None and _match(np.zeros(4), None) is None

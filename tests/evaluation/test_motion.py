@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from fitloop.evaluation.motion import acceleration_column, foot_sliding, identity_switches, resting, tracks
+from fitloop.evaluation.motion import acceleration_column, follow, foot_sliding, identity_switches, resting, tracks
 from fitloop.evaluation.people import ScoredPeople
 
 
@@ -53,3 +53,30 @@ def test_a_switch_is_another_number_than_before_also_after_a_gap():
     assert identity_switches([1, 1, None, 1]) == 0
     assert identity_switches([1, 1, None, 2, 2, 1]) == 2
     assert identity_switches([None, None]) == 0
+
+
+def _box(x: float) -> list[float]:
+    return [x, 0.0, x + 10.0, 10.0]
+
+
+def test_two_who_cross_are_matched_one_to_one_and_stay_with_their_tracks():
+    left, right = np.array([0.0, 3.0, 6.0]), np.array([6.0, 3.0, 0.0])
+    truth = [np.array([_box(a), _box(b)]) for a, b in zip(left, right, strict=True)]
+    numbers = [np.array([7, 9])] * 3
+    kept = follow(truth, truth, numbers)
+    assert [match.tolist() for match in kept] == [[0, 1]] * 3
+    # Tracks that turn back where the people meet: one to one, and another number than before once they are apart.
+    turned = [truth[0], truth[1], truth[2][::-1]]
+    matches = follow(
+        [*truth, np.array([_box(20.0), _box(-20.0)])],
+        [*turned, np.array([_box(-20.0), _box(20.0)])],
+        [*numbers, numbers[0]],
+    )
+    assert matches[3].tolist() == [1, 0]
+
+
+def test_nobody_is_matched_without_overlap():
+    truth = [np.array([_box(0.0)])] * 3
+    found = [np.array([_box(0.0)]), np.zeros((0, 4)), np.array([_box(50.0)])]
+    matches = follow(truth, found, [np.array([1]), np.zeros(0, int), np.array([1])])
+    assert [match.tolist() for match in matches] == [[0], [-1], [-1]]

@@ -34,9 +34,10 @@ VALIDATOR = Path(os.environ.get("GLTF_VALIDATOR", Path.home() / "node_modules" /
 def world_joints(motion: Motion) -> torch.Tensor:
     """Joints with z up, by the body model and not by the writers."""
     joints = BODY(motion.params).joints
-    if motion.to_world_rotation is None:
+    rotation, translation = motion.to_world_rotation, motion.to_world_translation
+    if rotation is None or translation is None:
         return torch.stack([joints[..., 0], joints[..., 2], -joints[..., 1]], -1)
-    return joints @ motion.to_world_rotation.mT + motion.to_world_translation
+    return joints @ rotation.mT + translation
 
 
 def y_up(points: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,11 @@ def assets(tmp_path_factory):
     return load_assets(folder, 32), sequences
 
 
+def _arrange(assets, number):
+    places, sequences = assets
+    return arrange_clip(places, sequences, (7, number), CONFIG)
+
+
 def test_kinds_are_spread_evenly_over_the_numbers():
     kinds = [ClipConfig().kind(number) for number in range(20)]
     assert [kinds.count(kind) for kind in ("static", "moving", "crossing")] == [8, 8, 4]
@@ -49,8 +54,8 @@ def test_options_that_make_no_clip_are_refused(options, words):
 
 
 def test_a_clip_is_the_same_each_time_and_its_truth_is_where_its_pixels_are(assets):
-    clip = arrange_clip(*assets, (7, 0), CONFIG)
-    first, again = ([photo.pixels for photo in arrange_clip(*assets, (7, 0), CONFIG).frames()] for _ in range(2))
+    clip = _arrange(assets, 0)
+    first, again = ([photo.pixels for photo in _arrange(assets, 0).frames()] for _ in range(2))
     assert len(first) == CONFIG.frames and all((a == b).all() for a, b in zip(first, again, strict=True))
     photo = next(clip.frames())
     person, view = photo.people[0], photo.view
@@ -63,7 +68,7 @@ def test_a_clip_is_the_same_each_time_and_its_truth_is_where_its_pixels_are(asse
 
 def test_a_held_camera_moves_the_world_and_not_the_person_in_it(assets):
     number = next(n for n in range(9) if CONFIG.kind(n) == "moving")
-    clip = arrange_clip(*assets, (7, number), CONFIG)
+    clip = _arrange(assets, number)
     role = clip.roles[0]
     seen = [photo.people[0].joints for photo in clip.frames()]
     back = np.stack(seen) @ clip.path.rotations + clip.path.centers[:, None]
@@ -72,7 +77,7 @@ def test_a_held_camera_moves_the_world_and_not_the_person_in_it(assets):
 
 
 def test_the_background_moves_as_a_far_point_does(assets):
-    backdrop = replace(arrange_clip(*assets, (7, 0), CONFIG).backdrop, mirrored=False, scale=2.0, roll=0.1)
+    backdrop = replace(_arrange(assets, 0).backdrop, mirrored=False, scale=2.0, roll=0.1)
     target = np.stack([np.linspace(-1, 1, 9), np.zeros(9), np.full(9, 4.0)], 1)
     path = held(target, 1.0, (0.3, 0.2), np.random.default_rng(0))
     for frame in (0, 8):
@@ -89,7 +94,7 @@ def test_the_background_moves_as_a_far_point_does(assets):
 
 def test_two_people_cross(assets):
     number = next(n for n in range(9) if CONFIG.kind(n) == "crossing")
-    clip = arrange_clip(*assets, (7, number), CONFIG)
+    clip = _arrange(assets, number)
     first, second = (role.joints[:, 0].numpy() for role in clip.roles)
     assert len(clip.roles) == 2 and (second[:, 2] > first[:, 2]).all()
     assert (first[-1] - first[0])[0] >= 0.0 >= (second[-1] - second[0])[0]
@@ -111,7 +116,7 @@ def test_written_clips_are_what_the_protocol_reads(assets, tmp_path):
     import av
 
     for number in range(3):
-        write_clip(tmp_path, arrange_clip(*assets, (7, number), CONFIG), number, CONFIG.frame_rate)
+        write_clip(tmp_path, _arrange(assets, number), number, CONFIG.frame_rate)
     join_clips(tmp_path, 3)
     truth = read_truth(protocol_named("open-bench-video"), tmp_path / "truth.npz")
     kinds = [CONFIG.kind(number) for number in range(3)]
