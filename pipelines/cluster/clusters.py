@@ -129,9 +129,8 @@ def differences(here: Versions, others: dict[str, Versions]) -> list[str]:
 def _refuse_other_versions(client: Any, address: str) -> None:
     here = versions_here()
     try:
-        # A scheduler needs neither fitloop nor torch.
-        told = client.get_versions()["scheduler"]["packages"]
-        scheduler = {"python": ".".join(told["python"].split(".")[:2]), "distributed": told["distributed"]}
+        # The scheduler reads what it hands on, so it needs the packages too.
+        scheduler: Versions = client.run_on_scheduler(versions_here)
         workers: dict[str, Versions] = client.run(versions_here)
     except (OSError, RuntimeError, ImportError, TypeError, KeyError) as error:
         raise ValueError(

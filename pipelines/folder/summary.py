@@ -99,10 +99,14 @@ class Summary:
         told += [("photos without people", f"{self.nobody:,}"), ("photos not done", f"{self.skipped:,}")]
         if self._energies:
             shares = ((0.5, "half"), (0.9, "90 %"), (0.99, "99 %"))
-            told += [(f"energy of {name} of the people below", f"{self.percentile(p):.3g}") for p, name in shares]
+            told += [(f"energy of {name} of the people below", _short(self.percentile(p))) for p, name in shares]
         told += [(f"fit: {name.replace('_', ' ')}", f"{count:,}") for name, count in self.statuses.most_common()]
         told += [(f"refinement: {name.replace('_', ' ')}", f"{n:,}") for name, n in self.verdicts.most_common()]
         return told
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100.0 else f"{number:.2g}"
 
 
 def _keep(heap: list[Any], item: Any, most: int) -> None:

@@ -97,7 +97,7 @@ def test_the_program_writes_what_it_promises(photos, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["--images", str(photos), "--out", str(out), "--keypoints", str(tmp_path / "two_keypoints.json")]
     assert main(options) == 0
-    assert {"config.yaml", "index.html", "meshes", "overlays", "page", "results", "run.json"} == {
+    assert {"config.yaml", "index.html", "meshes", "overlays", "page", "people.parquet", "results", "run.json"} == {
         path.name for path in out.iterdir()
     }
     with np.load(out / "results" / "two.png.npz", allow_pickle=False) as found:
