@@ -10,7 +10,6 @@ from torch import Tensor
 from fitloop.body import Body, BodyParams
 from fitloop.data.mocap import Mocap, full_pose
 from fitloop.fitting import load_pose_prior
-from fitloop.fitting.vae_prior import VaePrior
 from fitloop.geometry import camera_of, rotvec_to_rotmat
 from fitloop.rendering.overlays import draw_overlay
 from fitloop.rendering.shading import person_colors
@@ -28,8 +27,6 @@ def draw_priors(path: Path, body: Body, mocap: Mocap) -> None:
         mocap: Poses that training did not see.
     """
     prior = load_pose_prior("vae")
-    if not isinstance(prior, VaePrior):
-        raise TypeError("The prior 'vae' is an autoencoder.")
     poses = full_pose(mocap.sample(COLUMNS, torch.Generator().manual_seed(3)))[:, 1:].double()
     codes = prior.encode(poses.flatten(1))
     share = torch.linspace(0.0, 1.0, COLUMNS, dtype=torch.float64)[:, None]

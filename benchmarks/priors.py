@@ -91,7 +91,6 @@ def main(arguments: list[str]) -> int:
 def of_code_alone(body: Body, people: People) -> list[Metric]:
     """`of_motion_capture` under an autoencoder in which the distance to what is decoded weighs nothing."""
     prior = load_pose_prior("vae")
-    assert isinstance(prior, VaePrior)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "code_alone.safetensors"
         save_vae_prior(path, replace(prior, deviation=1e4 * prior.deviation))

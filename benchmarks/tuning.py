@@ -30,7 +30,7 @@ from fitloop.regressor.photo_tuning import TuningConfig, tuned_estimate
 from fitloop.regressor.regressor import NetworkRegressor
 from fitloop.regressor.silhouettes import SilhouetteLoss
 
-STEPS = (5, 20, 60)
+STEPS = (5, 20)
 
 
 def true_masks(body: Body, truth: BodyEstimate, seen: Detections) -> Tensor:

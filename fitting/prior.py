@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, overload
 
 from fitloop.body.assets import asset_path
 from fitloop.fitting.mixture_prior import PosePrior as PosePrior
@@ -15,6 +16,12 @@ NETWORK_SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 """Of files that hold an autoencoder."""
 
 
+@overload
+def load_pose_prior(source: Literal["open"] = "open") -> PosePrior: ...
+@overload
+def load_pose_prior(source: Literal["vae", "both"]) -> VaePrior: ...
+@overload
+def load_pose_prior(source: str | Path) -> PosePrior | VaePrior: ...
 def load_pose_prior(source: str | Path = "open") -> PosePrior | VaePrior:
     """Load a pose prior, float64; convert with ``.to``.
 

@@ -123,9 +123,8 @@ def make_stage_tables(
     root = 3 * int(0 in landmarks.free)
     joints = [joint for joint in landmarks.free if joint > 0]
     columns = torch.tensor([3 * (joint - 1) + axis for joint in joints for axis in range(3)], dtype=torch.long)
-    vae = None
-    if isinstance(prior, VaePrior):
-        vae, prior = VaeTables(prior, columns, landmarks.base), prior.mixture
+    vae = VaeTables(prior, columns, landmarks.base) if isinstance(prior, VaePrior) else None
+    prior = prior.mixture if isinstance(prior, VaePrior) else prior
     betas = landmarks.dirs.shape[0]
     size = root + len(columns) + 3 * landmarks.transl + betas * landmarks.betas
     components = len(prior.means)
@@ -261,12 +260,9 @@ class BodyProblem:
                 hessian.diagonal(dim1=1, dim2=2).add_(self.grip.diagonal)
         by_free = by_pose.index_select(1, tables.pose_columns)
         if tables.vae is not None and stage.pose_prior > 0:
-            drawn, at = tables.vae(pose), slice(tables.root, tables.root + len(tables.pose_columns))
-            energy = energy + stage.pose_prior**2 * drawn.energy
-            by_free = by_free + stage.pose_prior**2 * drawn.gradient
-            hessian[:, at, at].add_(drawn.hessian, alpha=stage.pose_prior**2)
-        blocks = [by_root] if tables.root else []
-        blocks += [by_free]
+            drawn = tables.vae.add_to(hessian, pose, tables.root, stage.pose_prior**2)
+            energy, by_free = energy + drawn.energy, by_free + drawn.gradient
+        blocks = [by_root, by_free] if tables.root else [by_free]
         blocks += [by_transl] if tables.landmarks.transl else []
         blocks += [by_betas] if tables.landmarks.betas else []
         gradient = torch.cat(blocks, dim=1)

@@ -18,7 +18,7 @@ from fitloop.fitting.grip import make_grip
 from fitloop.fitting.interpenetration import make_capsule_tables
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.landmarks import place_points
-from fitloop.fitting.prior import PosePrior, load_pose_prior
+from fitloop.fitting.prior import load_pose_prior
 from fitloop.fitting.problem import BodyProblem, Evidence, StageTables, make_stage_tables
 from fitloop.fitting.solver import Minimum, Status, minimize
 from fitloop.fitting.starts import flip_limb, make_starts
@@ -119,7 +119,7 @@ class Fitter:
         """Gather the constants; see `fit` for the arguments."""
         self.body, self.config = body, config
         self.usable: Usable = usable_keypoints(body, convention, config.ignored)
-        self.prior: PosePrior = load_pose_prior(config.pose_prior)
+        self.prior = load_pose_prior(config.pose_prior)
         self.kinematics = KeypointKinematics(body, self.usable.landmarks)
         self.surface = KeypointKinematics(body, (), vertices) if vertices else None
         place_it = {"device": body.template.device, "dtype": body.template.dtype}

@@ -187,8 +187,8 @@ class VaeTables:
     def __call__(self, pose: Float[Tensor, "batch pose"]) -> PoseModel:
         """Model the energy around poses, `VaePrior.weight` included."""
         encoder, weight = self.prior.encoder, self.prior.weight
-        code, *gates = encoder.opened(pose[:, :TURNED_SIZE])
-        by_pose = encoder.pull(*gates).index_select(2, self.turned).mT
+        code, gate, outer_gate = encoder.opened(pose[:, :TURNED_SIZE])
+        by_pose = encoder.pull(gate, outer_gate).index_select(2, self.turned).mT
         apart, lines = self._apart(pose, code, by_pose)
         held = self.hold * pose[:, TURNED_SIZE:]
         energy = 0.5 * (code.square().sum(-1) + apart.square().sum(-1) + held.square().sum(-1))
@@ -201,14 +201,30 @@ class VaeTables:
             hessian.diagonal(dim1=1, dim2=2)[:, len(self.turned) :] = hold.square()
         return PoseModel(weight * energy, weight * gradient, hessian.mul_(weight))
 
+    def add_to(
+        self, hessian: Float[Tensor, "batch unknowns unknowns"], pose: Tensor, at: int, weight: float
+    ) -> PoseModel:
+        """Model the energy, and add its weighted Gauss-Newton matrix to that of more unknowns.
+
+        Args:
+            hessian: Changed in place.
+            pose: Axis-angle of 23 joints.
+            at: Where the free numbers of the pose begin among the unknowns.
+            weight: Multiplies the energy.
+        """
+        model = self(pose)
+        rows = slice(at, at + model.gradient.shape[1])
+        hessian[:, rows, rows].add_(model.hessian, alpha=weight)
+        return PoseModel(weight * model.energy, weight * model.gradient, model.hessian)
+
     def _apart(self, pose: Tensor, code: Tensor, by_pose: Tensor) -> tuple[Tensor, Tensor]:
         """Scaled difference of the pose and what the decoder makes of its code, and its derivatives."""
         rotations, jacobian = exponential(pose[:, :TURNED_SIZE].unflatten(-1, (NUM_TURNED, 3)))
         _, crosses = eye_and_crosses(pose.dtype, pose.device)
         turns = (rotations[:, :, None] @ (jacobian.mT @ crosses).unflatten(-1, (3, 3))).flatten(3).flatten(1, 2)
         decoder = self.prior.decoder
-        answer, *gates = decoder.opened(code)
-        moved = decoder.push(*gates, by_pose)
+        answer, gate, outer_gate = decoder.opened(code)
+        moved = decoder.push(gate, outer_gate, by_pose)
         if self.prior.answer == "6d":
             answer, moved = _orthonormal_moves(answer, moved)
         apart = (rotations.flatten(2) - answer.unflatten(-1, (NUM_TURNED, 9))) * self.scale

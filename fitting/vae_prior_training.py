@@ -85,11 +85,11 @@ class PoseVae(nn.Module):
         """
         super().__init__()
         self.mean, self.spread = mean, spread
-        self.encoder = _layers(TURNED_SIZE, config.width, 2 * config.latent)
-        self.decoder = _layers(config.latent, config.width, 9 * NUM_TURNED)
+        self.encoder = _Layers(TURNED_SIZE, config.width, 2 * config.latent)
+        self.decoder = _Layers(config.latent, config.width, 9 * NUM_TURNED)
         self.log_deviation = nn.Parameter(torch.full((NUM_TURNED,), -2.0))
         with torch.no_grad():
-            self.decoder[-1].bias.copy_(torch.eye(3).flatten().repeat(NUM_TURNED))
+            self.decoder.last.bias.copy_(torch.eye(3).flatten().repeat(NUM_TURNED))
 
     def forward(self, pose: Float[Tensor, "batch numbers"]) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of the code."""
@@ -101,14 +101,18 @@ class PoseVae(nn.Module):
         return self.decoder(code).unflatten(-1, (NUM_TURNED, 3, 3))
 
 
-def _layers(inputs: int, width: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, width),
-        nn.LeakyReLU(_SLOPE),
-        nn.Linear(width, width),
-        nn.LeakyReLU(_SLOPE),
-        nn.Linear(width, outputs),
-    )
+class _Layers(nn.Module):
+    """What becomes a `Perceptron`."""
+
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs, width)
+        self.second = nn.Linear(width, width)
+        self.last = nn.Linear(width, outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        leaky = nn.functional.leaky_relu
+        return self.last(leaky(self.second(leaky(self.first(inputs), _SLOPE)), _SLOPE))
 
 
 def vae_losses(
@@ -215,16 +219,28 @@ def train_vae(
 
 @torch.no_grad()
 def _prior_of(network: PoseVae, poses: Tensor) -> VaePrior:
-    first, _, second, _, last = network.encoder
-    latent = network.decoder[0].in_features
+    net, latent = network.encoder, network.decoder.first.in_features
     # The standardisation of the input goes into the first layer, so that the prior is two plain networks.
-    scaled = first.weight / network.spread
+    scaled = net.first.weight / network.spread
     encoder = Perceptron(
-        *(scaled, first.bias - scaled @ network.mean, second.weight, second.bias),
-        *(last.weight[:latent], last.bias[:latent], (_SLOPE, _SLOPE)),
+        first=scaled,
+        first_bias=net.first.bias - scaled @ network.mean,
+        second=net.second.weight,
+        second_bias=net.second.bias,
+        last=net.last.weight[:latent],
+        last_bias=net.last.bias[:latent],
+        slopes=(_SLOPE, _SLOPE),
     )
-    layers = [tensor for layer in network.decoder[::2] for tensor in (layer.weight, layer.bias)]
-    decoder = Perceptron(*layers, (_SLOPE, _SLOPE))
+    net = network.decoder
+    decoder = Perceptron(
+        first=net.first.weight,
+        first_bias=net.first.bias,
+        second=net.second.weight,
+        second_bias=net.second.bias,
+        last=net.last.weight,
+        last_bias=net.last.bias,
+        slopes=(_SLOPE, _SLOPE),
+    )
     sample = poses[:: max(1, len(poses) // 20000)]
     truth = rotvec_to_rotmat(sample.unflatten(-1, (NUM_TURNED, 3)))
     apart = truth - decoder(encoder(sample)).unflatten(-1, (NUM_TURNED, 3, 3))

@@ -56,8 +56,8 @@ class _Before(nn.Module):
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    split = [tensor.unflatten(-1, (heads, -1)).transpose(1, 2) for tensor in (query, key, value)]
-    return nn.functional.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+    query, key, value = (tensor.unflatten(-1, (heads, -1)).transpose(1, 2) for tensor in (query, key, value))
+    return nn.functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 class _SelfAttention(nn.Module):
@@ -68,7 +68,8 @@ class _SelfAttention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, config.width))
 
     def forward(self, token: Tensor) -> Tensor:
-        return self.to_out(_attend(*self.to_qkv(token).chunk(3, dim=-1), self.heads))
+        query, key, value = self.to_qkv(token).chunk(3, dim=-1)
+        return self.to_out(_attend(query, key, value, self.heads))
 
 
 class _CrossAttention(nn.Module):
@@ -80,7 +81,8 @@ class _CrossAttention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(inner, config.width))
 
     def forward(self, token: Tensor, context: Tensor) -> Tensor:
-        return self.to_out(_attend(self.to_q(token), *self.to_kv(context).chunk(2, dim=-1), self.heads))
+        key, value = self.to_kv(context).chunk(2, dim=-1)
+        return self.to_out(_attend(self.to_q(token), key, value, self.heads))
 
 
 class _FeedForward(nn.Module):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fitloop.body.assets import verify_assets
-from fitloop.fitting import load_pose_prior
+from fitloop.fitting import PosePrior, load_pose_prior
 from fitloop.fitting.prior import ASSETS, make_prior
 
 
@@ -55,7 +55,9 @@ def test_files_of_smplify_load_as_they_are(tmp_path):
     means, covariances, weights = random_mixture()
     path = tmp_path / "gmm_03.pkl"
     path.write_bytes(pickle.dumps({"means": means, "covars": covariances, "weights": weights}, protocol=2))
-    np.testing.assert_allclose(load_pose_prior(path).precisions.numpy(), np.linalg.inv(covariances), rtol=1e-6)
+    prior = load_pose_prior(path)
+    assert isinstance(prior, PosePrior)
+    np.testing.assert_allclose(prior.precisions.numpy(), np.linalg.inv(covariances), rtol=1e-6)
 
 
 def test_the_shipped_prior_is_whole_and_well_conditioned():

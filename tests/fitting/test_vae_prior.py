@@ -1,6 +1,7 @@
 """The autoencoder as pose prior: its energy, exact derivatives, and the fits and poses that come of it."""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from toy import random_params, stick_body
 from fitloop.body import BodyEstimate, Detections, KeypointKinematics, convention_named
 from fitloop.fitting import FitConfig, StageConfig, fit, load_pose_prior
 from fitloop.fitting.coordinates import exponential
-from fitloop.fitting.vae_prior import NUM_TURNED, Perceptron, VaePrior, VaeTables, make_vae_prior
+from fitloop.fitting.vae_prior import NUM_TURNED, Perceptron, VaeTables, make_vae_prior
 from fitloop.fitting.vae_prior_training import VaeConfig, train_vae
 from fitloop.geometry import camera_of, project, rotmat_to_rotvec
 
@@ -20,11 +21,13 @@ LATENT, WIDTH = 5, 16
 def random_network(inputs, outputs, seed, slopes=(0.2, 0.2)):
     generator = torch.Generator().manual_seed(seed)
     shapes = ((WIDTH, inputs), (WIDTH,), (WIDTH, WIDTH), (WIDTH,), (outputs, WIDTH), (outputs,))
-    layers = [0.3 * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
-    return Perceptron(*layers, slopes=slopes)
+    first, first_bias, second, second_bias, last, last_bias = (
+        0.3 * torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes
+    )
+    return Perceptron(first, first_bias, second, second_bias, last, last_bias, slopes=slopes)
 
 
-def random_prior(answer="matrices"):
+def random_prior(answer: Literal["matrices", "6d"] = "matrices"):
     outputs = NUM_TURNED * (9 if answer == "matrices" else 6)
     deviation = torch.linspace(0.1, 0.4, 23, dtype=torch.float64)
     encoder, decoder = random_network(63, LATENT, 0), random_network(LATENT, outputs, 1, (0.01, 1.0))
@@ -82,7 +85,6 @@ def test_the_gauss_newton_matrix_is_that_of_the_residuals():
 
 def test_the_shipped_prior_is_small_and_prefers_people_to_contortions():
     prior = load_pose_prior("vae")
-    assert isinstance(prior, VaePrior)
     drawn = prior.sample(64, torch.Generator().manual_seed(0))
     energy = prior(rotmat_to_rotvec(drawn).flatten(1))
     twisted = poses(64) * 2.0

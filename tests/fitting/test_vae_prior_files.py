@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from fitloop.fitting.prior import load_pose_prior
+from fitloop.fitting.vae_prior import VaePrior
 from fitloop.fitting.vae_prior_files import FORMAT, save_vae_prior
 from fitloop.geometry import rotmat_to_rotvec
 
@@ -84,10 +85,10 @@ def test_a_snapshot_of_version_1_answers_as_its_modules_do(tmp_path):
 @torch.no_grad()
 def test_a_snapshot_of_version_2_answers_as_its_modules_do_beside_what_its_trainer_kept(tmp_path):
     net, leaky = version_2(), nn.functional.leaky_relu
-    encoder, decoder = net["encoder_net"], net["decoder_net"]
-    hidden = encoder["4"](leaky(encoder["2"](encoder["1"](POSE[:, :63]))))
-    code = encoder["8"]["mu"](encoder["7"](encoder["6"](hidden)))
-    six = decoder["5"](leaky(decoder["3"](leaky(decoder["0"](code)))))
+    layer = net.get_submodule
+    hidden = layer("encoder_net.4")(leaky(layer("encoder_net.2")(layer("encoder_net.1")(POSE[:, :63]))))
+    code = layer("encoder_net.8.mu")(layer("encoder_net.7")(layer("encoder_net.6")(hidden)))
+    six = layer("decoder_net.5")(leaky(layer("decoder_net.3")(leaky(layer("decoder_net.0")(code)))))
     path = tmp_path / "V02_05_epoch=08.ckpt"
     named = {f"vp_model.{name}": tensor for name, tensor in net.state_dict().items()}
     named["bm_train.init_betas"] = torch.zeros(1, 10)
@@ -106,6 +107,7 @@ def test_an_energy_is_there_for_priors_of_others_too(tmp_path):
     path = tmp_path / "vposer.pt"
     torch.save(version_1().state_dict(), path)
     prior = load_pose_prior(path)
+    assert isinstance(prior, VaePrior)
     energy = prior(
         torch.cat(
             [
@@ -115,7 +117,7 @@ def test_an_energy_is_there_for_priors_of_others_too(tmp_path):
     )
     assert energy >= prior.lowest
     with pytest.raises(ValueError, match="keep VPoser's file"):
-        save_vae_prior(tmp_path / "copy.safetensors", prior)  # pyright: ignore[reportArgumentType]
+        save_vae_prior(tmp_path / "copy.safetensors", prior)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_snapshots_that_do_not_fit_say_why(tmp_path, change, told):
 def test_our_file_comes_back_and_tells_what_is_wrong_with_it(tmp_path):
     prior = load_pose_prior("vae")
     path = tmp_path / "prior.safetensors"
-    save_vae_prior(path, prior)  # pyright: ignore[reportArgumentType]
+    save_vae_prior(path, prior)
     pose = POSE.double()
     torch.testing.assert_close(load_pose_prior(path)(pose), prior(pose))
     tensors = load_file(path)

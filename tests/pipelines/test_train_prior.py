@@ -12,7 +12,6 @@ from fitloop.pipelines.train_prior import main
 @pytest.fixture
 def mocap(tmp_path):
     generator, clips = np.random.default_rng(0), 12
-    named = {name: np.array([f"{name} {n}" for n in range(clips)]) for name in ("clip_id", "clip_subject")}
     path = tmp_path / "cmu_poses.npz"
     np.savez(
         path,
@@ -22,7 +21,8 @@ def mocap(tmp_path):
         clip_source=np.array(["toy"] * clips),
         clip_quality=np.array(["asf"] * clips),
         distinct=np.ones(240, bool),
-        **named,
+        clip_id=np.array([f"clip {n}" for n in range(clips)]),
+        clip_subject=np.array([f"Subject #{n}" for n in range(clips)]),
     )
     return path
 
