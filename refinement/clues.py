@@ -9,6 +9,7 @@ from torch.nn.functional import grid_sample
 
 from fitloop.body import Body, BodyEstimate
 from fitloop.body.mirror import MIRRORED_JOINTS, mirror_params
+from fitloop.body.model import forward_kinematics
 from fitloop.geometry import Crop, TensorRecord, project
 from fitloop.refinement.look import Glance, Look, gather_evidence, see
 from fitloop.refinement.network import DisplacementNet, made_quick
@@ -62,10 +63,12 @@ def clues_of(body: Body, look: Look, estimate: BodyEstimate, glance: Glance, mir
     """
     evidence = gather_evidence(body, look, glance.displacement, mirrored=mirrored)
     # A joint beside the crop reads the features at the border, which is nearest to it; one far away is noise.
-    mesh, crop = body(estimate.params), look.crop
+    params, crop = estimate.params, look.crop
+    _, joints = forward_kinematics(params.rotations, body.rest_joints(params.betas))
+    joints = joints + params.transl[:, None]
     side = crop.side[:, None, None]
-    grid = (2.0 * (project(mesh.joints, estimate.camera) - crop.center[:, None]) / side).clamp(-1.2, 1.2)
-    drawn = project(mesh.vertices[:, list(evidence.vertices)], estimate.camera)
+    grid = (2.0 * (project(joints, estimate.camera) - crop.center[:, None]) / side).clamp(-1.2, 1.2)
+    drawn = project(look.drawn.vertices[:, list(evidence.vertices)], estimate.camera)
     moved = (evidence.targets - drawn) / side * look.photo.shape[-1]
     moved = torch.where(evidence.confidence[..., None] > 0, moved, 0.0).clamp(-_FARTHEST, _FARTHEST)
     metric = evidence.metric

@@ -10,6 +10,7 @@ from torch.nn.functional import grid_sample, max_pool2d
 
 from fitloop.body import Body, BodyEstimate, Detections, Image, SurfaceEvidence
 from fitloop.detection import MediapipeDetector
+from fitloop.detection.fetching import NetworksMissing, fetch_networks
 from fitloop.fitting import AFTER_REGRESSION, StageConfig, Status, fit
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.people import People
@@ -179,7 +180,7 @@ class RefinementStage:
         waiting = [number for number, people in enumerate(crowd) if len(people) and people.fitted is not None]
         for number in waiting:
             if done[number].detections.silhouettes is None:
-                done[number] = with_silhouettes(self.segmenter, open_image(done[number]), done[number])
+                done[number] = self._with_silhouettes(done[number], open_image)
         for _, group in groupby(waiting, key=lambda number: _kind(done[number])):
             rows = list(group)
             for number, refined in zip(
@@ -192,6 +193,14 @@ class RefinementStage:
             ]
         return done
 
+    def _with_silhouettes(self, people: People, open_image: Callable[[People], Image]) -> People:
+        if self.segmenter is not None:
+            return with_silhouettes(self.segmenter, open_image(people), people)
+        told = (
+            "The embedded detector's networks are missing, so refinement sees no silhouettes; run fitloop fetch once."
+        )
+        return replace(people, notices=(*people.notices, told))
+
     def _subjects(
         self, done: list[People], rows: list[int], open_image: Callable[[People], Image]
     ) -> Iterator[Subjects]:
@@ -200,8 +209,13 @@ class RefinementStage:
             yield subjects
 
     @cached_property
-    def segmenter(self) -> MediapipeDetector:
-        """Boxes -> silhouettes, for evidence that comes without."""
+    def segmenter(self) -> MediapipeDetector | None:
+        """Boxes -> silhouettes, for evidence that comes without; None where the detector's networks are not at hand."""
+        # Whoever brings keypoints needs no detector, and refinement does with the photo alone.
+        try:
+            fetch_networks()
+        except NetworksMissing:
+            return None
         return MediapipeDetector()
 
     @cached_property
