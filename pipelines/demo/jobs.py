@@ -78,18 +78,17 @@ class Jobs:
             if waiting >= self._config.queue:
                 raise Refused(f"{waiting} files wait already, as many as may; try again in a few minutes.")
             self._arriving += 1
-        job = self._made(name)
+        job, arrived = self._made(name), False
         try:
             yield job.folder / "in" / name
-        except BaseException:
-            shutil.rmtree(job.folder, ignore_errors=True)
-            raise
-        else:
-            with self._changed:
-                self._jobs[job.key] = job
+            arrived = True
         finally:
+            if not arrived:
+                shutil.rmtree(job.folder, ignore_errors=True)
             with self._changed:
                 self._arriving -= 1
+                if arrived:
+                    self._jobs[job.key] = job
                 self._changed.notify_all()
 
     def _made(self, name: str) -> Job:

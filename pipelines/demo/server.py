@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from fitloop.pipelines.console.endings import warn
 from fitloop.pipelines.demo.config import DemoConfig
 from fitloop.pipelines.demo.files import shown
 from fitloop.pipelines.demo.jobs import Job, Jobs
@@ -55,7 +56,7 @@ def make_app(jobs: Jobs, config: DemoConfig) -> Starlette:
             Route("/jobs/{key}/out/{path:path}", pages.result),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=names)],
-        exception_handlers={Refused: _refused, ClientDisconnect: _refused},
+        exception_handlers={Refused: _refused, ClientDisconnect: _refused, OSError: _no_room},
     )
 
 
@@ -66,6 +67,11 @@ def samples() -> list[str]:
 
 async def _refused(_: Request, error: Exception) -> Response:
     return JSONResponse({"problem": str(error)}, 400, _HEADERS)
+
+
+async def _no_room(_: Request, error: Exception) -> Response:
+    warn(f"an upload could not be written: {error}")
+    return JSONResponse({"problem": "The server could not write the file; it may have no room left."}, 507, _HEADERS)
 
 
 class _Pages:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fitloop.body.files import whole_file
 
-_COUNTED = re.compile(r"(\d+)/(\d+) (.+?s), ")
+_COUNTED = re.compile(r"(\d+)/(\d+) (.+?s), .* (\d+) s left")
 """What `Progress` writes where there is no terminal."""
 _PROGRAM, _DOING = "fitloop: ", "fitloop is doing: "
 
@@ -61,8 +61,9 @@ class ToldLines(io.TextIOBase):
         for line in lines:
             counted = _COUNTED.match(line)
             if counted is not None:
-                done, total, unit = int(counted[1]), int(counted[2]), counted[3]
-                tell(self._folder, f"{done} of {total} {unit}", min(done / max(total, 1), 1.0))
+                done, total, unit, left = int(counted[1]), int(counted[2]), counted[3], int(counted[4])
+                doing = f"{done} of {total} {unit}" + (f", about {left} s left" if left > 0 else "")
+                tell(self._folder, doing, min(done / max(total, 1), 1.0))
             elif line.startswith(_DOING):
                 tell(self._folder, line.removeprefix(_DOING))
             elif line.startswith(_PROGRAM):

@@ -13,6 +13,7 @@ from fitloop.pipelines.demo.config import DemoConfig
 from fitloop.pipelines.demo.work import FAILED, ToldStages, work_on
 
 _POLL = 0.2
+_ENDED = "The server was ended."
 
 
 class Worker:
@@ -43,13 +44,15 @@ class Worker:
 
     def __call__(self, folder: Path) -> str:
         """Work on the file in a folder; return why there are no results, or nothing."""
-        pipe = self.start()
+        if self._ended.is_set():
+            return _ENDED
         until = time.monotonic() + 60.0 * self._config.max_minutes
         try:
+            pipe = self.start()
             pipe.send(folder)
             while not pipe.poll(_POLL):
                 if self._ended.is_set():
-                    return "The server was ended."
+                    return _ENDED
                 if time.monotonic() > until:
                     self._stop()
                     return f"The work took longer than the {self._config.max_minutes:g} minutes allowed and was ended."

@@ -112,6 +112,14 @@ def test_work_that_fails_is_told_and_the_next_file_is_worked_on(address):
     assert ended(address, good)["state"] == "done"
 
 
+def test_a_full_disk_is_told(address, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fitloop.pipelines.demo.server.check_photo", full)
+    assert "no room" in send(address, "a.png")["problem"]
+
+
 def test_every_sample_is_shown_and_can_be_tried(address):
     assert len(samples()) == 6
     for name in samples():
