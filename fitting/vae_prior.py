@@ -91,7 +91,7 @@ class VaePrior(TensorRecord):
 
     @property
     def lowest(self) -> Tensor:
-        """A bound of the energy from below: that of the code 0, met exactly."""
+        """A bound of the energy from below: 0, or half of what bounds the mixture."""
         return self.mixture.lowest
 
     def __call__(self, pose: Float[Tensor, "*batch pose"]) -> Float[Tensor, "*batch"]:
@@ -147,7 +147,7 @@ def make_vae_prior(
     answer: Literal["matrices", "6d"] = "matrices",
 ) -> VaePrior:
     """Join the networks; nothing else counts beside them."""
-    flat = torch.zeros_like(deviation).new_zeros(1, POSE_SIZE)
+    flat = deviation.new_zeros(1, POSE_SIZE)
     square = flat.new_zeros(1, POSE_SIZE, POSE_SIZE)
     nothing = PosePrior(flat, square, square, flat[:, 0], flat[0])
     prior = VaePrior(encoder, decoder, deviation, nothing, flat[0], answer)
