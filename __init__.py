@@ -64,10 +64,10 @@ def predict(photo: "str | Path", **options: Any) -> "Any": ...
 @overload
 def predict(photo: Iterable["Photo"], **options: Any) -> Iterator["People"]: ...
 def predict(photo: Any, **options: Any) -> Any:
-    """Find the people of a photo, guess their bodies, fit them, and refine them if asked for.
+    """Find the people of a photo, guess their bodies, fit and refine them.
 
         people = fitloop.predict("photo.jpg")
-        people = fitloop.predict("photo.jpg", refine=True, field_of_view=60.0)
+        people = fitloop.predict("photo.jpg", refine=False, field_of_view=60.0)
         for people in fitloop.predict("folder/"):
             people.save(f"{people.name}.glb")
 

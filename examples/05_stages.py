@@ -8,7 +8,7 @@ import fitloop
 from fitloop.body import JOINT_NAMES, KeypointKinematics
 from fitloop.geometry import project
 
-people = fitloop.predict(Path(__file__).parent.parent / "samples" / "hall.jpg", refine=True)
+people = fitloop.predict(Path(__file__).parent.parent / "samples" / "hall.jpg")
 joints = KeypointKinematics(people.body, JOINT_NAMES)
 before: torch.Tensor | None = None
 for name, estimate in people.stages():

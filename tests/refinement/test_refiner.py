@@ -8,9 +8,11 @@ import torch
 from fitting_scenes import see
 from refinement_scenes import BODY, SIZE, disturbed, draw, look, photograph, standing
 
+import fitloop.pipelines.chain.refining as refining
 import fitloop.refinement.refiner as stage
 from fitloop.body import Image
 from fitloop.detection import MediapipeDetector
+from fitloop.detection.fetching import NetworksMissing
 from fitloop.fitting import Fit, Status
 from fitloop.geometry import camera_of, project
 from fitloop.pipelines.chain.config import StagesConfig
@@ -251,6 +253,18 @@ def test_photos_are_opened_one_by_one_and_their_people_refined_together():
     assert opened == ["a.jpg", "b.jpg"]
     assert [one.refined is not None for one in crowd] == [True, False, False, True]
     assert [one.name for one in crowd] == ["a.jpg", "a.jpg", "b.jpg", "b.jpg"]
+
+
+def test_own_keypoints_are_refined_without_silhouettes_where_the_networks_are_missing(monkeypatch):
+    def missing():
+        raise NetworksMissing("no network")
+
+    monkeypatch.setattr(refining, "fetch_networks", missing)
+    fitted, numbers = disturbed(TRUTH, 0.06), torch.zeros(2).long()
+    people = People("a.jpg", BODY, see(BODY, TRUTH), fitted, Fit(fitted, numbers.float(), numbers, numbers, numbers))
+    image = Image(PHOTO.pixels.numpy(), camera_of(SIZE[1], SIZE[0]), "a.jpg")
+    refined = RefinementStage(BODY, StagesConfig())(image, people)
+    assert refined.refined is not None and "sees no silhouettes" in refined.notices[0]
 
 
 def first_rows(people, count):
