@@ -2,6 +2,7 @@
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import signal
 import threading
 import time
@@ -77,6 +78,7 @@ def work_in_process(pipe: multiprocessing.connection.Connection, config: DemoCon
     """Work on one folder after another, until the pipe is closed; what fails unforeseen ends the process."""
     # Ctrl+C in a terminal reaches every process of it; the server ends this one itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_die_with_server, daemon=True).start()
     missing = ""
     try:
         stages = ToldStages(config.stages)
@@ -90,3 +92,11 @@ def work_in_process(pipe: multiprocessing.connection.Connection, config: DemoCon
         except EOFError:
             return
         pipe.send(missing if stages is None else work_on(folder, config, stages))
+
+
+def _die_with_server() -> None:
+    """End at once when the server was killed: work that went on would leave files that nobody deletes."""
+    server = multiprocessing.parent_process()
+    if server is not None:
+        multiprocessing.connection.wait([server.sentinel])
+        os._exit(1)
