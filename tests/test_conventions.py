@@ -117,7 +117,7 @@ def test_12_a_batch_gives_what_the_single_ones_give():
 
 
 def test_13_estimates_hold_parameters_only():
-    assert set(BodyEstimate.__dataclass_fields__) == {"params", "camera", "body"}
+    assert set(BodyEstimate.__dataclass_fields__) == {"params", "camera", "body", "uncertainty"}
 
 
 def test_14_weak_perspective_spans_minus_one_to_one_across_the_crop():

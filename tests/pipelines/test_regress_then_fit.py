@@ -58,7 +58,7 @@ def test_fitted_bodies_fall_on_the_keypoints_that_made_them(photos, truth, regre
     assert len(people) == 2 and people.fitted is not None
     wanted = _pixels(truth)
     before = (_pixels(people.regressed.params) - wanted).norm(dim=-1).mean()
-    after = (_pixels(people.estimate.params) - wanted).norm(dim=-1).mean()
+    after = (_pixels(people.fitted.estimate.params) - wanted).norm(dim=-1).mean()
     assert after < 5.0 and after < before
 
 

@@ -74,7 +74,7 @@ def test_people_keep_their_own_cameras(make_sphere, photo, camera):
 def test_tiles_leave_no_seams(make_sphere, monkeypatch):
     vertices, faces = make_sphere()
     photo = np.zeros((TILE + 90, TILE + 120, 3), np.uint8)
-    camera = Camera(torch.tensor(900.0), torch.tensor([TILE + 1.0, TILE - 3.0]))
+    camera = Camera(torch.tensor(3.5 * TILE), torch.tensor([TILE + 1.0, TILE - 3.0]))
     tiled = draw_overlay(photo, vertices[None], faces, camera)
     monkeypatch.setattr("fitloop.rendering.overlays.TILE", 4096)
     whole = draw_overlay(photo, vertices[None], faces, camera)

@@ -79,7 +79,9 @@ def test_a_macro_gives_a_part_that_is_not_escaped_again():
 @pytest.mark.parametrize("path", ASSETS)
 def test_templates_styles_and_scripts_reach_for_nothing_outside_and_cannot_end_their_tag(path):
     text = path.read_text(encoding="utf-8").replace("http://www.w3.org/", "")
-    assert not re.search(r"https?://|@import|url\(|fetch\(|XMLHttpRequest", text)
+    # The page of `fitloop demo` talks to the server that gave it, and to no other.
+    asks = "" if path.name == "demo.js" else r"|fetch\(|XMLHttpRequest"
+    assert not re.search(r"https?://|@import|url\(" + asks, text)
     if path.name.endswith(".html"):
         assert not re.search(r"\|\s*safe\b|autoescape", text), "everything is escaped"
     else:
