@@ -15,7 +15,8 @@ from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.refining import Dresser, make_refiner, refine_people
 from fitloop.pipelines.chain.wearers import Wearers
 from fitloop.refinement import DisplacementNet
-from fitloop.refinement.correction import CorrectionConfig, CorrectionNet, correction_input, read_clues
+from fitloop.refinement.clues import read_clues
+from fitloop.refinement.correction import CorrectionConfig, CorrectionNet, correction_input
 from fitloop.refinement.inpainting import fill_over_surface
 from fitloop.refinement.look import look_at, personal_texture
 from fitloop.refinement.network import NetworkConfig
