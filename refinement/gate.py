@@ -36,10 +36,10 @@ class Reason(IntEnum):
 class GateConfig:
     """What a refined body must keep."""
 
-    keypoints_worse: float = 0.2
+    keypoints_worse: float = 0.1
     """Share by which the mean error of withheld keypoints may grow."""
-    keypoints_noise: float = 0.01
-    """By how much it may grow beside that, share of the box's side: about what detectors err."""
+    keypoints_noise: float = 0.006
+    """By how much it may grow beside that, share of the box's side: less than detectors err."""
     silhouette_worse: float = 0.01
     """By how much the overlap with the silhouette may fall."""
     turn: float = 1.2

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from fitloop.body import Body
@@ -53,5 +53,5 @@ def mirrored_points(body: Body) -> SurfacePoints:
     points = spread_points(body)
     template = body.template.detach().cpu().double().numpy()
     # No mesh is mirrored to the last digit, and some are not at all: the nearest vertex is near enough.
-    other = torch.from_numpy(cKDTree(template).query(template * [-1.0, 1.0, 1.0])[1]).to(body.template.device)
+    other = torch.from_numpy(KDTree(template).query(template * [-1.0, 1.0, 1.0])[1]).to(body.template.device)
     return SurfacePoints(tuple(other[list(points.vertices)].tolist()), points.cell_of[other])

@@ -77,16 +77,17 @@ def subjects_of(image: Image, people: People, wearers: Wearers | None = None) ->
     Raises:
         ValueError: If they were not fitted.
     """
-    if people.fitted is None:
+    fitted = people.fitted
+    if fitted is None:
         raise ValueError(f"The people of {people.name!r} were not fitted; refinement starts from fitted bodies.")
     seen, photo = people.detections, photo_and_silhouettes(image, people)
     if wearers is not None:
         people = replace(people, notices=people.notices + wearers.notices(people.name, len(people)))
         photo = replace(photo, texture=wearers.appearance(people.name, seen.boxes))
-    status = people.fitted.status
+    status = fitted.status
     # A body that was never fitted is where the regressor put it, and no ground to refine from.
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
-    return people, Subjects(photo, seen, people.fitted.estimate, usable)
+    return people, Subjects(photo, seen, fitted.estimate, usable)
 
 
 def with_silhouettes(detector: MediapipeDetector, image: Image, people: People) -> People:

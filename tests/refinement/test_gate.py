@@ -25,8 +25,8 @@ def verdict(found: Outcome, refined=REFINED) -> Reason:
     ("found", "reason"),
     [
         (outcome(), Reason.BETTER),
-        (outcome(keypoints=(0.03, 0.045)), Reason.BETTER),
-        (outcome(keypoints=(0.03, 0.047)), Reason.WITHHELD_KEYPOINTS),
+        (outcome(keypoints=(0.03, 0.038)), Reason.BETTER),
+        (outcome(keypoints=(0.03, 0.04)), Reason.WITHHELD_KEYPOINTS),
         (outcome(silhouettes=(0.8, 0.7)), Reason.SILHOUETTE),
         (outcome(keypoints=(0.03, 0.0305), silhouettes=(0.8, 0.795)), Reason.NO_GAIN),
         (outcome(seen=False), Reason.NOT_SEEN),

@@ -210,7 +210,8 @@ def test_each_round_asks_the_network_once_and_the_first_look_is_kept(rounds):
     refiner = Counting(BODY, make_refiner(BODY, network=NETWORK).fit, RefineConfig(rounds=rounds), NETWORK)
     refined = refiner(PHOTO, see(BODY, TRUTH), disturbed(TRUTH, 0.06))
     assert len(refiner.looks) == rounds
-    assert torch.equal(refined.look.drawn.vertices, refiner.looks[0].drawn.vertices)
+    first = refiner.looks[0]  # pyright: ignore[reportGeneralTypeIssues]
+    assert torch.equal(refined.look.drawn.vertices, first.drawn.vertices)
     assert set(refiner.seconds) == {"drawing", "network", "evidence", "fit", "gate"}
 
 
