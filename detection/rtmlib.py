@@ -179,8 +179,7 @@ class _Finder:
 
 def _opened(kind: Any, file: str, device: str) -> Any:
     """One of rtmlib's models, downloaded if it is an address."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as errors
-
+    errors = importlib.import_module("onnxruntime.capi.onnxruntime_pybind11_state")
     unreadable = (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NotImplemented, errors.NoModel)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         try:
