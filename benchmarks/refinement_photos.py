@@ -22,7 +22,8 @@ from fitloop.geometry import Camera
 from fitloop.pipelines.chain.refining import make_refiner
 from fitloop.pipelines.folder.pictures import shrink
 from fitloop.refinement import Photo, Reason
-from fitloop.refinement.refiner import Refined, Refiner, withhold
+from fitloop.refinement.gate import withhold
+from fitloop.refinement.refiner import Refined, Refiner
 from fitloop.regressor import load_regressor
 from fitloop.rendering import draw_overlay, load_rasterizer
 from fitloop.rendering.flow import draw_flow

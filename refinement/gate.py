@@ -1,13 +1,13 @@
 """Whether a refined body is taken: only if evidence that the refinement did not use speaks for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fitloop.body import BodyEstimate, BodyParams
+from fitloop.body import BodyEstimate, BodyParams, Detections
 from fitloop.geometry import TensorRecord, rotmat_to_rotvec
 
 
@@ -122,3 +122,18 @@ def overlap(covered: Bool[Tensor, "people size size"], silhouette: Float[Tensor,
     union = (covered | shown).flatten(1).sum(-1)
     share = (covered & shown).flatten(1).sum(-1) / union.clamp_min(1)
     return torch.where(shown.flatten(1).any(-1), share, torch.nan)
+
+
+def withhold(detections: Detections, every: int) -> Detections:
+    """Hide every n-th of the keypoints that were seen, from the first on, and the 3D landmarks that go with them.
+
+    With fewer than 8 seen keypoints none is hidden: the fit needs them.
+    """
+    seen = detections.confidence > 0
+    number = seen.long().cumsum(-1) - 1
+    # Counted among the seen ones, so that what is withheld is spread over the body whatever was missed.
+    hidden = seen & (number % every == 0) & (seen.sum(-1, keepdim=True) >= 8)
+    kept = replace(detections, confidence=torch.where(hidden, 0.0, detections.confidence))
+    if detections.landmark_confidence is None:
+        return kept
+    return replace(kept, landmark_confidence=torch.where(hidden, 0.0, detections.landmark_confidence))

@@ -20,11 +20,11 @@ from fitloop.body.kinematics import usable_keypoints
 from fitloop.geometry import TensorRecord, concatenate, project, where
 from fitloop.refinement.correction import CorrectionNet, correct, corrected
 from fitloop.refinement.crops import crop_camera
-from fitloop.refinement.gate import GateConfig, Outcome, Reason, judge, overlap
+from fitloop.refinement.gate import GateConfig, Outcome, Reason, judge, overlap, withhold
 from fitloop.refinement.inputs import Appearance
 from fitloop.refinement.look import Look, Photo, Sight, gather_evidence, look_again, look_at, see
 from fitloop.refinement.network import Displacement, DisplacementNet, made_quick
-from fitloop.refinement.texture import unknown_appearance
+from fitloop.refinement.texture import join_textures
 from fitloop.refinement.weights import load_correction, load_network
 from fitloop.rendering import Rasterizer, load_rasterizer
 from fitloop.rendering.flow import Flow
@@ -167,7 +167,7 @@ class Refiner:
             looks.append(self._look(one.photo, one.fitted))
             kept.append(replace(one, photo=replace(one.photo, pixels=one.photo.pixels[:0], silhouettes=None)))
         rows = [len(one.detections.boxes) for one in kept]
-        refined = self._refine(concatenate(looks), _texture([one.photo.texture for one in kept], rows), kept)
+        refined = self._refine(concatenate(looks), join_textures([one.photo.texture for one in kept], rows), kept)
         ends = list(accumulate(rows))
         return [refined[end - count : end] for end, count in zip(ends, rows, strict=True)]
 
@@ -281,32 +281,7 @@ class Refiner:
         return Outcome(*withheld, *overlaps, look.seen & after.flatten(1).any(-1))
 
 
-def _texture(given: list[Appearance | None], rows: list[int]) -> Appearance | None:
-    """Textures that other photos gave, one row per person; None where nobody has one."""
-    known = [one for one in given if one is not None]
-    if not known:
-        return None
-    like = known[0].colors
-    blank = [unknown_appearance(count, like.shape[1], like.device) for count in rows]
-    return concatenate([none if one is None else one for one, none in zip(given, blank, strict=True)])
-
-
 def _moved(network: Network, device: torch.device) -> Network:
     """The network on a device: itself if it is there, else a copy, for it may be somebody else's too."""
     there = all(parameter.device == device for parameter in network.parameters())
     return network if there else deepcopy(network).to(device)
-
-
-def withhold(detections: Detections, every: int) -> Detections:
-    """Hide every n-th of the keypoints that were seen, from the first on, and the 3D landmarks that go with them.
-
-    With fewer than 8 seen keypoints none is hidden: the fit needs them.
-    """
-    seen = detections.confidence > 0
-    number = seen.long().cumsum(-1) - 1
-    # Counted among the seen ones, so that what is withheld is spread over the body whatever was missed.
-    hidden = seen & (number % every == 0) & (seen.sum(-1, keepdim=True) >= 8)
-    kept = replace(detections, confidence=torch.where(hidden, 0.0, detections.confidence))
-    if detections.landmark_confidence is None:
-        return kept
-    return replace(kept, landmark_confidence=torch.where(hidden, 0.0, detections.landmark_confidence))

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample, max_pool2d, normalize
 
 from fitloop.body import Body
 from fitloop.body.keypoints import mirrored
-from fitloop.geometry import backproject, project
+from fitloop.geometry import backproject, concatenate, project
 from fitloop.refinement.inputs import Appearance, Drawn
 from fitloop.rendering.interpolation import vertex_normals
 
@@ -179,3 +179,18 @@ def rows_or(texture: Appearance, other: Appearance) -> Appearance:
     return Appearance(
         torch.where(some[..., None], texture.colors, other.colors), torch.where(some, texture.known, other.known)
     )
+
+
+def join_textures(given: list[Appearance | None], rows: list[int]) -> Appearance | None:
+    """Textures of the people of several photos, one row per person; None where nobody has one.
+
+    Args:
+        given: One per photo.
+        rows: How many people each photo has.
+    """
+    known = [one for one in given if one is not None]
+    if not known:
+        return None
+    like = known[0].colors
+    blank = [unknown_appearance(count, like.shape[1], like.device) for count in rows]
+    return concatenate([none if one is None else one for one, none in zip(given, blank, strict=True)])

@@ -25,10 +25,11 @@ from fitloop.pipelines.chain.refining import (
     with_silhouettes,
 )
 from fitloop.refinement import Displacement, DisplacementNet, Photo, Reason, predict_displacement
+from fitloop.refinement.gate import withhold
 from fitloop.refinement.look import Glance, Sight, usual_texture
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.offsets import find_offsets
-from fitloop.refinement.refiner import RefineConfig, Refiner, Subjects, withhold
+from fitloop.refinement.refiner import RefineConfig, Refiner, Subjects
 from fitloop.rendering import interpolate
 from fitloop.rendering.flow import draw_flow
 from fitloop.rendering.numba_backend import NumbaRasterizer
