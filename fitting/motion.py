@@ -20,7 +20,8 @@ from torch import Tensor
 from fitloop.body import Body, BodyEstimate, Detections
 from fitloop.fitting.config import AFTER_REGRESSION, FitConfig
 from fitloop.fitting.coordinates import ORIENT, TRANSL, TURNS, exponential, logarithm, pack, unpack
-from fitloop.fitting.evidence import make_evidence
+from fitloop.fitting.evidence import make_evidence, spreads_of
+from fitloop.fitting.grip import make_grip
 from fitloop.fitting.problem import BodyProblem
 from fitloop.fitting.shape import shared_betas
 from fitloop.fitting.smplify import Fit, fit, fitter_of
@@ -154,8 +155,10 @@ class _Solver:
         fitter = fitter_of(body, detections.convention, config.fit)
         self.config = config
         self.evidence, _ = make_evidence(detections, init, fitter.usable)
-        stage = config.fit.stages[-1]
+        spreads = spreads_of(init)
+        stage = (config.fit.stages if spreads is None else config.fit.told_stages or config.fit.stages)[-1]
         self.tables = fitter.prepare(replace(stage, free=("global_orient", "body_pose", "transl")))
+        self.grip = make_grip(stage, self.tables.hold, self.tables.unknowns, spreads)
         self.anchor = pack(init.params)
         joints = torch.tensor(self.tables.landmarks.free, device=self.anchor.device)
         columns = (3 * joints[:, None] + torch.arange(3, device=joints.device)).flatten()
@@ -169,13 +172,16 @@ class _Solver:
         lean = torch.cat([torch.ones(len(columns)), torch.full((3,), 10.0)])
         self.hold = (config.hold * lean).square().to(self.anchor)
 
+    def _problem(self, rows: Tensor) -> BodyProblem:
+        grip = None if self.grip is None else self.grip.take(rows)
+        return BodyProblem(self.tables, self.evidence.take(rows), self.anchor[rows], grip)
+
     def energy(self, state: Tensor) -> Tensor:
         """Of each frame alone."""
         found = []
         # A window's worth at a time: the matrices of a long clip would fill the memory.
         for rows in torch.arange(len(state), device=state.device).split(self.config.window):
-            problem = BodyProblem(self.tables, self.evidence.take(rows), self.anchor[rows])
-            found.append(problem.evaluate(state[rows]).energy)
+            found.append(self._problem(rows).evaluate(state[rows]).energy)
         return torch.cat(found).clamp_max(torch.finfo(state.dtype).max)
 
     def solve(self, state: Tensor, seen: Tensor, start: int, end: int) -> Tensor:
@@ -183,7 +189,7 @@ class _Solver:
         past = min(start, 2)
         rows = torch.arange(start - past, end, device=state.device)
         there, frames = seen[rows[past:]], state[rows]
-        problem = BodyProblem(self.tables, self.evidence.take(rows[past:]), self.anchor[rows[past:]])
+        problem = self._problem(rows[past:])
         middle, damping = frames[past:], 1e-3
         energy, gradient, hessian = self._model(problem, frames, there, middle)
         for _ in range(self.config.max_steps):

@@ -32,7 +32,7 @@ _INSIDE = 0.3
 
 def dense_fit(stage: StageConfig = REFINEMENT_STAGE) -> DenseFit:
     """One short stage from where the body is, towards keypoints and seen points of the surface."""
-    config = replace(AFTER_REGRESSION, stages=(stage,), camera_init="none")
+    config = replace(AFTER_REGRESSION, stages=(stage,), told_stages=(), camera_init="none")
 
     def run(body: Body, detections: Detections, start: BodyEstimate, surface: SurfaceEvidence) -> BodyEstimate:
         return fit(body, detections, start, config, surface).estimate
