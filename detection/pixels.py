@@ -1,6 +1,5 @@
 """Square pieces of a photo at the size that a network wants."""
 
-import cv2
 import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
@@ -45,10 +44,7 @@ class PhotoPieces:
         step = side / halved / size
         a, b = step * np.cos(angle), -step * np.sin(angle)
         x, y = np.asarray(center, dtype=float) / halved
-        # OpenCV counts from the middle of the first pixel, in the result and in the photo.
-        to_photo = np.array(
-            [[a, b, x - (a + b) * (size - 1) / 2.0 - 0.5], [-b, a, y - (a - b) * (size - 1) / 2.0 - 0.5]]
-        )
-        return cv2.warpAffine(
-            np.asarray(photo), to_photo, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        ).astype(np.uint8, copy=False)
+        # Pillow maps pixel centres (u + 0.5, v + 0.5) of the result to points of the photo.
+        to_photo = (a, b, x - (a + b) * size / 2.0, -b, a, y - (a - b) * size / 2.0)
+        piece = photo.transform((size, size), PIL.Image.Transform.AFFINE, to_photo, PIL.Image.Resampling.BILINEAR)
+        return np.asarray(piece)
