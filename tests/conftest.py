@@ -3,7 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from pretend import PretendDevice, available
+from pretend import PretendDevice, available, introduce
+
+# Before any test has let autograd count the devices.
+if available():
+    introduce()
 
 
 @pytest.fixture

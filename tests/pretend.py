@@ -24,8 +24,11 @@ _INDEXED = (
 
 
 @lru_cache(maxsize=1)
-def _introduce() -> None:
-    """Make PyTorch accept the device, for as long as the process lives."""
+def introduce() -> None:
+    """Make PyTorch accept the device, for as long as the process lives.
+
+    Autograd counts the devices at its first backward pass, and never again: this must come before.
+    """
     backend_registration._setup_privateuseone_for_python_backend(backend_module=_driver())
     # `torch.tensor(numbers, device=...)` and lists as indices go past the mode, straight to the device.
     for name, kernel in (("empty_strided", _empty_strided), ("_copy_from", _copy_from)):
@@ -91,7 +94,7 @@ class PretendDevice(TorchDispatchMode):
         self._overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
 
     def __enter__(self) -> "PretendDevice":
-        _introduce()
+        introduce()
         # Writing into the parameter that a network has would lose what makes it a tensor of this device.
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         super().__enter__()
