@@ -11,9 +11,10 @@ def read_table(folder: Path) -> dict[str, Any]:
     Args:
         folder: ``people.parquet``.
     """
-    import duckdb
-    import pandas
-    import polars
+    # Wanted by this figure alone, so no extra brings them.
+    import duckdb  # pyright: ignore[reportMissingImports]
+    import pandas  # pyright: ignore[reportMissingImports]
+    import polars  # pyright: ignore[reportMissingImports]
 
     found: dict[str, Any] = {}
     start = time.perf_counter()

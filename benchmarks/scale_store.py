@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def shaky_store() -> Iterator[Proxy]:
     """A store in this process; s3:// of this process and its children leads there."""
-    from moto.server import ThreadedMotoServer
+    from moto.server import ThreadedMotoServer  # pyright: ignore[reportMissingImports]
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
