@@ -95,6 +95,21 @@ class SpreadHead(nn.Module):
         return self.contract(nn.functional.gelu(self.expand(evidence))).clamp(-6.0, 2.0) + self.temperature
 
 
+def rest_pose(root: tuple[float, float, float], layout: SixDLayout) -> Float[Tensor, "1 numbers"]:
+    """Limbs straight, as the numbers of a network that was not trained yet.
+
+    Args:
+        root: Diagonal of the root's rotation.
+        layout: Of the six numbers of a rotation.
+    """
+    # Files are compared with a network on the device "meta", where these few numbers would load PyTorch's compiler:
+    # a second of every start.
+    with torch.device("cpu"):
+        rotations = torch.eye(3).repeat(len(JOINT_NAMES), 1, 1)
+        rotations[0] = torch.diag(torch.tensor(root))
+        return rotmat_to_rot6d(rotations, layout).flatten()[None]
+
+
 class IterativeHead(nn.Module):
     """Regresses corrections to a running estimate that starts at the mean person.
 
@@ -126,9 +141,7 @@ class IterativeHead(nn.Module):
         self.spread = SpreadHead(self.evidence + estimate, config.uncertainty) if config.uncertainty else None
         for layer in (self.decpose, self.decshape, self.deccam):
             nn.init.xavier_uniform_(layer.weight, gain=0.01)
-        rotations = torch.eye(3).repeat(len(JOINT_NAMES), 1, 1)
-        rotations[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-        self.register_buffer("init_pose", rotmat_to_rot6d(rotations, config.layout).flatten()[None])
+        self.register_buffer("init_pose", rest_pose((1.0, -1.0, -1.0), config.layout))
         self.register_buffer("init_shape", torch.zeros(1, config.num_betas))
         self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
 

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fitloop.body import JOINT_NAMES
-from fitloop.geometry.rotations import rot6d_to_rotmat, rotmat_to_rot6d
-from fitloop.regressor.hmr import HMR, POSE_NUMBERS, HMROutput
+from fitloop.geometry.rotations import rot6d_to_rotmat
+from fitloop.regressor.hmr import HMR, POSE_NUMBERS, HMROutput, rest_pose
 from fitloop.regressor.vit import VisionTransformer, VitConfig
 
 RELEASED_NAMES = {
@@ -145,8 +145,7 @@ class TransformerHead(nn.Module):
         self.decpose = nn.Linear(config.width, POSE_NUMBERS)
         self.decshape = nn.Linear(config.width, num_betas)
         self.deccam = nn.Linear(config.width, 3)
-        rotations = torch.eye(3).repeat(len(JOINT_NAMES), 1, 1)
-        self.register_buffer("init_pose", rotmat_to_rot6d(rotations, "block").flatten()[None])
+        self.register_buffer("init_pose", rest_pose((1.0, 1.0, 1.0), "block"))
         self.register_buffer("init_shape", torch.zeros(1, num_betas))
         self.register_buffer("init_cam", torch.tensor([[0.9, 0.0, 0.0]]))
 

@@ -1,5 +1,7 @@
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -344,3 +346,12 @@ def test_an_old_file_survives_a_failed_write(tmp_path, monkeypatch):
         save_weights(path, small_weights(1))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_loading_weights_leaves_the_compiler_of_pytorch_alone():
+    # It takes a second of every start, and whatever looks at numbers on the device "meta" brings it.
+    script = (
+        "import sys; from fitloop.body import load_body; from fitloop.regressor import load_regressor; "
+        "load_regressor('keypoints', load_body()); assert 'torch._dynamo' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
