@@ -128,3 +128,39 @@ def weigh_corners(screen, faces, first_row, face_ids, depth, barycentrics):
             barycentrics[row, column, 0] = u / total
             barycentrics[row, column, 1] = v / total
             barycentrics[row, column, 2] = w / total
+
+
+@compiled
+@no_type_check
+def lay_over(picture, fragments, faces, colors, samples, alpha):
+    """Blend coloured faces over a picture, in place.
+
+    Args:
+        picture: (rows, columns, 3) uint8, written where a sample shows a face.
+        fragments: Faces as `draw_faces` and weights as `weigh_corners` left them, (rows * samples, columns * samples).
+        faces: (faces, 3) integers.
+        colors: (vertices, 3) float32, sRGB in [0, 1].
+        samples: Per pixel along each axis; a pixel takes their mean.
+        alpha: Opacity of the faces.
+    """
+    face_ids, barycentrics = fragments
+    share = alpha / (samples * samples)
+    for row in range(picture.shape[0]):
+        for column in range(picture.shape[1]):
+            covered, red, green, blue = 0, 0.0, 0.0, 0.0
+            for y in range(row * samples, (row + 1) * samples):
+                for x in range(column * samples, (column + 1) * samples):
+                    face = face_ids[y, x]
+                    if face < 0:
+                        continue
+                    covered += 1
+                    for corner in range(3):
+                        weight, vertex = barycentrics[y, x, corner], faces[face, corner]
+                        red += weight * colors[vertex, 0]
+                        green += weight * colors[vertex, 1]
+                        blue += weight * colors[vertex, 2]
+            if covered:
+                rest = 1.0 - share * covered
+                picture[row, column, 0] = int(rest * picture[row, column, 0] + 255.0 * share * red + 0.5)
+                picture[row, column, 1] = int(rest * picture[row, column, 1] + 255.0 * share * green + 0.5)
+                picture[row, column, 2] = int(rest * picture[row, column, 2] + 255.0 * share * blue + 0.5)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fitloop.geometry import Camera, project
 from fitloop.rendering.backends import load_rasterizer
-from fitloop.rendering.interpolation import interpolate
 from fitloop.rendering.rasterizer import NEAR, Rasterizer
 from fitloop.rendering.shading import person_colors, shade, turn_about_vertical
 
@@ -77,7 +76,8 @@ def draw_overlay(
     boxes = _pixel_boxes(vertices, camera, (pixels.shape[1], pixels.shape[0]))
     largest = float(((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).max())
     samples = style.samples or (1 if largest > LARGE else 2)
-    canvas = _Canvas(_to_unit_camera(vertices, camera), shaded, faces, load_rasterizer("auto", vertices.device))
+    rasterizer = load_rasterizer("auto", vertices.device)
+    canvas = _Canvas(_to_unit_camera(vertices, camera), shaded, faces, rasterizer, style.alpha)
     for tile in _tiles(pixels.shape[0], pixels.shape[1]):
         touched = (boxes[:, :2] < tile[2:]).all(-1) & (boxes[:, 2:] > tile[:2]).all(-1)
         if not touched.any():
@@ -85,8 +85,7 @@ def draw_overlay(
         low, high = boxes[touched, :2].amin(0).floor(), boxes[touched, 2:].amax(0).ceil()
         left, top = low.maximum(tile[:2]).int().tolist()
         right, bottom = high.minimum(tile[2:]).int().tolist()
-        part = picture[top:bottom, left:right]
-        part[:] = _blend(part, canvas.draw(touched, (left, top), (bottom - top, right - left), samples), style.alpha)
+        canvas.draw(touched, (left, top), picture[top:bottom, left:right], samples)
     return picture
 
 
@@ -147,20 +146,23 @@ class _Canvas:
     """sRGB per vertex."""
     faces: Tensor
     rasterizer: Rasterizer
+    alpha: float
 
-    def draw(self, people: Tensor, corner: tuple[int, int], size: tuple[int, int], samples: int) -> np.ndarray:
-        """Colour times coverage, and coverage, of the pixels from ``corner`` on."""
+    def draw(self, people: Tensor, corner: tuple[int, int], part: np.ndarray, samples: int) -> None:
+        """Blend people over a part of the picture that begins at ``corner``, in place."""
+        from fitloop.rendering.kernels import lay_over
+
         chosen = people.nonzero()[:, 0].to(self.vertices.device)
         vertices, colors = self.vertices[chosen].flatten(0, 1), self.colors[chosen].flatten(0, 1)
         first = torch.arange(len(chosen), device=vertices.device)[:, None, None] * self.vertices.shape[1]
         faces = (self.faces + first).flatten(0, 1)
         camera = Camera(vertices.new_tensor(samples), -samples * vertices.new_tensor(corner))
-        fragments = self.rasterizer(vertices, faces, camera, (size[0] * samples, size[1] * samples))
-        # The fourth channel is 1 on the surface, so its average over the samples is the coverage.
-        layers = interpolate(fragments, torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1), faces)
-        offsets = [(row, column) for row in range(samples) for column in range(samples)]
-        pooled = sum(layers[row::samples, column::samples] for row, column in offsets) / len(offsets)
-        return torch.as_tensor(pooled).cpu().numpy()
+        size = (part.shape[0] * samples, part.shape[1] * samples)
+        fragments = self.rasterizer(vertices, faces, camera, size)
+        face_ids, barycentrics, faces, colors = (
+            tensor.cpu().numpy() for tensor in (fragments.face_ids, fragments.barycentrics, faces, colors.float())
+        )
+        lay_over(part, (face_ids, barycentrics), faces, colors, samples, self.alpha)
 
 
 def _to_unit_camera(vertices: Tensor, camera: Camera) -> Tensor:
@@ -182,14 +184,6 @@ def _pixel_boxes(vertices: Tensor, camera: Camera, size: tuple[int, int]) -> Ten
     high = torch.where(seen, pixels, -torch.inf).amax(1)
     limit = vertices.new_tensor(size)
     return torch.cat([low.clamp_min(0).minimum(limit), high.clamp_min(0).minimum(limit)], dim=-1).cpu()
-
-
-def _blend(photo: np.ndarray, layer: np.ndarray, alpha: float) -> np.ndarray:
-    seen = layer[..., 3] > 0
-    front = layer[seen] * alpha
-    picture = photo.copy()
-    picture[seen] = photo[seen] * (1.0 - front[:, 3:]) + 255.0 * front[:, :3] + 0.5
-    return picture
 
 
 def _backdrop(size: tuple[int, int], floor: float, scale: float) -> np.ndarray:
