@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -134,16 +134,20 @@ class MediapipeDetector:
             boxes=stacked([_box(pose, width, height) for pose in poses], 4),
             convention=self.convention,
             landmarks=stacked([pose.landmarks for pose in poses], 33, 3),
-            landmark_confidence=stacked([pose.presence for pose in poses], 33),
+            # Of what lies outside the photo its 3D is a guess too: legs drawn up, whoever stands.
+            landmark_confidence=stacked([pose.presence * _inside(pose, width, height) for pose in poses], 33),
             silhouettes=stacked([grid for grid, _ in grids], size, size),
             silhouette_boxes=stacked([box for _, box in grids], 4),
         )
 
 
 def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
-    pose = person.pose
-    inside = ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
-    return _right(person) * inside
+    return _right(person) * _inside(person.pose, width, height)
+
+
+def _inside(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "33"]:
+    """Whether each keypoint lies in the photo."""
+    return ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
 
 
 def _right(person: Person) -> Float[np.ndarray, "33"]:
