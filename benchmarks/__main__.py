@@ -100,6 +100,7 @@ if __name__ == "__main__":
         "video_speed",
         "scale",
         "priors",
+        "parts",
         "silhouettes",
         "uncertainty",
         "tuning",
