@@ -101,6 +101,7 @@ if __name__ == "__main__":
         "scale",
         "priors",
         "parts",
+        "parts_photos",
         "silhouettes",
         "uncertainty",
         "tuning",
