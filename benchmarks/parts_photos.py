@@ -3,8 +3,8 @@
     python -m benchmarks parts_photos --segmenter parts.safetensors --photos PHOTOS --picture parts.png
     python -m benchmarks parts_photos --real3d REAL3D --regressors mean keypoints best.safetensors
 
-Photos have annotated masks of people (COCO's layout: ``images/``, ``annotations.json``): the silhouette, which all parts
-together are; nobody annotated parts. Bodies are measured as `benchmarks.real3d` does, in the boxes around OpenPose's
+Photos have annotated masks of people (COCO's layout: ``images/``, ``annotations.json``): the silhouette, which is all
+parts together; nobody annotated parts. Bodies are measured as `benchmarks.real3d` does, in the boxes around OpenPose's
 keypoints, as regressed and as fitted from there to the embedded detector's keypoints.
 """
 
@@ -34,13 +34,8 @@ from fitloop.regressor.crops import cut_crops
 from fitloop.regressor.parts import PartNet, load_part_net
 from fitloop.regressor.resnet import normalize_rgb
 
-COLORS = np.array(
-    [
-        (30, 30, 30),
-        *([round(255 * part) for part in colorsys.hsv_to_rgb(5 * n / 24 % 1.0, 0.8, 1.0)] for n in range(24)),
-    ],
-    np.uint8,
-)
+_HUES = [colorsys.hsv_to_rgb(5 * number / 24 % 1.0, 0.8, 1.0) for number in range(24)]
+COLORS = np.array([(30, 30, 30), *([round(255 * part) for part in hue] for hue in _HUES)], np.uint8)
 """Of nobody, then of each part; neighbours differ."""
 _SHOWN, _COLUMNS = 24, 8
 
@@ -122,10 +117,8 @@ def real_errors(names: tuple[str, ...], scenes: list[Scene], body: Body) -> list
         regressor = load_regressor(name, body)
         one_by_one = zip(scenes, seen, cameras, strict=True)
         guess = concatenate([regressor(scene.image, person, camera) for scene, person, camera in one_by_one])
-        for label, estimate in (
-            (name, guess),
-            (f"{name}, fitted", fit(body, everybody, guess, AFTER_REGRESSION).estimate),
-        ):
+        fitted = fit(body, everybody, guess, AFTER_REGRESSION).estimate
+        for label, estimate in ((name, guess), (f"{name}, fitted", fitted)):
             errors = errors_of(scenes, body, estimate)
             rows.append((label, float(errors.mpjpe.mean()), float(errors.pa_mpjpe.mean())))
     return rows
