@@ -52,8 +52,8 @@ def _draw(plot: Plot) -> Image.Image:
     picture = Image.new("RGB", (_WIDTH, _HEIGHT), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     points = [point for curve in plot.curves for point in curve.points]
-    right = max(max(x for x, _ in points), 1e-6)
-    top = 1.1 * max([y for _, y in points] + [y for c in plot.curves for values in c.spread for y in values])
+    heights = [y for _, y in points] + [y for curve in plot.curves for values in curve.spread for y in values]
+    right, top = max([x for x, _ in points] + [1e-6]), 1.1 * max([*heights, 1e-6])
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, up = (_WIDTH - _LEFT - _RIGHT) * x / right, (_HEIGHT - _TOP - _BOTTOM) * y / top

@@ -123,8 +123,8 @@ class Examination:
         return torch.nn.functional.interpolate(labels[:, None].float(), size)[:, 0].to(torch.int8)
 
 
-def run_row(row: Row, seed: int, config: PartsConfig, examination: Examination) -> Figures:
-    """Train and examine, unless the same was done before."""
+def run_row(row: Row, seed: int, config: PartsConfig, examination: Examination) -> Figures | None:
+    """Train and examine, unless the same was done before; None where it was not and shall not be."""
     training = replace(row.training, seed=seed)
     # By what is in the file of the segmentation network, not by its name.
     found_by = hashlib.sha256(config.segmenter.read_bytes()).hexdigest() if row.finds else ""
@@ -135,6 +135,8 @@ def run_row(row: Row, seed: int, config: PartsConfig, examination: Examination) 
     if not done.is_file():
         weights, seconds = training.out / "best.safetensors", training.out / "seconds.json"
         if not seconds.is_file():
+            if config.trained:
+                return None
             start = time.process_time()
             train(training)
             seconds.write_text(json.dumps(time.process_time() - start))
@@ -159,17 +161,23 @@ def run_all(config: PartsConfig) -> dict[str, list[Figures]]:
     for seed in range(config.seeds):
         for name, row in rows.items():
             figures = run_row(row, seed, config, examination)
+            if figures is None:
+                continue
             found.setdefault(name, []).append(figures)
             print(f"seed {seed}  {name:48s} {figures['mpjpe']:7.1f} mm  {figures['cpu_seconds']:5.0f} s", flush=True)
     return found
 
 
 def verdicts(found: dict[str, list[Figures]]) -> dict[str, str]:
-    """Verdict by sentence."""
+    """Verdict by sentence, of those whose rows were run."""
     told = {}
     for answer in answers():
-        runs = {name: found[name] for name in answer.rows}
+        runs = {name: found[name] for name in answer.rows if name in found}
+        if len(runs) < len(answer.rows):
+            continue
         told[answer.sentence] = verdict(Claim(answer.sentence, {}, answer.came_out), runs)
+        if min(map(len, runs.values())) == 1:
+            told[answer.sentence] += ", by a row of one seed"
     return told
 
 
@@ -180,7 +188,7 @@ def to_markdown(found: dict[str, list[Figures]], asked: list[Question], told: di
         lines += [f"**{question.title}**", "", "| row | " + " | ".join(COLUMNS.values()) + " |"]
         lines.append("|---" * (len(COLUMNS) + 1) + "|")
         for name in question.rows:
-            cells = [_cell([figures.get(column) for figures in found[name]]) for column in COLUMNS]
+            cells = [_cell([figures.get(column) for figures in found.get(name, [])]) for column in COLUMNS]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += ["| claim | verdict |", "|---|---|"] + [f"| {sentence} | {word} |" for sentence, word in told.items()]
@@ -193,9 +201,11 @@ def _cell(values: list[float | None]) -> str:
 
 
 def plots(found: dict[str, list[Figures]]) -> list[Plot]:
-    """Error over the quality of the segmentation, and over the share of 3D."""
+    """Error over the quality of the segmentation, and over the share of 3D; what was not run is left out."""
 
     def curve(label: str, names: list[str], across: list[float] | None = None) -> Curve:
+        across = None if across is None else [x for x, name in zip(across, names, strict=True) if name in found]
+        names = [name for name in names if name in found]
         spread = [[one["mpjpe"] for one in found[name]] for name in names]
         places = [mean([one["iou"] for one in found[name]]) for name in names] if across is None else across
         return Curve(label, list(zip(places, map(mean, spread), strict=True)), spread)

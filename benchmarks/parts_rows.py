@@ -58,6 +58,8 @@ class PartsConfig:
     """People per batch."""
     seeds: int = 2
     """Runs per row."""
+    trained: bool = False
+    """Tell of the runs that are there already, and train no others."""
 
 
 @dataclass(frozen=True)

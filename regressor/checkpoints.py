@@ -50,6 +50,10 @@ class Weights:
         Raises:
             ValueError: If their head takes numbers that training does not give.
         """
+        if self.config.encoder == "parts":
+            raise ValueError(
+                "Training on photos does not feed the encoder 'parts' with part maps; train it with fitloop train."
+            )
         if self.config.recipe.extra_inputs or self.config.encoder == "vit":
             raise ValueError(
                 f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "

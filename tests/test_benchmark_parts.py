@@ -36,6 +36,18 @@ def test_verdicts_ask_every_choice_of_seeds():
     assert told["Parts and joints together are better than either"] == "not told apart from noise"
 
 
+def test_what_was_not_run_is_left_out(tmp_path):
+    rows = {name: runs[:1] for name, runs in found(photo=150.0).items() if name in ("photo", "12 parts", "24 parts")}
+    told = verdicts(rows)
+    assert told["Coloured parts are a better input than the photo"] == "holds, by a row of one seed"
+    assert set(told) == {
+        "Coloured parts are a better input than the photo",
+        "12 parts are enough: 24 take less than 3 % off",
+    }
+    assert "| joints |  |" in to_markdown(rows, questions(CONFIG), told)
+    draw_plots(tmp_path / "curves.png", plots(rows))
+
+
 def test_maps_get_worse_step_by_step():
     steps = [noise_at(level) for level in (0.0, 0.25, 0.5, 1.0)]
     assert steps[0].coarse == 1

@@ -108,6 +108,11 @@ def test_weights_travel_with_the_network_that_finds_parts(tmp_path):
     assert torch.equal(loaded.model(PartInputs(crops=crops)).betas, model(PartInputs(crops=crops)).betas)
 
 
+def test_other_trainings_do_not_start_from_it():
+    with pytest.raises(ValueError, match="does not feed the encoder 'parts'"):
+        Weights(build_hmr(FINDING), FINDING, "stick-1").to_train()
+
+
 def test_the_main_job_regresses_bodies_from_photos():
     pixels = np.random.default_rng(0).integers(0, 255, (120, 100, 3), dtype=np.uint8)
     image = Image(pixels, camera_of(100, 120), "photo")
