@@ -93,7 +93,7 @@ def open_training(config: TrainConfig, device: torch.device) -> "RegressorTraini
     mean = rotmat_to_rot6d(mean_pose(mocap), config.model.head.layout)
     model.head.init_pose.copy_(mean.flatten()[None])
     if part_net is not None:
-        model.encoder.segmenter.load_state_dict(part_net.state_dict())
+        model.get_submodule("encoder.segmenter").load_state_dict(part_net.state_dict())
     if config.backbone is not None:
         load_backbone(model, config.backbone)
     discriminator = Discriminator(num_betas=body.num_betas).to(device)

@@ -48,9 +48,9 @@ def _clothed(bare: Tensor, mask: Tensor) -> Tensor:
     there = (bare > NOBODY) & mask
     if not bool(there.any()):
         return torch.full_like(bare, NOBODY)
-    rows, columns = distance_transform_edt(~there.numpy(), return_distances=False, return_indices=True)
-    nearest = bare[torch.from_numpy(rows).long(), torch.from_numpy(columns).long()]
-    return torch.where(mask, nearest, NOBODY)
+    found = np.asarray(distance_transform_edt(~there.numpy(), return_distances=False, return_indices=True))
+    rows, columns = torch.from_numpy(found).long()
+    return torch.where(mask, bare[rows, columns], NOBODY)
 
 
 class PartStore:

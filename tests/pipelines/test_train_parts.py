@@ -138,7 +138,8 @@ def test_an_encoder_learns_from_what_the_network_finds(config):
     regressor_program.train(learned)
     found = load_weights(learned.out / "best.safetensors")
     assert found.config.segmenter == config.network
-    inside, before = found.model.encoder.segmenter.state_dict(), load_part_net(learned.segmenter).state_dict()
+    inside = found.model.get_submodule("encoder.segmenter").state_dict()
+    before = load_part_net(config.out / "parts.safetensors").state_dict()
     assert all(torch.equal(inside[name], tensor) for name, tensor in before.items())
 
 

@@ -89,12 +89,14 @@ def test_a_crop_that_cannot_be_halved_is_refused():
 
 def test_found_parts_are_those_of_the_network_inside_and_it_stays_as_it_is():
     model = build_hmr(FINDING)
-    before = {name: tensor.clone() for name, tensor in model.encoder.segmenter.state_dict().items()}
+    segmenter = model.get_submodule("encoder.segmenter")
+    assert isinstance(segmenter, PartNet)
+    before = {name: tensor.clone() for name, tensor in segmenter.state_dict().items()}
     crops = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     model.train()(PartInputs(crops=crops)).rotations.sum().backward()
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.encoder.segmenter.state_dict().items())
-    assert all(parameter.grad is None for parameter in model.encoder.segmenter.parameters())
-    labels = model.encoder.segmenter.labels(crops)[:, ::2, ::2]
+    assert all(torch.equal(before[name], tensor) for name, tensor in segmenter.state_dict().items())
+    assert all(parameter.grad is None for parameter in segmenter.parameters())
+    labels = segmenter.labels(crops)[:, ::2, ::2]
     model.eval()
     torch.testing.assert_close(model(PartInputs(labels)).betas, model(PartInputs(crops=crops)).betas)
 
