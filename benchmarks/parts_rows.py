@@ -114,6 +114,8 @@ def questions(config: PartsConfig) -> list[Question]:
         if level in TAUGHT:
             good[f"degraded by {level:g}"] = Row(replace(base, images=replace(base.images, parts=noise)), noise)
     shares = {f"3D for {share:.0%}": Row(replace(base, supervised=share)) for share in SHARES}
+    # Without 3D for anybody only the 2D loss is left: the same run.
+    shares["3D for 0%"] = Row(replace(base, loss=LOSSES["nbf-2d"]))
     losses = {name: Row(replace(base, loss=loss)) for name, loss in LOSSES.items()}
     return [
         Question("Which representation", {name: Row(training) for name, training in inputs.items()}),
