@@ -100,6 +100,8 @@ if __name__ == "__main__":
         "video_speed",
         "scale",
         "priors",
+        "parts",
+        "parts_photos",
         "silhouettes",
         "uncertainty",
         "tuning",

@@ -15,6 +15,7 @@ COMMANDS = {
     "train-spin": ("fitloop.pipelines.train_spin", "train with fitting in the loop (SPIN)"),
     "train-refinement": ("fitloop.pipelines.train_refinement", "train the network of dense refinement"),
     "train-correction": ("fitloop.pipelines.train_correction", "train the network that corrects pose and shape"),
+    "train-parts": ("fitloop.pipelines.train_parts", "train the network that finds body parts in photos"),
     "train-prior": ("fitloop.pipelines.train_prior", "fit a pose prior to motion capture"),
     "adapt": ("fitloop.pipelines.adapt", "adapt a regressor to your own photos"),
     "prepare": ("fitloop.pipelines.prepare", "convert a data set to SPIN's format"),

@@ -34,6 +34,7 @@ from fitloop.regressor.checkpoints import load_backbone, start_from_keypoints
 from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.losses import Criterion, Supervision
+from fitloop.regressor.parts import PartNet, load_part_net
 from fitloop.regressor.regressor import weights_path
 
 log = logging.getLogger("fitloop.train")
@@ -79,6 +80,7 @@ def open_training(config: TrainConfig, device: torch.device) -> "RegressorTraini
     Raises:
         ValueError: If the mocap, the body or an older checkpoint in ``out`` does not fit.
     """
+    config, part_net = _with_segmenter(config)
     body = load_body(config.body)
     mocap, held_out = split_mocap(config.mocap)
     batches, tests = _sources(config, body, mocap, held_out)
@@ -90,6 +92,8 @@ def open_training(config: TrainConfig, device: torch.device) -> "RegressorTraini
     model = build_hmr(config.model).to(device)
     mean = rotmat_to_rot6d(mean_pose(mocap), config.model.head.layout)
     model.head.init_pose.copy_(mean.flatten()[None])
+    if part_net is not None:
+        model.get_submodule("encoder.segmenter").load_state_dict(part_net.state_dict())
     if config.backbone is not None:
         load_backbone(model, config.backbone)
     discriminator = Discriminator(num_betas=body.num_betas).to(device)
@@ -107,6 +111,14 @@ def open_training(config: TrainConfig, device: torch.device) -> "RegressorTraini
         log.info("Going on from step %d of %s.", state.step, config.out / LAST)
     save_config(config, config.out / "config.yaml")
     return RegressorTraining(config, body.to(device), people, state)
+
+
+def _with_segmenter(config: TrainConfig) -> tuple[TrainConfig, PartNet | None]:
+    """The options with the sizes of the network that finds parts, and that network, if one is given."""
+    if config.segmenter is None:
+        return config, None
+    part_net = load_part_net(config.segmenter)
+    return replace(config, model=replace(config.model, segmenter=part_net.config)), part_net
 
 
 def _groups(model: HMR, config: TrainConfig, body: Body) -> list[dict]:
@@ -127,7 +139,7 @@ def _sources(config: TrainConfig, body: Body, training: Mocap, held_out: Mocap) 
         seen, seen_apart = (_seen(config, body, name) for name in ("training", "held-out"))
         batches = KeypointBatches(body, training, config.sampling, config.supervised, config.balanced, seen)
         return batches, KeypointBatches(body, held_out, config.sampling, seen=seen_apart)
-    photos = ImageBatches(body, training, config.images, config.model)
+    photos = ImageBatches(body, training, config.images, config.model, supervised=config.supervised)
     return photos, ImageBatches(body, held_out, config.images, config.model, "held-out")
 
 

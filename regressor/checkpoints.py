@@ -20,6 +20,7 @@ from fitloop.regressor.hmr import HMR, HeadConfig
 from fitloop.regressor.hmr2 import HMR2Config, our_names
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
 from fitloop.regressor.models import HMRConfig, build_hmr
+from fitloop.regressor.parts import part_net_config
 from fitloop.regressor.recipes import RECIPES, Kind
 from fitloop.regressor.state_dicts import check_fit, load_strictly, some, with_counters
 from fitloop.regressor.vit import VitConfig
@@ -49,6 +50,10 @@ class Weights:
         Raises:
             ValueError: If their head takes numbers that training does not give.
         """
+        if self.config.encoder == "parts":
+            raise ValueError(
+                "Training on photos does not feed the encoder 'parts' with part maps; train it with fitloop train."
+            )
         if self.config.recipe.extra_inputs or self.config.encoder == "vit":
             raise ValueError(
                 f"Training does not feed networks of the kind {self.config.kind!r}: their crops and box numbers are "
@@ -156,6 +161,8 @@ def _config(tree: dict) -> HMRConfig:
     if set(tree) - known:
         raise KeyError(f"unknown {sorted(set(tree) - known)}")
     tree = {**tree, "head": HeadConfig(**tree["head"])}
+    if tree.get("segmenter") is not None:
+        tree["segmenter"] = part_net_config(tree["segmenter"])
     if tree.get("hmr2") is not None:
         tree["hmr2"] = HMR2Config(**{**tree["hmr2"], "vit": VitConfig(**tree["hmr2"]["vit"])})
     return HMRConfig(**tree)

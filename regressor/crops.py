@@ -9,7 +9,8 @@ from fitloop.geometry import Camera, Crop
 from fitloop.geometry.crops import sampling_grid, to_crop
 from fitloop.regressor.keypoint_encoder import keypoint_inputs
 from fitloop.regressor.models import HMRConfig
-from fitloop.regressor.proxy import ProxyInputs, make_proxy
+from fitloop.regressor.parts import PartInputs
+from fitloop.regressor.proxy import ProxyInputs, joint_maps, make_proxy
 from fitloop.regressor.recipes import crop_of, view_of
 from fitloop.regressor.resnet import normalize_rgb
 from fitloop.regressor.views import View
@@ -58,7 +59,7 @@ def cut_silhouettes(detections: Detections, crop: Crop, size: int) -> Float[Tens
 
 def crop_inputs(
     image: Image, detections: Detections, camera: Camera, config: HMRConfig
-) -> tuple[Float[Tensor, "people 3 height width"] | ProxyInputs, View]:
+) -> tuple[Float[Tensor, "people 3 height width"] | ProxyInputs | PartInputs, View]:
     """What an encoder of images reads, cut as its kind wants it, and the frame of its answer.
 
     Args:
@@ -69,7 +70,11 @@ def crop_inputs(
     """
     recipe = config.recipe
     crop = crop_of(recipe, detections.boxes)
-    crops = cut_crops(image, crop, config.image_size)
+    crops = cut_crops(image, crop, config.photo_size)
+    if config.encoder == "parts":
+        points = to_crop(detections.keypoints, crop)
+        joints = joint_maps(points, detections.confidence, config.image_size) if config.part_joints else None
+        return PartInputs(None, normalize_rgb(crops), joints), view_of(recipe, detections.boxes, camera)
     if config.encoder != "proxy":
         height, width = config.crop_size
         # A crop that is narrower than high is the middle of the square: same pixels, one way of cutting.

@@ -5,14 +5,16 @@ from typing import Literal, get_args
 
 from torch import nn
 
+from fitloop.body.part_maps import PART_GROUPS
 from fitloop.regressor.hmr import HMR, HeadConfig
 from fitloop.regressor.hmr2 import HMR2, HMR2Config
 from fitloop.regressor.keypoint_encoder import KeypointEncoder
+from fitloop.regressor.parts import PartNetConfig, PartsEncoder
 from fitloop.regressor.proxy import ProxyEncoder
 from fitloop.regressor.recipes import RECIPES, InputRecipe, Kind
 from fitloop.regressor.resnet import ResNet
 
-EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy", "vit"]
+EncoderKind = Literal["keypoints", "resnet50", "resnet18", "proxy", "parts", "vit"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class HMRConfig:
 
     encoder: EncoderKind = "keypoints"
     """``keypoints``: 2D keypoints and 3D landmarks; ``resnet50``, ``resnet18``: RGB crops; ``proxy``: edges, joint heat
-    maps and silhouette beside the keypoints; ``vit``: HMR 2.0's transformers."""
+    maps and silhouette beside the keypoints; ``parts``: coloured body parts alone; ``vit``: HMR 2.0's transformers."""
     width: int = 1024
     """Of the keypoints encoder's layers, or channels of the first stage of a ResNet (64 as published)."""
     blocks: int = 3
@@ -30,6 +32,12 @@ class HMRConfig:
     """Of the keypoints encoder inside ``proxy``."""
     image_size: int = 224
     """Height of the crop in pixels, for encoders of images."""
+    parts: int = 24
+    """How many parts ``parts`` tells apart: 1, 3, 6, 12, 24, or 0 for none."""
+    part_joints: bool = False
+    """Whether ``parts`` reads heat maps of joints, too."""
+    segmenter: PartNetConfig | None = None
+    """Of the network inside ``parts`` that finds parts in photos; None where part maps are given."""
     head: HeadConfig = field(default_factory=HeadConfig)
     """The iterative head."""
     kind: Kind = "fitloop"
@@ -44,6 +52,11 @@ class HMRConfig:
         """How the network is fed and read."""
         recipe = RECIPES[self.kind]
         return recipe if self.camera_point is None else replace(recipe, camera_point=self.camera_point)
+
+    @property
+    def photo_size(self) -> int:
+        """Height in pixels of the crop that is cut out of a photo."""
+        return self.image_size if self.segmenter is None else self.segmenter.image_size
 
     @property
     def crop_size(self) -> tuple[int, int]:
@@ -71,8 +84,17 @@ class HMRConfig:
                 f"the head is made for {self.head.extra_inputs}."
             )
         self._check_transformers()
+        self._check_parts()
         if self.kind not in ("fitloop", "hmr2") and not self.encoder.startswith("resnet"):
             raise ValueError(f"A network of the kind {self.kind!r} reads RGB crops, the encoder is {self.encoder!r}.")
+
+    def _check_parts(self) -> None:
+        if self.parts not in (0, *PART_GROUPS):
+            raise ValueError(f"parts is 0 for none or one of {', '.join(map(str, PART_GROUPS))}, got {self.parts}.")
+        if not (self.parts or self.part_joints):
+            raise ValueError("With parts 0 the encoder 'parts' needs part_joints, or it sees nothing.")
+        if self.segmenter is not None and self.encoder != "parts":
+            raise ValueError(f"segmenter is for the encoder 'parts', got {self.encoder!r}.")
 
     def _check_transformers(self) -> None:
         if len({self.encoder == "vit", self.hmr2 is not None, self.kind == "hmr2"}) > 1:
@@ -96,5 +118,7 @@ def _encoder(config: HMRConfig) -> nn.Module:
             return ResNet(18, 3, config.width)
         case "proxy":
             return ProxyEncoder(config.width, KeypointEncoder(config.keypoints_width, config.blocks))
+        case "parts":
+            return PartsEncoder(config.parts, config.part_joints, config.image_size, config.width, config.segmenter)
         case "vit":
             raise ValueError("The encoder 'vit' comes with its own head; build the network with build_hmr.")

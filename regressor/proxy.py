@@ -92,13 +92,26 @@ def make_proxy(
         confidence: 0 where not observed.
         silhouettes: Probability of belonging to the person; all 0 where the detector gives none.
     """
+    maps = joint_maps(points, confidence, crops.shape[-1])
+    return torch.cat([edge_map(crops)[:, None], silhouettes[:, None], maps], dim=1)
+
+
+def joint_maps(
+    points: Float[Tensor, "people keypoints 2"], confidence: Float[Tensor, "people keypoints"], size: int
+) -> Float[Tensor, "people joints size size"]:
+    """Heat maps of `PROXY_JOINTS`.
+
+    Args:
+        points: Keypoints ordered as `KEYPOINT_NAMES`, [-1, 1] across the crop.
+        confidence: 0 where not observed.
+        size: Side of the maps in pixels.
+    """
     columns = [KEYPOINT_NAMES.index(name) for name in PROXY_JOINTS]
     spare = [KEYPOINT_NAMES.index(_SUBSTITUTES.get(name, name)) for name in PROXY_JOINTS]
     use_spare = (confidence[:, spare] > confidence[:, columns])[..., None]
     chosen = torch.where(use_spare, points[:, spare], points[:, columns])
     sure = torch.maximum(confidence[:, spare], confidence[:, columns])
-    maps = heat_maps(chosen, sure, crops.shape[-1])
-    return torch.cat([edge_map(crops)[:, None], silhouettes[:, None], maps], dim=1)
+    return heat_maps(chosen, sure, size)
 
 
 def mirror_proxy(proxy: Float[Tensor, "people channels size size"]) -> Float[Tensor, "people channels size size"]:

@@ -11,17 +11,20 @@ from torch import Tensor
 
 from fitloop.body import Body, Detections, KeypointKinematics
 from fitloop.body.mirror import mirror_points
+from fitloop.body.part_maps import NOBODY, mirror_parts
 from fitloop.data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
 from fitloop.data.detector_noise import NoiseConfig
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, mocap_poses
 from fitloop.data.mocap import Mocap
+from fitloop.data.part_noise import PartNoise, disturb_parts, sample_labels
 from fitloop.data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
 from fitloop.data.synthetic import StoredPeople, SyntheticPeople, SyntheticPeopleBatch, collate
 from fitloop.data.synthetic.config import Split
 from fitloop.data.synthetic.dataset import CROPS
+from fitloop.data.synthetic.parts import PartStore
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import sampling_grid, to_crop
-from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch
+from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch, known_where
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
 from fitloop.regressor.looks import (
@@ -37,7 +40,8 @@ from fitloop.regressor.looks import (
     no_changes,
 )
 from fitloop.regressor.losses import Supervision
-from fitloop.regressor.proxy import ProxyInputs, make_proxy
+from fitloop.regressor.parts import PartInputs
+from fitloop.regressor.proxy import ProxyInputs, joint_maps, make_proxy
 from fitloop.regressor.resnet import normalize_rgb
 from fitloop.regressor.views import project_in_view
 
@@ -58,6 +62,8 @@ class ImageSampling:
     """Texels along the finest level of each texture."""
     photos: int = PHOTOS
     """Different photos to learn from."""
+    held_out_photos: int | None = None
+    """Different photos to measure on; as many as to learn from if not given."""
     keep: Path | None = None
     """Folder in which photos are kept once drawn (68 kB each at 128 pixels); none draws them anew each time."""
     views: AugmentationConfig = field(default_factory=AugmentationConfig)
@@ -68,20 +74,39 @@ class ImageSampling:
     """Of the detector that the `proxy` encoder listens to."""
     silhouettes: SilhouetteNoise = field(default_factory=SilhouetteNoise)
     """Of the same detector."""
+    parts: PartNoise = field(default_factory=PartNoise)
+    """Of the segmentation that the `parts` encoder is given, where it does not find parts itself."""
     workers: int = 0
     """Processes that draw photos; 0 draws them where training runs."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
-        if not 1 <= self.photos <= PHOTOS:
-            raise ValueError(f"photos lies between 1 and {PHOTOS}, got {self.photos}.")
+        for photos in (self.photos, self.held_out_photos):
+            if photos is not None and not 1 <= photos <= PHOTOS:
+                raise ValueError(f"photos and held_out_photos lie between 1 and {PHOTOS}, got {photos}.")
+
+
+@dataclass(frozen=True)
+class PartBatch:
+    """Crops of photos with true part maps."""
+
+    crops: Tensor
+    """(people, 3, size, size), normalised RGB."""
+    labels: Tensor
+    """(people, size, size), labels of `fitloop.body.part_maps`."""
 
 
 class ImageBatches:
     """Draws people, cuts them out and tells the truth in the same view."""
 
     def __init__(
-        self, body: Body, mocap: Mocap, config: ImageSampling, network: HMRConfig, split: Split = "training"
+        self,
+        body: Body,
+        mocap: Mocap,
+        config: ImageSampling,
+        network: HMRConfig,
+        split: Split = "training",
+        supervised: float = 1.0,
     ) -> None:
         """Prepare the photos.
 
@@ -91,6 +116,7 @@ class ImageBatches:
             config: Photos and changes.
             network: Which encoder.
             split: ``training``, or ``held-out`` subjects, garments and places, which are looked at as they are.
+            supervised: Share of the photos whose 3D joints and parameters are known; always the same ones.
 
         Raises:
             ValueError: If no assets are given, or the folder to keep photos in holds others.
@@ -98,26 +124,85 @@ class ImageBatches:
         if config.assets is None:
             raise ValueError(f"The encoder {network.encoder!r} learns from photos: give images.assets, their folder.")
         self.body, self.config, self.network, self.held_out = body, config, network, split == "held-out"
-        self.draw_poses = mocap_poses(mocap)
+        self.draw_poses, self.supervised = mocap_poses(mocap), supervised
         self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
+        self.photos = config.held_out_photos if self.held_out and config.held_out_photos else config.photos
         sampling = KeypointSampling(noise=config.noise)
+        if network.encoder == "parts":
+            # Its heat maps are of COCO's joints, which a detector of another convention would not all name.
+            sampling = replace(sampling, conventions=(("coco17", 1.0),))
         self.detector = KeypointSampler(body, KEYPOINT_NAMES, self.draw_poses, sampling)
         scene = replace(CROPS, height=config.side, width=config.side, split=split)
         people = SyntheticPeople(config.assets, PHOTOS, 0, scene, config.texture_side)
         self._draw = people.__getitem__
+        self._part_maps = PartStore(body, None if config.keep is None else config.keep / split)
         if config.keep is not None:
             self._draw = StoredPeople(config.keep / split, people).__getitem__
         self._pool = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
 
     def __call__(self, count: int, generator: torch.Generator) -> RegressorBatch:
         """Draw people, the same ones for the same generator state."""
-        indices = torch.randint(self.config.photos, (count,), generator=generator).tolist()
+        indices, people, changes = self._photos(count, generator)
+        match self.network.encoder:
+            case "proxy":
+                augmented, inputs = self._proxies(people, changes, generator)
+            case "parts":
+                augmented, inputs = self._parts(indices, people, changes, generator)
+            case _:
+                augmented, inputs = self._crops(people, changes, generator)
+        batch = RegressorBatch(inputs, augmented.view, self._truth(people, augmented))
+        return known_where(torch.tensor(indices) < self.supervised * self.photos, batch)
+
+    def segmentation(self, count: int, generator: torch.Generator) -> PartBatch:
+        """Draw people with their parts, at the size of a segmentation network's crops."""
+        indices, people, changes = self._photos(count, generator)
+        crop = _crop(people.boxes, changes.scale, changes.angle)
+        crops, occluders = self._cut(people, crop, generator)
+        labels = self._labels(indices, people, crop, occluders, crops.shape[-1])
+        flip = changes.flipped[:, None, None]
+        crops = normalize_rgb(torch.where(flip[:, None], crops.flip(-1), crops))
+        return PartBatch(crops, torch.where(flip, mirror_parts(labels), labels))
+
+    def _photos(self, count: int, generator: torch.Generator) -> tuple[list[int], SyntheticPeopleBatch, Changes]:
+        indices = torch.randint(self.photos, (count,), generator=generator).tolist()
         draw: Callable = map if self._pool is None else self._pool.map
         people = collate(list(draw(self._draw, indices)))
         changes = no_changes(count) if self.held_out else draw_changes(count, self.config.views, generator)
-        view_and_inputs = self._proxies if self.network.encoder == "proxy" else self._crops
-        augmented, inputs = view_and_inputs(people, changes, generator)
-        return RegressorBatch(inputs, augmented.view, self._truth(people, augmented))
+        return indices, people, changes
+
+    def _parts(
+        self, indices: list[int], people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
+    ) -> tuple[AugmentedView, PartInputs]:
+        augmented = augmented_view(people.boxes, people.camera, changes)
+        crop, size = _crop(people.boxes, changes.scale, changes.angle), self.network.image_size
+        flip = changes.flipped[:, None, None]
+        labels, photos, joints = None, None, None
+        if self.network.segmenter is None:
+            occluders = self._occluders(len(indices), generator)
+        else:
+            crops, occluders = self._cut(people, crop, generator)
+            photos = normalize_rgb(torch.where(flip[:, None], crops.flip(-1), crops))
+        if self.network.parts and photos is None:
+            labels = disturb_parts(self._labels(indices, people, crop, occluders, size), self.config.parts, generator)
+            labels = torch.where(flip, mirror_parts(labels), labels)
+        if self.network.part_joints:
+            seen = self.detector.detect(people.params, people.camera, generator)
+            points, confidence = to_crop(seen.keypoints, crop), seen.confidence
+            confidence = confidence * occluders.hide(points)
+            joints = joint_maps(
+                torch.where(flip, mirror_points(points, MIRRORED_KEYPOINTS), points),
+                torch.where(flip[..., 0], confidence[:, MIRRORED_KEYPOINTS], confidence),
+                size,
+            )
+        return augmented, PartInputs(labels, photos, joints)
+
+    def _labels(
+        self, indices: list[int], people: SyntheticPeopleBatch, crop: Crop, occluders: Occluders, size: int
+    ) -> Tensor:
+        """True part maps on the grid of the crops; what lies in front hides parts."""
+        maps = self._part_maps(indices, people)
+        labels = sample_labels(maps, sampling_grid(crop, size, *maps.shape[-2:]))
+        return torch.where(occluders.masks(size) > 0, NOBODY, labels)
 
     def _crops(
         self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
@@ -175,14 +260,19 @@ class ImageBatches:
 
     def _cut(self, people: SyntheticPeopleBatch, crop: Crop, generator: torch.Generator) -> tuple[Tensor, Occluders]:
         """Crops of the photos, with other colours and things in front, and these things."""
-        size, config = self.network.image_size, self.config
+        size, config = self.network.photo_size, self.config
         pixels = people.pixels.permute(0, 3, 1, 2).float() / 255.0
         grid = sampling_grid(crop, size, *pixels.shape[-2:])
         crops = torch.nn.functional.grid_sample(pixels, grid, align_corners=False)
+        occluders = self._occluders(len(crops), generator)
         if self.held_out:
-            return crops, Occluders(crop.side.new_zeros(len(crops), 4))
-        occluders = draw_occluders(len(crops), config.pixels, generator)
+            return crops, occluders
         return augment_pixels(crops, occluders, config.pixels, generator), occluders
+
+    def _occluders(self, count: int, generator: torch.Generator) -> Occluders:
+        if self.held_out:
+            return Occluders(torch.zeros(count, 4))
+        return draw_occluders(count, self.config.pixels, generator)
 
     def _truth(self, people: SyntheticPeopleBatch, augmented: AugmentedView) -> Supervision:
         params = into_augmented_view(people.params, augmented, self.body)

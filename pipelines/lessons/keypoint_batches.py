@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fitloop.body import Body, Detections
@@ -82,13 +82,18 @@ class KeypointBatches:
         batch = keypoint_batch(samples)
         if self.supervised == 1.0:
             return batch
-        known = (torch.rand(count, generator=generator) < self.supervised).float()
-        truth = replace(
-            batch.truth,
-            confidence_3d=batch.truth.confidence_3d * known[:, None],
-            confidence_params=batch.truth.confidence_params * known,
-        )
-        return replace(batch, truth=truth)
+        return known_where(torch.rand(count, generator=generator) < self.supervised, batch)
+
+
+def known_where(known: Bool[Tensor, "people"], batch: RegressorBatch) -> RegressorBatch:
+    """Forget the 3D joints and parameters of the others."""
+    truth, share = batch.truth, known.float()
+    truth = replace(
+        truth,
+        confidence_3d=truth.confidence_3d * share[:, None],
+        confidence_params=truth.confidence_params * share,
+    )
+    return replace(batch, truth=truth)
 
 
 def keypoint_batch(samples: KeypointSamples) -> RegressorBatch:

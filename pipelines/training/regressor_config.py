@@ -36,6 +36,9 @@ class TrainConfig:
     """Photos to train the encoders of images on."""
     backbone: Path | None = None
     """Weights to start an encoder of images from: torchvision's, or others with its names."""
+    segmenter: Path | None = None
+    """For `parts`: weights of `fitloop train-parts`, which find parts in photos and stay as they are; not given, it
+    learns from true part maps and cannot read photos."""
     start: str | None = None
     """For `keypoints` and `proxy`: what the network, or its keypoints half and head, start from: `keypoints` for the
     shipped weights, or a path."""
@@ -100,11 +103,11 @@ class TrainConfig:
             raise ValueError("start is for the encoders 'keypoints' and 'proxy', which begin with a keypoints network.")
         if self.detected is not None and (encoder != "keypoints" or not 0.0 < self.detected_share <= 1.0):
             raise ValueError("detected is for the encoder 'keypoints', and detected_share in (0, 1].")
+        if self.segmenter is not None and encoder != "parts":
+            raise ValueError(f"segmenter is for the encoder 'parts', got {encoder!r}.")
         if encoder == "keypoints":
             if self.backbone is not None:
                 raise ValueError("backbone is for encoders of images; the encoder of keypoints starts from nothing.")
             return
         if self.images.assets is None:
             raise ValueError(f"The encoder {encoder!r} learns from photos: give images.assets, their folder.")
-        if self.supervised < 1:
-            raise ValueError("supervised below 1 is for the encoder of keypoints.")

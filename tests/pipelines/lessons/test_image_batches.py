@@ -7,9 +7,11 @@ import torch
 from toy import random_params, stick_body
 
 import fitloop.pipelines.lessons.image_batches as images
-from fitloop.body import KeypointKinematics
+from fitloop.body import JOINT_NAMES, KeypointKinematics
 from fitloop.body.keypoints import mirrored
+from fitloop.body.part_maps import NOBODY
 from fitloop.data.mocap import Mocap
+from fitloop.data.part_noise import PartNoise
 from fitloop.data.synthetic import SyntheticPeopleBatch
 from fitloop.data.synthetic.config import Split
 from fitloop.geometry import Camera, project
@@ -17,6 +19,7 @@ from fitloop.pipelines.lessons.image_batches import ImageBatches, ImageSampling
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.models import EncoderKind
+from fitloop.regressor.parts import PartNetConfig
 from fitloop.regressor.proxy import PROXY_JOINTS
 
 SIDE = 128
@@ -58,12 +61,40 @@ def mocap() -> Mocap:
     return Mocap(np.zeros((4, 22, 3), np.float32), np.zeros(4, int), ("a",), ("b",), ("asf",))
 
 
-def batch_of(encoder: EncoderKind, split: Split = "training", seed: int = 0, count: int = 24, **changes):
+WRISTS = [JOINT_NAMES.index(name) for name in ("left_wrist", "right_wrist")]
+
+
+class WristMaps:
+    """Part maps of the photos: the red and the green spot are wrists, all else shows nobody."""
+
+    def __init__(self, *given):
+        pass
+
+    def __call__(self, indices, people):
+        labels = torch.full(people.pixels.shape[:3], NOBODY, dtype=torch.int8)
+        for color, wrist in enumerate(WRISTS):
+            labels[people.pixels[..., color] > 100] = wrist
+        return labels
+
+
+def middles(labels: torch.Tensor, part: int) -> torch.Tensor:
+    """Where a part lies, [-1, 1] across the map; NaN where it is not shown."""
+    ticks = (torch.arange(labels.shape[-1]) + 0.5) / labels.shape[-1] * 2.0 - 1.0
+    shown = (labels == part).float()
+    places = torch.stack([(shown.sum(-2) * ticks).sum(-1), (shown.sum(-1) * ticks).sum(-1)], -1)
+    return places / shown.sum((-1, -2))[:, None]
+
+
+def batches_of(encoder: EncoderKind, split: Split = "training", supervised: float = 1.0, **changes) -> ImageBatches:
     plain = replace(ImageSampling().pixels, channel_noise=0.0, grain=0.0, occlusion=0.0)
     config = replace(ImageSampling(assets=Path(), side=SIDE, pixels=plain), **changes)
-    network = HMRConfig(encoder, width=8, image_size=96)
-    batches = ImageBatches(stick_body(), mocap(), config, network, split)
-    return batches(count, torch.Generator().manual_seed(seed))
+    segmenter = PartNetConfig((4, 4), 96) if encoder == "parts" and split == "held-out" else None
+    network = HMRConfig(encoder, width=8, image_size=96, segmenter=segmenter)
+    return ImageBatches(stick_body(), mocap(), config, network, split, supervised)
+
+
+def batch_of(encoder: EncoderKind, split: Split = "training", seed: int = 0, count: int = 24, **changes):
+    return batches_of(encoder, split, **changes)(count, torch.Generator().manual_seed(seed))
 
 
 def brightest(maps: torch.Tensor) -> torch.Tensor:
@@ -131,3 +162,61 @@ def test_the_same_generator_gives_the_same_batch():
 def test_photos_need_assets():
     with pytest.raises(ValueError, match="'resnet18' learns from photos: give images.assets"):
         batch_of("resnet18", assets=None)
+
+
+@pytest.fixture
+def _wrist_maps(monkeypatch):
+    monkeypatch.setattr(images, "PartStore", WristMaps)
+
+
+def test_part_maps_show_the_parts_of_the_mirror_image(_wrist_maps):
+    batch = batch_of("parts", count=40)
+    near = list[torch.Tensor]()
+    for name, part in zip(MARKS, WRISTS, strict=False):
+        found, truth = middles(batch.inputs.labels, part), batch.truth.points_2d[:, KEYPOINT_NAMES.index(name)]
+        near.append((found - truth).norm(dim=-1)[found.isfinite().all(-1)])
+    # The spots of two wrists that touch are one.
+    assert float(torch.cat(near).quantile(0.9)) < 0.1
+
+
+def test_crops_and_part_maps_for_the_segmentation_network_show_the_same(_wrist_maps):
+    batch = batches_of("parts").segmentation(40, torch.Generator().manual_seed(0))
+    spots = brightest(batch.crops)
+    straight, swapped = 0, 0
+    for row in range(40):
+        left, right = (middles(batch.labels[row : row + 1], part)[0] for part in WRISTS)
+        if not bool((left.isfinite() & right.isfinite()).all()) or float((left - right).norm()) < 0.2:
+            continue
+        straight += bool((spots[row, 0] - left).norm() < 0.06 and (spots[row, 1] - right).norm() < 0.06)
+        swapped += bool((spots[row, 0] - right).norm() < 0.06 and (spots[row, 1] - left).norm() < 0.06)
+    # Red is the left wrist of the photo, so the right one of its mirror image.
+    assert min(straight, swapped) > 5
+    assert straight + swapped > 20
+
+
+def test_with_a_segmentation_network_the_encoder_gets_photos(_wrist_maps):
+    inputs = batch_of("parts", "held-out").inputs
+    assert inputs.labels is None
+    assert inputs.crops.shape == (24, 3, 96, 96)
+
+
+def test_given_part_maps_err_as_told(_wrist_maps):
+    exact, wrong = batch_of("parts"), batch_of("parts", parts=PartNoise(wrong=1.0))
+    assert torch.equal(exact.truth.rotations, wrong.truth.rotations)
+    shown = exact.inputs.labels != NOBODY
+    assert float((exact.inputs.labels == wrong.inputs.labels)[shown].float().mean()) < 0.3
+
+
+def test_3d_is_known_of_the_same_photos_whoever_asks():
+    truth = batches_of("resnet18", supervised=0.5, photos=40)(200, torch.Generator().manual_seed(0)).truth
+    known = truth.confidence_params > 0
+    assert 0.35 < float(known.float().mean()) < 0.65
+    assert torch.equal(known, truth.confidence_3d.amax(-1) > 0)
+    assert bool((truth.confidence_2d.amax(-1) > 0).all())
+    # The shape tells a photo, however it was turned.
+    assert float(torch.cdist(truth.betas[known], truth.betas[~known]).min()) > 1e-3
+
+
+def test_held_out_photos_are_counted_apart():
+    batch = batch_of("resnet18", "held-out", held_out_photos=3, count=30)
+    assert len(batch.truth.betas.unique(dim=0)) == 3
