@@ -22,6 +22,7 @@ from fitloop.data.synthetic.dataset import CROPS
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import sampling_grid, to_crop
 from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch
+from fitloop.pipelines.lessons.rarity import rarity
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
 from fitloop.regressor.looks import (
@@ -58,8 +59,13 @@ class ImageSampling:
     """Texels along the finest level of each texture."""
     photos: int = PHOTOS
     """Different photos to learn from."""
+    held_out_photos: int | None = None
+    """Different photos to measure on, of those kept apart; as many as ``photos`` if not given."""
     keep: Path | None = None
     """Folder in which photos are kept once drawn (68 kB each at 128 pixels); none draws them anew each time."""
+    resampled: float = 0.0
+    """Share of each batch that is drawn by how rare a pose is among the photos, so that near-identical ones do not
+    drown the rest; draws and looks through all ``photos`` first."""
     views: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Flip, turn and size of the crop."""
     pixels: PixelAugmentation = field(default_factory=PixelAugmentation)
@@ -73,8 +79,14 @@ class ImageSampling:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
+        if not 0.0 <= self.resampled <= 1.0:
+            raise ValueError(f"resampled is a share in [0, 1], got {self.resampled}.")
+        if self.resampled and (self.keep is None or self.photos == PHOTOS):
+            raise ValueError("resampled looks through all photos first: give images.photos and images.keep.")
         if not 1 <= self.photos <= PHOTOS:
             raise ValueError(f"photos lies between 1 and {PHOTOS}, got {self.photos}.")
+        if self.held_out_photos is not None and not 1 <= self.held_out_photos <= PHOTOS:
+            raise ValueError(f"held_out_photos lies between 1 and {PHOTOS}, got {self.held_out_photos}.")
 
 
 class ImageBatches:
@@ -98,6 +110,7 @@ class ImageBatches:
         if config.assets is None:
             raise ValueError(f"The encoder {network.encoder!r} learns from photos: give images.assets, their folder.")
         self.body, self.config, self.network, self.held_out = body, config, network, split == "held-out"
+        self.photos = (self.held_out and config.held_out_photos) or config.photos
         self.draw_poses = mocap_poses(mocap)
         self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
         sampling = KeypointSampling(noise=config.noise)
@@ -107,17 +120,24 @@ class ImageBatches:
         self._draw = people.__getitem__
         if config.keep is not None:
             self._draw = StoredPeople(config.keep / split, people).__getitem__
+        self._rarity = self._rarities() if config.resampled and not self.held_out else None
         self._pool = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
 
     def __call__(self, count: int, generator: torch.Generator) -> RegressorBatch:
         """Draw people, the same ones for the same generator state."""
-        indices = torch.randint(self.config.photos, (count,), generator=generator).tolist()
+        indices = torch.randint(self.photos, (count,), generator=generator)
+        if self._rarity is not None:
+            rare = torch.multinomial(self._rarity, count, replacement=True, generator=generator)
+            indices = torch.where(torch.rand(count, generator=generator) < self.config.resampled, rare, indices)
         draw: Callable = map if self._pool is None else self._pool.map
-        people = collate(list(draw(self._draw, indices)))
+        people = collate(list(draw(self._draw, indices.tolist())))
         changes = no_changes(count) if self.held_out else draw_changes(count, self.config.views, generator)
         view_and_inputs = self._proxies if self.network.encoder == "proxy" else self._crops
         augmented, inputs = view_and_inputs(people, changes, generator)
         return RegressorBatch(inputs, augmented.view, self._truth(people, augmented))
+
+    def _rarities(self) -> Tensor:
+        return rarity(torch.stack([self._draw(index).params.body_pose for index in range(self.photos)]))
 
     def _crops(
         self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator

@@ -1,0 +1,90 @@
+"""The benchmark of the course recipe: its rows, its table, its costs and its picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+import benchmarks.course as course
+from benchmarks.course import THEIRS, CourseConfig, small, to_markdown
+from benchmarks.course_curve import CURVES, draw_curve
+
+CONFIG = CourseConfig(mocap=Path("cmu_poses.npz"), assets=Path("assets"))
+MEAN = {"score": 0.4, "mpjpe": 300.0, "pa_mpjpe": 140.0}
+
+
+def figures(score: float, **cost: float) -> dict[str, float]:
+    return {"score": score, "mpjpe": 800.0 * score, "pa_mpjpe": 400.0 * score, **cost}
+
+
+def test_every_row_is_a_preset_that_differs_as_its_name_says():
+    rows = {row: small(row, CONFIG) for row in THEIRS}
+    assert {row for row, training in rows.items() if training.optimizer == "sgd"} == {"default"}
+    assert {row for row, training in rows.items() if training.loss.adversarial} == {"gan"}
+    assert {row: training.images.resampled for row, training in rows.items()}["gan"] == 0.5
+    assert {row for row, training in rows.items() if training.model.encoder == "resnet18"} == {"default", "resnet18"}
+    assert [rows[row].model.head.iterations for row in THEIRS] == [1, 1, 1, 5, 5]
+    for training in rows.values():
+        assert training.model.head.dropout > 0 and training.score == "pve" and training.stop_at == 20
+        assert (training.model.width, training.model.image_size, training.steps) == (32, 64, 500)
+
+
+def test_the_table_stands_beside_theirs_with_the_warning():
+    rows = {"mean pose": [figures(0.4)], "gan": [figures(0.3, wall_s=60, cpu_s=40), figures(0.32, wall_s=80, cpu_s=50)]}
+    table = to_markdown(rows, CONFIG)
+    assert table.startswith("The data differ")
+    assert "| mean pose |  | 0.4000 | 320.0 | 160.0 |  |  |" in table
+    assert "| gan | 0.023, 0.020; best 0.0197 | 0.3100 (0.0100) | 248.0 (8.0) | 124.0 (4.0) | 70 | 45 |" in table
+
+
+def test_a_row_that_is_there_is_not_repeated_and_a_stopped_one_goes_on(tmp_path, monkeypatch):
+    runs = []
+
+    def stopped_once(training):
+        runs.append(training.out)
+        if len(runs) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(course, "train", stopped_once)
+    monkeypatch.setattr(course, "load_weights", lambda path: type("Weights", (), {"model": None}))
+    config = CourseConfig(mocap=Path("m"), assets=Path("a"), out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        course._figures(small("gan", config), config, lambda model: figures(0.3))
+    first = json.loads((runs[0] / "cost.json").read_text())
+    found = [course._figures(small("gan", config), config, lambda model: figures(0.3)) for _ in range(2)]
+    assert runs == [runs[0]] * 2 and found[0] == found[1]
+    assert found[0]["score"] == 0.3 and found[0]["wall_s"] > first["wall_s"]
+    course._figures(small("gan", config, seed=1), config, lambda model: figures(0.3))
+    assert len(set(runs)) == 2, "another seed is another run"
+
+
+def test_the_mean_network_says_the_mean_pose_whatever_it_sees(monkeypatch):
+    mean = torch.eye(3).repeat(24, 1, 1)
+    mean[3] = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    monkeypatch.setattr(course, "split_mocap", lambda path: (None, None))
+    monkeypatch.setattr(course, "mean_pose", lambda mocap: mean)
+    said = course.mean_network(small("gan", CONFIG))(torch.rand(2, 3, 64, 64))
+    torch.testing.assert_close(said.rotations, mean.expand(2, 24, 3, 3))
+    assert not said.betas.any()
+
+
+def test_the_curve_shows_every_error_and_what_to_beat(tmp_path):
+    lines = [{"step": step, "pve": 400.0 - step, "mpjpe": 300.0 - step, "pa_mpjpe": 140.0} for step in (0, 50, 100)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + "\n")
+    draw_curve(tmp_path / "metrics.jsonl", MEAN, tmp_path / "curve.png")
+    pixels = np.asarray(PIL.Image.open(tmp_path / "curve.png").convert("RGB"))
+    for _, color in CURVES.values():
+        assert (pixels == color).all(-1).sum() > 300
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(lines[0]) + "\n")
+    with pytest.raises(ValueError, match="no evaluation after the start"):
+        draw_curve(tmp_path / "metrics.jsonl", MEAN, tmp_path / "curve.png")
+
+
+def test_unknown_rows_and_missing_data_are_refused():
+    with pytest.raises(ValueError, match="no rows vgg; known: default, resnet18"):
+        CourseConfig(mocap=Path("m"), assets=Path("a"), rows=("vgg", "gan"))
+    with pytest.raises(ValueError, match="Give --mocap and --assets"):
+        CourseConfig()
