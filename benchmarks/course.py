@@ -1,12 +1,15 @@
 """The course report's table, trained small on drawn people and printed beside theirs.
 
     python -m benchmarks course --mocap cmu_poses.npz --assets ASSETS --out runs/course
-    python -m benchmarks course --curve runs/resnet18 --picture curve.png
+    python -m benchmarks course --curve runs/resnet18 --picture curve.png [--truth open-bench/] [--real3d REAL3D]
 
 Every row is its preset ``configs/train/course_*.yaml`` at a size that a CPU core trains in minutes. The score is the
 report's: mean distance of vertices, taken to be metres; here pelvis on pelvis, on drawn people of held-out subjects,
 garments and places. Rows that are there are not repeated, one that was stopped goes on. Writes course.json and
-course.md. ``--curve`` draws the held-out errors of a longer run instead.
+course.md.
+
+``--curve`` draws the held-out errors of a longer run instead, and prints what its best weights are worth to users who
+have people's boxes and no keypoints: on drawn people (``--truth``) and on photos with true joints (``--real3d``).
 """
 
 import hashlib
@@ -20,7 +23,9 @@ from pathlib import Path
 import torch
 import tyro
 
+from benchmarks.course_boxes import HEAD, drawn_rows, photo_rows
 from benchmarks.course_curve import draw_curve
+from benchmarks.encoders import table
 from fitloop.body import load_body
 from fitloop.body.files import whole_file
 from fitloop.geometry.rotations import rotmat_to_rot6d
@@ -74,14 +79,15 @@ class CourseConfig:
     """Different photos to measure on."""
     rows: tuple[str, ...] = tuple(THEIRS)
     """Which ones to train."""
-    steps: int = 500
+    steps: int = 300
     """Batches per run."""
     batch_size: int = 32
     """People per batch."""
     image_size: int = 64
     """Of the crops, pixels."""
     width: int = 32
-    """Channels of the first stage; 64 as published."""
+    """Channels of the first stage of a ResNet-18; a ResNet-50, whose blocks are four times as wide at their ends, has
+    half as many. 64 as published."""
     people: int = 512
     """Held-out people that the figures are of."""
     seeds: int = 2
@@ -90,11 +96,17 @@ class CourseConfig:
     """Folder of a run of `fitloop train`: draws its held-out errors and trains nothing."""
     picture: Path = Path("course_curve.png")
     """Where the curve goes."""
+    truth: Path | None = None
+    """With ``--curve``: people of `fitloop synthesize` with their truth."""
+    real3d: Path | None = None
+    """With ``--curve``: photos with true 3D joints, as for `benchmarks real3d`."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         if self.curve is None and (self.mocap is None or self.assets is None):
             raise ValueError("Give --mocap and --assets to train the rows, or --curve to draw a run.")
+        if self.curve is None and (self.truth is not None or self.real3d is not None):
+            raise ValueError("--truth and --real3d are measured with the weights of a run: give its folder as --curve.")
         unknown = sorted(set(self.rows) - set(THEIRS))
         if unknown:
             raise ValueError(f"There are no rows {', '.join(unknown)}; known: {', '.join(THEIRS)}.")
@@ -113,6 +125,7 @@ def small(row: str, config: CourseConfig, seed: int = 0) -> TrainConfig:
     """
     preset = load_config(PRESETS / f"course_{row}.yaml", TrainConfig)
     assert config.mocap is not None and config.assets is not None
+    width = config.width if preset.model.encoder == "resnet18" else config.width // 2
     images = replace(
         preset.images,
         assets=config.assets,
@@ -123,7 +136,7 @@ def small(row: str, config: CourseConfig, seed: int = 0) -> TrainConfig:
     return replace(
         preset,
         mocap=config.mocap,
-        model=replace(preset.model, width=config.width, image_size=config.image_size),
+        model=replace(preset.model, width=width, image_size=config.image_size),
         images=images,
         steps=config.steps,
         batch_size=config.batch_size,
@@ -133,7 +146,7 @@ def small(row: str, config: CourseConfig, seed: int = 0) -> TrainConfig:
         evaluate_people=config.people,
         save_every=max(1, config.steps // 8),
         seed=seed,
-        threads=torch.get_num_threads(),
+        threads=1,
     )
 
 
@@ -225,7 +238,8 @@ def to_markdown(rows: dict[str, list[Figures]], config: CourseConfig) -> str:
         WARNING,
         "",
         f"Ours: {config.steps} batches of {config.batch_size}, {config.photos} photos, {config.image_size} px, "
-        f"{config.width} channels in the first stage, {config.seeds} seeds, {torch.get_num_threads()} thread(s); "
+        f"{config.width} channels in the first stage of a ResNet-18 and {config.width // 2} of a ResNet-50, "
+        f"{config.seeds} seed(s), one thread; "
         f"{config.people} held-out people.",
         "",
         "| row | score, theirs (m) | score, ours (m) | MPJPE mm | PA-MPJPE mm | wall s | CPU s |",
@@ -248,13 +262,30 @@ def _mean(found: list[Figures], name: str) -> str:
     return f"{sum(figures[name] for figures in found) / len(found):.0f}"
 
 
+def _judge(config: CourseConfig, run: Path) -> None:
+    """Draw the curve of a run and print what its weights are worth, box by box."""
+    training, weights = load_config(run / "config.yaml", TrainConfig), run / "best.safetensors"
+    examination, body = Examination(training), load_body(training.body)
+    mean = examination(mean_network(training))
+    draw_curve(run / "metrics.jsonl", mean, config.picture)
+    network = examination(load_weights(weights).model)
+    rows = [
+        ("held-out", name, f"{found['score']:.4f}", f"{found['mpjpe']:.1f}", f"{found['pa_mpjpe']:.1f}", "")
+        for name, found in (("mean", mean), ("pixels", network))
+    ]
+    if config.truth is not None:
+        rows += drawn_rows(config.truth, weights, body, config.people)
+    if config.real3d is not None:
+        rows += photo_rows(config.real3d, weights, body)
+    print(table(HEAD, rows))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Train the rows and print the table, or draw a curve; return 0."""
     config = tyro.cli(CourseConfig, args=arguments, description=__doc__)
     torch.set_num_threads(1)
     if config.curve is not None:
-        training = load_config(config.curve / "config.yaml", TrainConfig)
-        draw_curve(config.curve / "metrics.jsonl", Examination(training)(mean_network(training)), config.picture)
+        _judge(config, config.curve)
         return 0
     rows = measured_rows(config)
     config.out.mkdir(parents=True, exist_ok=True)

@@ -87,4 +87,8 @@ class _Chart:
         left, right = self._at(0, to_beat), self._at(self.steps, to_beat)
         for start in range(int(left[0]), int(right[0]), 16):
             self.pen.line([(start, left[1]), (min(start + 9, right[0]), left[1])], color, 2)
-        self.pen.text((places[-1][0], places[-1][1] - 8), f"{label}: {points[-1][1]:.0f}", color, self.font, "rs")
+        told = f"{label}: {points[-1][1]:.0f}, mean pose {to_beat:.0f}"
+        corner = places[-1][0], places[-1][1] - 10
+        # White behind the words, so that they can be read where curves cross them.
+        self.pen.rectangle(self.pen.textbbox(corner, told, self.font, "rs"), (255, 255, 255))
+        self.pen.text(corner, told, color, self.font, "rs")

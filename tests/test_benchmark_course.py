@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import benchmarks.course as course
-from benchmarks.course import THEIRS, CourseConfig, small, to_markdown
+from benchmarks.course import PRESETS, THEIRS, CourseConfig, small, to_markdown
 from benchmarks.course_curve import CURVES, draw_curve
+from fitloop.pipelines.console.options import load_config
+from fitloop.pipelines.training.regressor_config import TrainConfig
 
 CONFIG = CourseConfig(mocap=Path("cmu_poses.npz"), assets=Path("assets"))
 MEAN = {"score": 0.4, "mpjpe": 300.0, "pa_mpjpe": 140.0}
@@ -27,9 +29,22 @@ def test_every_row_is_a_preset_that_differs_as_its_name_says():
     assert {row: training.images.resampled for row, training in rows.items()}["gan"] == 0.5
     assert {row for row, training in rows.items() if training.model.encoder == "resnet18"} == {"default", "resnet18"}
     assert [rows[row].model.head.iterations for row in THEIRS] == [1, 1, 1, 5, 5]
+    assert [rows[row].model.width for row in THEIRS] == [32, 32, 16, 16, 16]
     for training in rows.values():
-        assert training.model.head.dropout > 0 and training.score == "pve" and training.stop_at == 20
-        assert (training.model.width, training.model.image_size, training.steps) == (32, 64, 500)
+        assert (training.model.image_size, training.steps) == (64, 300)
+        _follows_the_recipe(training)
+
+
+def test_the_preset_to_train_for_long_follows_the_recipe():
+    training = load_config(PRESETS / "resnet18.yaml", TrainConfig)
+    _follows_the_recipe(training)
+    assert (training.model.encoder, training.model.head.iterations) == ("resnet18", 5)
+
+
+def _follows_the_recipe(training: TrainConfig) -> None:
+    images = training.images
+    assert training.model.head.dropout > 0 and training.score == "pve" and training.stop_at == 20
+    assert images.views.flip and images.views.rotation and images.pixels.channel_noise and images.pixels.occlusion
 
 
 def test_the_table_stands_beside_theirs_with_the_warning():
@@ -88,3 +103,8 @@ def test_unknown_rows_and_missing_data_are_refused():
         CourseConfig(mocap=Path("m"), assets=Path("a"), rows=("vgg", "gan"))
     with pytest.raises(ValueError, match="Give --mocap and --assets"):
         CourseConfig()
+
+
+def test_weights_are_judged_by_a_run_alone(tmp_path):
+    with pytest.raises(ValueError, match="give its folder as --curve"):
+        CourseConfig(mocap=Path("m"), assets=Path("a"), truth=tmp_path)
