@@ -15,7 +15,7 @@ have people's boxes and no keypoints: on drawn people (``--truth``) and on photo
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,25 +25,15 @@ import tyro
 
 from benchmarks.course_boxes import HEAD, drawn_rows, photo_rows
 from benchmarks.course_curve import draw_curve
+from benchmarks.course_examination import Examination, Figures, mean_network
 from benchmarks.encoders import table
 from fitloop.body import load_body
 from fitloop.body.files import whole_file
-from fitloop.geometry.rotations import rotmat_to_rot6d
 from fitloop.pipelines.console.options import config_to_tree, load_config
-from fitloop.pipelines.lessons.image_batches import ImageBatches
-from fitloop.pipelines.lessons.keypoint_batches import (
-    RegressorBatch,
-    joint_errors,
-    mean_pose,
-    split_mocap,
-    vertex_errors,
-)
 from fitloop.pipelines.train import train
 from fitloop.pipelines.training.regressor_config import TrainConfig
-from fitloop.regressor import HMRConfig, LossConfig, build_hmr, load_weights
+from fitloop.regressor import load_weights
 from fitloop.regressor.hmr import HMR
-from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
-from fitloop.regressor.losses import Criterion
 
 PRESETS = Path(__file__).parents[1] / "configs" / "train"
 THEIRS = {
@@ -112,9 +102,6 @@ class CourseConfig:
             raise ValueError(f"There are no rows {', '.join(unknown)}; known: {', '.join(THEIRS)}.")
 
 
-Figures = dict[str, float]
-
-
 def small(row: str, config: CourseConfig, seed: int = 0) -> TrainConfig:
     """The preset of a row at the size of this benchmark.
 
@@ -150,40 +137,6 @@ def small(row: str, config: CourseConfig, seed: int = 0) -> TrainConfig:
     )
 
 
-class Examination:
-    """Held-out people, the same for every row with crops of one size."""
-
-    def __init__(self, training: TrainConfig) -> None:
-        """Draw the people.
-
-        Args:
-            training: Any row.
-        """
-        self.body = load_body(training.body)
-        _, held_out = split_mocap(training.mocap)
-        batches = ImageBatches(self.body, held_out, training.images, training.model, "held-out")
-        generator = torch.Generator().manual_seed(11)
-        self.batches: list[RegressorBatch] = [batches(training.evaluate_people, generator)]
-        self.criterion = Criterion(self.body, KEYPOINT_NAMES, LossConfig())
-
-    def __call__(self, model: HMR) -> Figures:
-        """``score`` in metres, ``mpjpe`` and ``pa_mpjpe`` in millimetres."""
-        errors = joint_errors(model, self.batches, self.criterion)
-        score = vertex_errors(model, self.batches, self.body)["pve"] / 1000.0
-        return {"score": score, "mpjpe": errors["mpjpe"], "pa_mpjpe": errors["pa_mpjpe"]}
-
-
-def mean_network(training: TrainConfig) -> HMR:
-    """A network that says the mean pose of the training subjects and the mean shape of everybody, facing the camera."""
-    model = build_hmr(HMRConfig("resnet18", width=1, image_size=training.model.image_size)).eval()
-    mean = mean_pose(split_mocap(training.mocap)[0])
-    model.head.init_pose.copy_(rotmat_to_rot6d(mean, model.head.config.layout).flatten()[None])
-    for layer in (model.head.decpose, model.head.decshape, model.head.deccam):
-        torch.nn.init.zeros_(layer.weight)
-        torch.nn.init.zeros_(layer.bias)
-    return model
-
-
 def measured_rows(config: CourseConfig) -> dict[str, list[Figures]]:
     """Figures of every row, one per seed, the mean pose first; trains what is not there yet."""
     first = small(config.rows[0], config)
@@ -191,18 +144,27 @@ def measured_rows(config: CourseConfig) -> dict[str, list[Figures]]:
     rows = {MEAN: [examination(mean_network(first))]}
     for row in config.rows:
         for seed in range(config.seeds):
-            rows.setdefault(row, []).append(_figures(small(row, config, seed), config, examination))
+            rows.setdefault(row, []).append(figures_of(small(row, config, seed), config, examination))
     return rows
 
 
-def _figures(training: TrainConfig, config: CourseConfig, examination: Examination) -> Figures:
-    """Train and examine, unless the same run was made before."""
+def figures_of(training: TrainConfig, config: CourseConfig, examine: Callable[[HMR], Figures]) -> Figures:
+    """Train and examine, unless the same run was made before.
+
+    Args:
+        training: The row with its seed.
+        config: Where runs are kept.
+        examine: Gives the figures of a network.
+
+    Returns:
+        Those figures, and what the training cost: ``wall_s`` and ``cpu_s``, seconds.
+    """
     training = replace(training, out=config.out / "runs" / _key(training, config.people))
     done = training.out / "figures.json"
     if not done.is_file():
         with _cost(training.out / "cost.json"):
             train(training)
-        figures = examination(load_weights(training.out / "best.safetensors").model)
+        figures = examine(load_weights(training.out / "best.safetensors").model)
         with whole_file(done) as temporary:
             temporary.write_text(json.dumps(figures | json.loads((training.out / "cost.json").read_text())))
     return json.loads(done.read_text())

@@ -7,12 +7,19 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from test_benchmark_real3d import write_truth
 
 import benchmarks.course as course
+import benchmarks.course_boxes as course_boxes
+import benchmarks.course_examination as course_examination
 from benchmarks.course import PRESETS, THEIRS, CourseConfig, small, to_markdown
 from benchmarks.course_curve import CURVES, draw_curve
+from benchmarks.real3d import load_scenes
+from fitloop.body import load_body
 from fitloop.pipelines.console.options import load_config
 from fitloop.pipelines.training.regressor_config import TrainConfig
+from fitloop.regressor import HMRConfig, Weights, save_weights
+from fitloop.regressor.regressor import mean_rotations
 
 CONFIG = CourseConfig(mocap=Path("cmu_poses.npz"), assets=Path("assets"))
 MEAN = {"score": 0.4, "mpjpe": 300.0, "pa_mpjpe": 140.0}
@@ -67,20 +74,20 @@ def test_a_row_that_is_there_is_not_repeated_and_a_stopped_one_goes_on(tmp_path,
     monkeypatch.setattr(course, "load_weights", lambda path: type("Weights", (), {"model": None}))
     config = CourseConfig(mocap=Path("m"), assets=Path("a"), out=tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        course._figures(small("gan", config), config, lambda model: figures(0.3))
+        course.figures_of(small("gan", config), config, lambda model: figures(0.3))
     first = json.loads((runs[0] / "cost.json").read_text())
-    found = [course._figures(small("gan", config), config, lambda model: figures(0.3)) for _ in range(2)]
+    found = [course.figures_of(small("gan", config), config, lambda model: figures(0.3)) for _ in range(2)]
     assert runs == [runs[0]] * 2 and found[0] == found[1]
     assert found[0]["score"] == 0.3 and found[0]["wall_s"] > first["wall_s"]
-    course._figures(small("gan", config, seed=1), config, lambda model: figures(0.3))
+    course.figures_of(small("gan", config, seed=1), config, lambda model: figures(0.3))
     assert len(set(runs)) == 2, "another seed is another run"
 
 
 def test_the_mean_network_says_the_mean_pose_whatever_it_sees(monkeypatch):
     mean = torch.eye(3).repeat(24, 1, 1)
     mean[3] = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    monkeypatch.setattr(course, "split_mocap", lambda path: (None, None))
-    monkeypatch.setattr(course, "mean_pose", lambda mocap: mean)
+    monkeypatch.setattr(course_examination, "split_mocap", lambda path: (None, None))
+    monkeypatch.setattr(course_examination, "mean_pose", lambda mocap: mean)
     said = course.mean_network(small("gan", CONFIG))(torch.rand(2, 3, 64, 64))
     torch.testing.assert_close(said.rotations, mean.expand(2, 24, 3, 3))
     assert not said.betas.any()
@@ -103,6 +110,22 @@ def test_unknown_rows_and_missing_data_are_refused():
         CourseConfig(mocap=Path("m"), assets=Path("a"), rows=("vgg", "gan"))
     with pytest.raises(ValueError, match="Give --mocap and --assets"):
         CourseConfig()
+
+
+def test_a_network_that_says_the_mean_pose_is_worth_as_much_as_the_mean_pose(tmp_path, monkeypatch):
+    write_truth(tmp_path)
+    scene = load_scenes(tmp_path, "known")[0]
+    looked: list[torch.Tensor] = []
+    monkeypatch.setattr(course_boxes, "see", lambda images, boxes: looked.append(boxes) or scene.exact)
+    monkeypatch.setattr(course_examination, "split_mocap", lambda path: (None, None))
+    monkeypatch.setattr(course_examination, "mean_pose", lambda mocap: mean_rotations())
+    body, network = load_body(), course.mean_network(small("gan", CONFIG))
+    save_weights(tmp_path / "mean.safetensors", Weights(network, HMRConfig("resnet18", 1, image_size=64), body.name))
+    mean, pixels, keypoints = course_boxes.photo_rows(tmp_path, tmp_path / "mean.safetensors", body)
+    assert [mean[1], pixels[1], keypoints[1]] == ["mean", "pixels", "keypoints"]
+    assert float(pixels[3]) == pytest.approx(float(mean[3]), abs=0.5), "half precision in the file"
+    assert keypoints[3] != mean[3]
+    assert torch.equal(looked[0], scene.openpose.boxes), "the detector looks where the boxes are"
 
 
 def test_weights_are_judged_by_a_run_alone(tmp_path):
