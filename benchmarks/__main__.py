@@ -105,6 +105,7 @@ if __name__ == "__main__":
         "silhouettes",
         "uncertainty",
         "tuning",
+        "course",
     )
     if len(sys.argv) > 1 and sys.argv[1] in apart:
         # These train, weigh or see through networks and have options of their own.

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from fitloop.data.synthetic.parts import PartStore
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import sampling_grid, to_crop
 from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch, known_where
+from fitloop.pipelines.lessons.rarity import rarity
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
 from fitloop.regressor.looks import (
@@ -63,9 +65,12 @@ class ImageSampling:
     photos: int = PHOTOS
     """Different photos to learn from."""
     held_out_photos: int | None = None
-    """Different photos to measure on; as many as to learn from if not given."""
+    """Different photos to measure on, of those kept apart; as many as ``photos`` if not given."""
     keep: Path | None = None
     """Folder in which photos are kept once drawn (68 kB each at 128 pixels); none draws them anew each time."""
+    resampled: float = 0.0
+    """Share of each batch that is drawn by how rare a pose is among the photos, so that near-identical ones do not
+    drown the rest; draws and looks through all ``photos`` first."""
     views: AugmentationConfig = field(default_factory=AugmentationConfig)
     """Flip, turn and size of the crop."""
     pixels: PixelAugmentation = field(default_factory=PixelAugmentation)
@@ -81,9 +86,14 @@ class ImageSampling:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn."""
-        for photos in (self.photos, self.held_out_photos):
-            if photos is not None and not 1 <= photos <= PHOTOS:
-                raise ValueError(f"photos and held_out_photos lie between 1 and {PHOTOS}, got {photos}.")
+        if not 0.0 <= self.resampled <= 1.0:
+            raise ValueError(f"resampled is a share in [0, 1], got {self.resampled}.")
+        if self.resampled and (self.keep is None or self.photos == PHOTOS):
+            raise ValueError("resampled looks through all photos first: give images.photos and images.keep.")
+        if not 1 <= self.photos <= PHOTOS:
+            raise ValueError(f"photos lies between 1 and {PHOTOS}, got {self.photos}.")
+        if self.held_out_photos is not None and not 1 <= self.held_out_photos <= PHOTOS:
+            raise ValueError(f"held_out_photos lies between 1 and {PHOTOS}, got {self.held_out_photos}.")
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,10 @@ class ImageBatches:
         if config.assets is None:
             raise ValueError(f"The encoder {network.encoder!r} learns from photos: give images.assets, their folder.")
         self.body, self.config, self.network, self.held_out = body, config, network, split == "held-out"
+        self._kept = None if config.keep is None else config.keep / split
+        self.photos = (self.held_out and config.held_out_photos) or config.photos
         self.draw_poses, self.supervised = mocap_poses(mocap), supervised
         self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
-        self.photos = config.held_out_photos if self.held_out and config.held_out_photos else config.photos
         sampling = KeypointSampling(noise=config.noise)
         if network.encoder == "parts":
             # Its heat maps are of COCO's joints, which a detector of another convention would not all name.
@@ -135,9 +146,9 @@ class ImageBatches:
         scene = replace(CROPS, height=config.side, width=config.side, split=split)
         people = SyntheticPeople(config.assets, PHOTOS, 0, scene, config.texture_side)
         self._draw = people.__getitem__
-        self._part_maps = PartStore(body, None if config.keep is None else config.keep / split)
-        if config.keep is not None:
-            self._draw = StoredPeople(config.keep / split, people).__getitem__
+        if self._kept is not None:
+            self._draw = StoredPeople(self._kept, people).__getitem__
+        self._rarity = self._rarities() if config.resampled and not self.held_out else None
         self._pool = ProcessPoolExecutor(config.workers, get_context("spawn")) if config.workers else None
 
     def __call__(self, count: int, generator: torch.Generator) -> RegressorBatch:
@@ -164,11 +175,19 @@ class ImageBatches:
         return PartBatch(crops, torch.where(flip, mirror_parts(labels), labels))
 
     def _photos(self, count: int, generator: torch.Generator) -> tuple[list[int], SyntheticPeopleBatch, Changes]:
-        indices = torch.randint(self.photos, (count,), generator=generator).tolist()
+        indices = torch.randint(self.photos, (count,), generator=generator)
+        if self._rarity is not None:
+            rare = torch.multinomial(self._rarity, count, replacement=True, generator=generator)
+            indices = torch.where(torch.rand(count, generator=generator) < self.config.resampled, rare, indices)
+        rows = indices.tolist()
         draw: Callable = map if self._pool is None else self._pool.map
-        people = collate(list(draw(self._draw, indices)))
+        people = collate(list(draw(self._draw, rows)))
         changes = no_changes(count) if self.held_out else draw_changes(count, self.config.views, generator)
-        return indices, people, changes
+        return rows, people, changes
+
+    @cached_property
+    def _part_maps(self) -> PartStore:
+        return PartStore(self.body, self._kept)
 
     def _parts(
         self, indices: list[int], people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
@@ -204,13 +223,18 @@ class ImageBatches:
         labels = sample_labels(maps, sampling_grid(crop, size, *maps.shape[-2:]))
         return torch.where(occluders.masks(size) > 0, NOBODY, labels)
 
+    def _rarities(self) -> Tensor:
+        return rarity(torch.stack([self._draw(index).params.body_pose for index in range(self.photos)]))
+
     def _crops(
         self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator
     ) -> tuple[AugmentedView, Tensor]:
         augmented = augmented_view(people.boxes, people.camera, changes)
         crops, _ = self._cut(people, _crop(people.boxes, augmented.scale, augmented.angle), generator)
         crops = normalize_rgb(crops)
-        return augmented, torch.where(augmented.flipped[:, None, None, None], crops.flip(-1), crops)
+        seen = torch.where(augmented.flipped[:, None, None, None], crops.flip(-1), crops)
+        # A step of a ResNet takes a quarter less time on a CPU when the colours of a pixel lie side by side.
+        return augmented, seen.contiguous(memory_format=torch.channels_last)
 
     def _proxies(
         self, people: SyntheticPeopleBatch, changes: Changes, generator: torch.Generator

@@ -11,15 +11,18 @@ from torch import Tensor
 from fitloop.body import Body, Detections
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap, load_mocap
-from fitloop.evaluation.joints import mpjpe, pa_mpjpe
+from fitloop.evaluation.joints import mpjpe, pa_mpjpe, pve
 from fitloop.geometry import concatenate
 from fitloop.geometry.rotations import project_to_rotation
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
-from fitloop.regressor.losses import Criterion, Supervision, output_params
+from fitloop.regressor.losses import Criterion, Supervision, output_params, truth_params
 from fitloop.regressor.uncertainty import LEVELS, misses, share_inside, spread_loss, temperatures
 from fitloop.regressor.views import View, project_in_view
+
+MESHES = 64
+"""People whose surfaces are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,19 @@ def joint_errors(model: HMR, batches: list[RegressorBatch], criterion: Criterion
         "pa_mpjpe": float(torch.cat(aligned).mean()),
         "error_2d": 50.0 * float(torch.cat(flat).mean()),
     }
+
+
+@torch.no_grad()
+def vertex_errors(model: HMR, batches: list[RegressorBatch], body: Body) -> dict[str, float]:
+    """``pve``: mean distance of vertices over held-out batches, pelvis on pelvis, millimetres."""
+    errors = []
+    for batch in batches:
+        output, truth = model(batch.inputs).to(torch.float32), truth_params(batch.truth)
+        estimate = output_params(output, batch.view, body)
+        for rows in torch.arange(len(truth.betas)).split(MESHES):
+            one, other = body(estimate[rows]), body(truth[rows])
+            errors.append(pve(one.vertices - one.joints[:, :1], other.vertices - other.joints[:, :1]))
+    return {"pve": float(torch.cat(errors).mean())}
 
 
 @torch.no_grad()

@@ -54,6 +54,8 @@ class Rhythm:
     save_every: int
     patience: int | None = None
     """Evaluations without a better result until training ends early; None never does."""
+    bound: float | None = None
+    """Training ends early when the error that chooses the best weights is no larger; None never does."""
 
 
 class Training(ABC):
@@ -172,7 +174,7 @@ def run_training(
             _write(metrics, 0, _examine(training))
             training.save()
         with Progress(rhythm.steps, "step", 30.0, state.step) if training.speaks else nullcontext() as progress:
-            while state.step < rhythm.steps and (rhythm.patience is None or state.stale < rhythm.patience):
+            while state.step < rhythm.steps and not _enough(training, rhythm):
                 rate = schedule(state.step)
                 recent.append(descend(training, rate, clip))
                 if progress is not None:
@@ -249,6 +251,13 @@ def _examine(training: Training) -> dict[str, float]:
             ) from problem
     state.best_errors, state.best_step, state.stale = errors, state.step, 0
     return errors
+
+
+def _enough(training: Training, rhythm: Rhythm) -> bool:
+    """Whether held-out people got no better for too long, or are as good as asked for."""
+    if rhythm.patience is not None and training.state.stale >= rhythm.patience:
+        return True
+    return rhythm.bound is not None and _first(training.state.best_errors, training.measures) <= rhythm.bound
 
 
 def _stop_if_far(training: Training, last: bool) -> None:

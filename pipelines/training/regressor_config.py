@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from fitloop.data.keypoint_samples import KeypointSampling
 from fitloop.pipelines.lessons.image_batches import ImageSampling
@@ -52,14 +53,18 @@ class TrainConfig:
     """Batches until the end."""
     batch_size: int = 1024
     """People per batch."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or plain stochastic gradient descent."""
+    momentum: float = 0.0
+    """Of `sgd`."""
     learning_rate: float = 1e-3
-    """Of AdamW, after the warm-up."""
+    """Of the optimiser, after the warm-up."""
     warmup: int = 200
     """Steps over which the learning rate rises from 0."""
     flat: float = 0.3
     """Share of the steps with the full learning rate; after it follows a cosine to 0."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Of the optimiser."""
     clip: float = 1.0
     """Longest gradient that is not shortened."""
     average: float = 0.998
@@ -74,8 +79,13 @@ class TrainConfig:
     """Steps between looks at held-out subjects; the best weights so far are kept."""
     evaluate_people: int = 4096
     """How many people of held-out subjects."""
+    score: Literal["mpjpe", "pve"] = "mpjpe"
+    """Held-out error by which the best weights are chosen and training stops early: of joints, or the mean distance of
+    vertices, which takes a mesh per person."""
     patience: int = 20
     """Evaluations without a better result until training stops early."""
+    stop_at: float | None = None
+    """Bound of that error, mm: training stops as soon as held-out people are no worse."""
     save_every: int = 250
     """Steps between checkpoints to go on from."""
     device: str = "cpu"
@@ -94,6 +104,10 @@ class TrainConfig:
             raise ValueError("steps, batch_size, evaluate_every, save_every and patience must be at least 1.")
         if not (self.learning_rate > 0 and 0 <= self.flat <= 1 and 0 <= self.average < 1 and 0 <= self.supervised <= 1):
             raise ValueError("learning_rate must be positive, flat and supervised in [0, 1] and average in [0, 1).")
+        if not 0 <= self.momentum < 1 or (self.momentum and self.optimizer != "sgd"):
+            raise ValueError(f"momentum is for the optimizer 'sgd' and in [0, 1), got {self.momentum}.")
+        if self.stop_at is not None and not self.stop_at > 0:
+            raise ValueError(f"stop_at is an error in millimetres, above 0, got {self.stop_at}.")
         if self.start_rate < 0:
             raise ValueError(f"start_rate must not be negative, got {self.start_rate}.")
 

@@ -13,11 +13,15 @@ from fitloop.data.keypoint_samples import KeypointSampling
 from fitloop.data.mocap import load_mocap
 from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.console.options import load_config
-from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
+from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, vertex_errors
 from fitloop.pipelines.train import main, train
+from fitloop.pipelines.training.loop import descend
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.pipelines.training.state import Average
-from fitloop.regressor import PRESETS, HeadConfig, HMRConfig, LossConfig, load_weights
+from fitloop.regressor import PRESETS, HeadConfig, HMRConfig, HMROutput, LossConfig, load_weights
+from fitloop.regressor.hmr import HMR
+from fitloop.regressor.keypoint_encoder import KeypointEncoder
+from fitloop.regressor.losses import truth_params
 
 SMALL = HMRConfig(width=24, blocks=1, head=HeadConfig(2, 24, 0.1))
 
@@ -205,6 +209,60 @@ def test_training_stops_early_when_held_out_people_get_no_better(config, monkeyp
     assert metrics(config)[-1]["step"] == 6
 
 
+def test_training_stops_early_at_a_bound_of_the_held_out_error(config, monkeypatch):
+    better = iter([100.0, 90.0, 80.0, 70.0])
+    monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": next(better), "pa_mpjpe": 1.0})
+    assert train(replace(config, steps=40, evaluate_every=2, stop_at=80.0))["mpjpe"] == 80.0
+    assert metrics(config)[-1]["step"] == 4
+
+
+def test_the_best_weights_are_those_of_the_score_asked_for(config, monkeypatch):
+    joints, vertices = iter([100.0, 90.0, 80.0]), iter([100.0, 60.0, 70.0])
+    monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": next(joints), "pa_mpjpe": 1.0})
+    monkeypatch.setattr(program, "vertex_errors", lambda *given: {"pve": next(vertices)})
+    assert train(replace(config, steps=4, evaluate_every=2, score="pve")) == {
+        "mpjpe": 90.0,
+        "pa_mpjpe": 1.0,
+        "pve": 60.0,
+    }
+
+
+def test_the_vertex_error_is_the_distance_of_surfaces_from_the_pelvis(mocap):
+    body = stick_body()
+    batch = KeypointBatches(body, load_mocap(mocap), KeypointSampling())(70, torch.Generator().manual_seed(0))
+    truth = batch.truth
+
+    class SaysTheTruth(HMR):
+        """Or, turned, that everybody faces away from where they do."""
+
+        def __init__(self, turn):
+            super().__init__(KeypointEncoder(8, 1), SMALL.head)
+            self.turn = torch.tensor(turn)
+
+        def forward(self, inputs, extra=None):
+            root = self.turn[:, None] * truth.rotations[:, :1]
+            weak = torch.tensor([[0.5, 0.3, 0.2]]).expand(70, 3)
+            return HMROutput(torch.cat([root, truth.rotations[:, 1:]], 1), truth.betas, weak)
+
+    assert vertex_errors(SaysTheTruth([1.0, 1.0, 1.0]), [batch], body)["pve"] < 1e-2
+    mesh = body(truth_params(truth))
+    away = (mesh.vertices - mesh.joints[:, :1])[..., [0, 2]].norm(dim=-1).mean()
+    turned = vertex_errors(SaysTheTruth([-1.0, 1.0, -1.0]), [batch], body)["pve"]
+    assert turned == pytest.approx(2000.0 * float(away), rel=1e-4)
+
+
+def test_plain_gradient_descent_goes_against_the_gradient(config):
+    descent = replace(config, optimizer="sgd", learning_rate=0.1, warmup=1, clip=1e9, weight_decay=0.0, average=0.0)
+    opened = program.open_training(descent, torch.device("cpu"))
+    weight = opened.state.model.head.fc1.weight
+    before = weight.detach().clone()
+    descend(opened, 0.1, 1e9)
+    torch.testing.assert_close(weight.detach(), before - 0.1 * weight.grad)
+    errors = train(replace(descent, out=config.out / "whole", steps=40, evaluate_every=40, clip=1.0))
+    lines = (config.out / "whole" / "metrics.jsonl").read_text().splitlines()
+    assert errors["mpjpe"] < json.loads(lines[0])["mpjpe"]
+
+
 def test_training_that_diverges_stops_and_keeps_the_best(config, monkeypatch, capsys):
     far = iter([100.0, 90.0, 300.0, 300.0, 300.0])
     monkeypatch.setattr(program, "joint_errors", lambda *given: {"mpjpe": next(far), "pa_mpjpe": 1.0})
@@ -262,6 +320,9 @@ def test_the_average_follows_the_weights_and_gives_them_back():
         ({"steps": 0}, "must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"supervised": 1.5}, "supervised in"),
+        ({"momentum": 0.9}, "momentum is for the optimizer 'sgd'"),
+        ({"momentum": 1.0, "optimizer": "sgd"}, r"in \[0, 1\)"),
+        ({"stop_at": 0.0}, "stop_at is an error in millimetres"),
     ],
 )
 def test_impossible_training_is_refused(config, wrong, words):

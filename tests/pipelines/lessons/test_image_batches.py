@@ -217,6 +217,43 @@ def test_3d_is_known_of_the_same_photos_whoever_asks():
     assert float(torch.cdist(truth.betas[known], truth.betas[~known]).min()) > 1e-3
 
 
-def test_held_out_photos_are_counted_apart():
-    batch = batch_of("resnet18", "held-out", held_out_photos=3, count=30)
-    assert len(batch.truth.betas.unique(dim=0)) == 3
+class Alike(Photos):
+    """Of forty people, thirty-six stand alike."""
+
+    def __getitem__(self, index: int) -> SyntheticPeopleBatch:
+        return super().__getitem__(0 if index < 36 else index)
+
+
+@pytest.mark.parametrize(("resampled", "share"), [(0.0, 0.9), (0.5, 0.55), (1.0, 0.2)])
+def test_resampling_draws_near_identical_people_less_often(monkeypatch, resampled, share):
+    monkeypatch.setattr(images, "SyntheticPeople", Alike)
+    monkeypatch.setattr(images, "StoredPeople", lambda folder, people: people)
+    still = replace(ImageSampling().views, flip=0.0, rotation=0.0)
+    batch = batch_of("resnet18", count=300, resampled=resampled, photos=40, keep=Path(), views=still)
+    usual = random_params(seed=0).betas
+    alike = (batch.truth.betas - usual).abs().amax(-1) < 1e-5
+    assert abs(float(alike.float().mean()) - share) < 0.08
+
+
+def test_people_kept_apart_have_a_number_of_their_own(monkeypatch):
+    seen: set[int] = set()
+    drawn = Photos.__getitem__
+    monkeypatch.setattr(Photos, "__getitem__", lambda self, index: seen.add(index) or drawn(self, index))
+    batch_of("resnet18", "held-out", photos=500, held_out_photos=3)
+    assert seen == {0, 1, 2}
+    batch_of("resnet18", photos=500, held_out_photos=3)
+    assert len(seen) > 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"resampled": 1.5}, r"share in \[0, 1\]"),
+        ({"resampled": 0.5}, "give images.photos and images.keep"),
+        ({"resampled": 0.5, "photos": 10}, "give images.photos and images.keep"),
+        ({"held_out_photos": 0}, "held_out_photos lies between 1"),
+    ],
+)
+def test_photos_that_cannot_be_drawn_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        ImageSampling(assets=Path(), **changes)

@@ -160,3 +160,12 @@ def test_a_device_that_is_not_there_is_refused(name, words, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=words):
         training_device(name, None)
+
+
+def test_training_ends_when_held_out_people_are_as_good_as_asked_for(tmp_path):
+    bounded = Rhythm(steps=12, evaluate_every=2, save_every=4, bound=1.5)
+    OneNumber(tmp_path, [3.0, 2.0, 1.5, 1.0]).run(bounded)
+    assert [line["step"] for line in lines(tmp_path)] == [0, 2, 4]
+    again = OneNumber(tmp_path, [9.0])
+    again.run(bounded)
+    assert again.calls == [], "a run that is good enough does not go on"
