@@ -55,10 +55,17 @@ class SilhouetteLoss:
         return (self.draw(BodyParams(rotations[:, 0], rotations[:, 1:], betas, transl), view) > 0.5).to(betas)
 
     def __call__(self, params: BodyParams, view: View, masks: Float[Tensor, "people size size"]) -> Float[Tensor, ""]:
-        """Mean of one minus the intersection over union; people without a mask do not count.
+        """Mean of one minus the intersection over union; people without a mask do not count, and are not drawn.
 
         Raises:
             ValueError: If the masks have another size than `SIZE`.
         """
-        apart = silhouette_distance(self.draw(params, view), masks)
-        return apart.sum() / (masks.amax((-2, -1)) > 0.5).sum().clamp_min(1)
+        if masks.shape[1:] != (SIZE, SIZE):
+            raise ValueError(
+                f"The masks are {masks.shape[1]} x {masks.shape[2]} pixels, drawn silhouettes {SIZE} x {SIZE} across "
+                f"the person's view; bring them to one size."
+            )
+        rows = (masks.amax((-2, -1)) > 0.5).nonzero()[:, 0]
+        if not len(rows):
+            return 0.0 * params.betas.sum()
+        return silhouette_distance(self.draw(params[rows], view[rows]), masks[rows]).mean()

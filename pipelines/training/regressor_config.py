@@ -43,6 +43,8 @@ class TrainConfig:
     """Learning rate of what started from `start`, relative to that of the rest."""
     supervised: float = 1.0
     """Share of the people whose 3D joints and parameters are known; the others teach by their 2D keypoints alone."""
+    silhouette_people: int = 16
+    """People of each batch whose outlines are compared with masks, where `loss.silhouette` has a weight."""
     balanced: bool = True
     """Draw clips by the square root of their length; else every frame of the mocap is equally likely."""
     steps: int = 6000
@@ -91,6 +93,8 @@ class TrainConfig:
             raise ValueError("steps, batch_size, evaluate_every, save_every and patience must be at least 1.")
         if not (self.learning_rate > 0 and 0 <= self.flat <= 1 and 0 <= self.average < 1 and 0 <= self.supervised <= 1):
             raise ValueError("learning_rate must be positive, flat and supervised in [0, 1] and average in [0, 1).")
+        if self.silhouette_people < 1:
+            raise ValueError(f"silhouette_people must be at least 1, got {self.silhouette_people}.")
         if self.start_rate < 0:
             raise ValueError(f"start_rate must not be negative, got {self.start_rate}.")
 
