@@ -3,10 +3,13 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import grid_sample, max_pool2d
 
-from fitloop.body import Body, BodyParams, KeypointKinematics
+from fitloop.body import Body, BodyParams, Detections, KeypointKinematics
 from fitloop.body.mirror import rest_pelvis
-from fitloop.regressor.views import View, project_in_view
+from fitloop.geometry import Camera, project
+from fitloop.regressor.keypoint_encoder import keypoint_inputs, to_known_landmarks
+from fitloop.regressor.views import View, points_in_view, project_in_view
 from fitloop.rendering.soft_silhouette import coarse_mesh, silhouette_distance, soft_silhouettes
 
 SIZE = 32
@@ -15,6 +18,12 @@ SOFTNESS = 0.5
 """Pixels."""
 CELL = 0.06
 """Metres between the vertices of the mesh that is drawn."""
+
+
+UNKNOWN = -1.0
+"""In masks: pixels of which nobody can say whether they belong to the person."""
+_NEAR = 3
+"""Pixels around a mask, across, in which its person's keypoints may lie."""
 
 
 class SilhouetteLoss:
@@ -69,3 +78,47 @@ class SilhouetteLoss:
         if not len(rows):
             return 0.0 * params.betas.sum()
         return silhouette_distance(self.draw(params[rows], view[rows]), masks[rows]).mean()
+
+
+def masks_in_view(
+    detections: Detections, camera: Camera, photo: tuple[int, int] | None = None
+) -> Float[Tensor, "people size size"]:
+    """A detector's silhouettes across the views that its keypoints give: 1 or 0, and `UNKNOWN` beyond the photo.
+
+    A silhouette that leaves out half of the person's own keypoints is somebody else's and comes out empty, as where
+    there is none.
+
+    Args:
+        detections: One row per person, any convention, full-image pixels.
+        camera: One per person.
+        photo: Its height and width in pixels; without, everything beyond a silhouette's grid counts as empty.
+    """
+    known = to_known_landmarks(detections)
+    view = keypoint_inputs(known, camera)[1]
+    grids, boxes = detections.silhouettes, detections.silhouette_boxes
+    if grids is None or boxes is None:
+        return known.keypoints.new_zeros(len(known.keypoints), SIZE, SIZE)
+    pixels = _pixels_of(view, camera)
+    corner, extent = boxes[:, None, None, :2], (boxes[:, None, None, 2:] - boxes[:, None, None, :2]).clamp_min(1.0)
+    # On a finer grid the detector's own cells would count one by one; a view's pixel averages over some of them.
+    soft = grid_sample(grids[:, None], 2.0 * (pixels - corner) / extent - 1.0, align_corners=False)[:, 0]
+    masks = (soft > 0.5).to(soft.dtype)
+    near = max_pool2d(masks[:, None], _NEAR, 1, _NEAR // 2)
+    places = points_in_view(known.keypoints, camera, view)[:, None]
+    sure = (known.confidence > 0).to(soft.dtype)
+    inside = grid_sample(near, places, mode="nearest", align_corners=False)[:, 0, 0] > 0.5
+    own = (inside * sure).sum(-1) >= 0.5 * sure.sum(-1).clamp_min(1.0)
+    masks = masks * own[:, None, None]
+    if photo is None:
+        return masks
+    beyond = ((pixels < 0) | (pixels > pixels.new_tensor([photo[1], photo[0]]))).any(-1)
+    return torch.where(beyond, UNKNOWN, masks)
+
+
+def _pixels_of(view: View, camera: Camera) -> Float[Tensor, "people size size 2"]:
+    """Full-image pixels under the centres of a mask's pixels."""
+    ticks = (torch.arange(SIZE, device=view.half_size.device) + 0.5) / SIZE * 2.0 - 1.0
+    y, x = torch.meshgrid(ticks, ticks, indexing="ij")
+    flat = torch.stack([x, y], -1).flatten(0, 1) * view.half_size[:, None, None]
+    rays = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ view.rotation
+    return project(rays, camera).unflatten(1, (SIZE, SIZE))

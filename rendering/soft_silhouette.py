@@ -125,6 +125,10 @@ def silhouette_distance(
 ) -> Float[Tensor, "batch"]:
     """One minus the soft intersection over union; 0 for rows of which nothing was seen.
 
+    Args:
+        drawn: Soft silhouettes.
+        seen: Masks, 0 to 1; pixels below 0 are not known and do not count.
+
     Raises:
         ValueError: If the pictures differ in size.
     """
@@ -132,6 +136,7 @@ def silhouette_distance(
         raise ValueError(
             f"The masks are {tuple(seen.shape)}, the drawn silhouettes {tuple(drawn.shape)}; bring them to one size."
         )
+    drawn, seen = torch.where(seen < 0, 0.0, drawn), seen.clamp_min(0.0)
     both = (drawn * seen).sum((-2, -1))
     either = (drawn + seen - drawn * seen).sum((-2, -1))
     return torch.where(seen.amax((-2, -1)) > 0.5, 1.0 - both / either.clamp_min(1e-6), 0.0)
