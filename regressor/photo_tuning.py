@@ -12,7 +12,7 @@ from fitloop.body import BodyEstimate, BodyParams, Detections, Image
 from fitloop.body.mirror import rest_pelvis, turn_params
 from fitloop.geometry import Camera, TensorRecord, concatenate, where
 from fitloop.regressor.hmr import HMR
-from fitloop.regressor.keypoint_encoder import keypoint_inputs
+from fitloop.regressor.keypoint_encoder import keypoint_inputs, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS
 from fitloop.regressor.regressor import NetworkInput, NetworkRegressor
 from fitloop.regressor.silhouettes import SilhouetteLoss, masks_in_view
@@ -154,8 +154,7 @@ class PhotoTuner:
         """
         guess = self.regressor(image, detections, camera)
         if masks is None and detections.silhouettes is not None:
-            size = None if image is None else (image.pixels.shape[0], image.pixels.shape[1])
-            masks = masks_in_view(detections.to(guess.params.betas.device, torch.float32), guess.camera, size)
+            masks = _own_masks(image, detections, guess.camera)
         tuned = []
         for row in (slice(number, number + 1) for number in range(len(guess.params.betas))):
             given = self.regressor.look(image, detections[row], guess.camera[row])
@@ -202,3 +201,11 @@ class PhotoTuner:
         numbers = torch.cat([answer.params.rotations.flatten(1), answer.params.betas, answer.params.transl], -1)
         changed = seen & numbers.isfinite().all(-1)
         return where(changed, Tuned(answer, torch.full_like(nothing.steps, self.config.steps)), nothing)
+
+
+def _own_masks(image: Image | None, detections: Detections, camera: Camera) -> Float[Tensor, "people size size"]:
+    """The detector's silhouettes across the views that networks are tuned in."""
+    seen = detections.to(camera.focal.device, torch.float32)
+    view = keypoint_inputs(to_known_landmarks(seen), camera)[1]
+    size = None if image is None else camera.focal.new_tensor([image.pixels.shape[1], image.pixels.shape[0]])
+    return masks_in_view(seen, camera, view, None if size is None else size.expand(len(seen.boxes), 2))

@@ -8,7 +8,7 @@ from torch.nn.functional import grid_sample, max_pool2d
 from fitloop.body import Body, BodyParams, Detections, KeypointKinematics
 from fitloop.body.mirror import rest_pelvis
 from fitloop.geometry import Camera, project
-from fitloop.regressor.keypoint_encoder import keypoint_inputs, to_known_landmarks
+from fitloop.regressor.keypoint_encoder import to_known_landmarks
 from fitloop.regressor.views import View, points_in_view, project_in_view
 from fitloop.rendering.soft_silhouette import coarse_mesh, silhouette_distance, soft_silhouettes
 
@@ -81,9 +81,9 @@ class SilhouetteLoss:
 
 
 def masks_in_view(
-    detections: Detections, camera: Camera, photo: tuple[int, int] | None = None
+    detections: Detections, camera: Camera, view: View, photo: Float[Tensor, "people 2"] | None = None
 ) -> Float[Tensor, "people size size"]:
-    """A detector's silhouettes across the views that its keypoints give: 1 or 0, and `UNKNOWN` beyond the photo.
+    """Silhouettes of detections across views of the people: 1 or 0, and `UNKNOWN` beyond the photo.
 
     A silhouette that leaves out half of the person's own keypoints is somebody else's and comes out empty, as where
     there is none.
@@ -91,10 +91,10 @@ def masks_in_view(
     Args:
         detections: One row per person, any convention, full-image pixels.
         camera: One per person.
-        photo: Its height and width in pixels; without, everything beyond a silhouette's grid counts as empty.
+        view: One per person.
+        photo: Its width and height in pixels; without, everything beyond a silhouette's grid counts as empty.
     """
     known = to_known_landmarks(detections)
-    view = keypoint_inputs(known, camera)[1]
     grids, boxes = detections.silhouettes, detections.silhouette_boxes
     if grids is None or boxes is None:
         return known.keypoints.new_zeros(len(known.keypoints), SIZE, SIZE)
@@ -111,7 +111,7 @@ def masks_in_view(
     masks = masks * own[:, None, None]
     if photo is None:
         return masks
-    beyond = ((pixels < 0) | (pixels > pixels.new_tensor([photo[1], photo[0]]))).any(-1)
+    beyond = ((pixels < 0) | (pixels > photo[:, None, None])).any(-1)
     return torch.where(beyond, UNKNOWN, masks)
 
 
