@@ -98,11 +98,11 @@ def masks_in_view(
     grids, boxes = detections.silhouettes, detections.silhouette_boxes
     if grids is None or boxes is None:
         return known.keypoints.new_zeros(len(known.keypoints), SIZE, SIZE)
-    pixels = _pixels_of(view, camera)
+    # Soft bodies come out wider than they are by half a pixel, and so do masks: one corner of a pixel is enough.
+    pixels = _pixels_of(view, camera, torch.arange(SIZE + 1))
     corner, extent = boxes[:, None, None, :2], (boxes[:, None, None, 2:] - boxes[:, None, None, :2]).clamp_min(1.0)
-    # On a finer grid the detector's own cells would count one by one; a view's pixel averages over some of them.
-    soft = grid_sample(grids[:, None], 2.0 * (pixels - corner) / extent - 1.0, align_corners=False)[:, 0]
-    masks = (soft > 0.5).to(soft.dtype)
+    soft = grid_sample(grids[:, None], 2.0 * (pixels - corner) / extent - 1.0, align_corners=False)
+    masks = (max_pool2d(soft, 2, 1)[:, 0] > 0.5).to(soft.dtype)
     near = max_pool2d(masks[:, None], _NEAR, 1, _NEAR // 2)
     places = points_in_view(known.keypoints, camera, view)[:, None]
     sure = (known.confidence > 0).to(soft.dtype)
@@ -111,14 +111,15 @@ def masks_in_view(
     masks = masks * own[:, None, None]
     if photo is None:
         return masks
+    pixels = _pixels_of(view, camera, torch.arange(SIZE) + 0.5)
     beyond = ((pixels < 0) | (pixels > photo[:, None, None])).any(-1)
     return torch.where(beyond, UNKNOWN, masks)
 
 
-def _pixels_of(view: View, camera: Camera) -> Float[Tensor, "people size size 2"]:
-    """Full-image pixels under the centres of a mask's pixels."""
-    ticks = (torch.arange(SIZE, device=view.half_size.device) + 0.5) / SIZE * 2.0 - 1.0
+def _pixels_of(view: View, camera: Camera, places: Tensor) -> Float[Tensor, "people rows columns 2"]:
+    """Full-image pixels under places along both axes of a mask, counted in its pixels."""
+    ticks = 2.0 * places.to(view.half_size) / SIZE - 1.0
     y, x = torch.meshgrid(ticks, ticks, indexing="ij")
     flat = torch.stack([x, y], -1).flatten(0, 1) * view.half_size[:, None, None]
     rays = torch.cat([flat, torch.ones_like(flat[..., :1])], -1) @ view.rotation
-    return project(rays, camera).unflatten(1, (SIZE, SIZE))
+    return project(rays, camera).unflatten(1, (len(ticks), len(ticks)))
