@@ -4,7 +4,7 @@
 
 People of held-out motion capture as a detector sees them (`benchmarks.people`, without 3D landmarks), one at a time as
 in photos of their own. All start from the shipped network's guess: the fit after 1, 2, ... steps and at its end, the
-tuning after 1, 2, ... steps, by keypoints alone and with exact masks, and the fit that starts from the tuned answer.
+tuning after 1, 2, ... steps, by keypoints alone and with exact masks, and where asked for the fit from a tuned answer.
 PVE-T is that of the T-pose, so of the shape alone. Seconds are CPU seconds of one core.
 """
 
@@ -77,6 +77,8 @@ class TuningBenchmark:
     """Of the people."""
     steps: int = 40
     """Longest tuning."""
+    compared: tuple[str, ...] = ("fit", "tuned", "tuned_silhouettes")
+    """Ways to measure; there are also `tuned_then_fit` and `tuned_silhouettes_then_fit`."""
     tuning: TuningConfig = TuningConfig()
     """Rate and losses."""
     plot: Path | None = None
@@ -91,7 +93,9 @@ def main(arguments: list[str]) -> int:
     people = make_people(body, config.mocap, config.people, seed=config.seed)
     people = replace(people, detections=replace(people.detections, landmarks=None, landmark_confidence=None))
     metrics: list[Metric] = []
-    for way, answers in ways(config, body, people).items():
+    every = ways(config, body, people)
+    for way in config.compared:
+        answers = every[way]
         rows = [slice(row, row + 1) for row in range(config.people)]
         # The first person pays for what is loaded and compiled once.
         answers(rows[0])
@@ -206,10 +210,13 @@ def draw(metrics: list[Metric], path: Path, people: int) -> None:
         places = [
             key.removesuffix(".mpjpe") for key in values if key.startswith(f"tuning.{way}.") and key.endswith(".mpjpe")
         ]
+        if not places:
+            continue
         seconds = [values[f"{place}.seconds"] for place in places]
         axes.plot(seconds, [values[f"{place}.mpjpe"] for place in places], marker="o", markersize=3.5, label=label)
-    guess = values["tuning.fit.guess.mpjpe"]
-    axes.axhline(guess, color="0.6", linestyle=":", label="the network's guess")
+    guess = values.get("tuning.fit.guess.mpjpe")
+    if guess is not None:
+        axes.axhline(guess, color="0.6", linestyle=":", label="the network's guess")
     axes.set_xscale("log")
     axes.set_xlabel("CPU seconds per person, one core")
     axes.set_ylabel("MPJPE, mm")

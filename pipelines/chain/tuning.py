@@ -10,6 +10,8 @@ from fitloop.regressor import Regressor
 from fitloop.regressor.photo_tuning import PhotoTuner, Tuned, TuningConfig
 from fitloop.regressor.regressor import NetworkRegressor
 
+SILHOUETTE = 0.1
+"""Weight of a detector's silhouettes, which are coarse and clothed; exact ones are worth three times as much."""
 MOTION = 1.0
 """Weight of the motion of clips."""
 
@@ -31,7 +33,7 @@ class TuningStage:
         network = regressor.regressor if transferred else regressor
         if not isinstance(network, NetworkRegressor):
             raise ValueError(f"The regressor {regressor.name!r} has no network whose weights could be tuned.")
-        self.photos = PhotoTuner(network, TuningConfig(steps))
+        self.photos = PhotoTuner(network, TuningConfig(steps, silhouette=SILHOUETTE))
         self.clips = PhotoTuner(network, TuningConfig(steps, motion=MOTION))
         self.transferred = regressor if transferred else None
 

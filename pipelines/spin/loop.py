@@ -17,17 +17,16 @@ from fitloop.fitting import Fit, FitConfig, SolverConfig, fit
 from fitloop.fitting.plausibility import Gate, Reprojection
 from fitloop.fitting.reference import ReferenceConfig, ReferenceFitter
 from fitloop.geometry import where
-from fitloop.pipelines.spin.config import SILHOUETTE, FitsConfig, FitterConfig, TeachingConfig
-from fitloop.pipelines.spin.inputs import Augmentation, Photos, keypoints_of, undisturbed, view_and_inputs
+from fitloop.pipelines.spin.config import FitsConfig, FitterConfig, TeachingConfig
+from fitloop.pipelines.spin.inputs import Augmentation, Photos, keypoints_of, masks_of, undisturbed, view_and_inputs
 from fitloop.pipelines.spin.refined_fits import FitsRefiner
 from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, FitsStore, Source
 from fitloop.pipelines.training.state import evaluating
-from fitloop.regressor import HMRConfig, HMROutput, LossConfig
+from fitloop.regressor import HMRConfig, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.looks import MIRRORED_KEYPOINTS, AugmentedView, into_augmented_view, out_of_augmented_view
 from fitloop.regressor.losses import Criterion, Supervision, output_params, relative_keypoint_loss
-from fitloop.regressor.silhouettes import masks_in_view
 from fitloop.regressor.views import points_in_view
 
 FARTHEST = 5.0
@@ -59,14 +58,6 @@ class LoopConfig:
     fitter: FitterConfig
     fits: FitsConfig
     teaching: TeachingConfig
-
-    @property
-    def loss(self) -> LossConfig:
-        """Weights of the losses, with outlines where the mode asks for them."""
-        loss = self.teaching.loss
-        if self.fits.mode != "keypoints+silhouettes" or loss.silhouette:
-            return loss
-        return replace(loss, silhouette=SILHOUETTE * loss.keypoints_2d)
 
 
 @dataclass(frozen=True)
@@ -104,7 +95,7 @@ class SpinLoop:
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
         self.columns = [number for number, name in enumerate(KEYPOINT_NAMES) if name in known]
         names = tuple(KEYPOINT_NAMES[number] for number in self.columns)
-        self.criterion = Criterion(body, names, config.loss)
+        self.criterion = Criterion(body, names, config.teaching.loss)
         self.annotated = [names.index(name) if name in names else -1 for name in SPIN_24.landmarks]
         placed = [number for number, column in enumerate(self.annotated) if column >= 0]
         self.hips = [placed.index(SPIN_24.index(f"{side}_hip")) for side in ("left", "right")]
@@ -225,17 +216,8 @@ class SpinLoop:
             rotations=params.rotations,
             betas=params.betas,
             confidence_params=sure,
-            masks=self._masks(people, seen),
+            masks=None if self.criterion.silhouettes is None else masks_of(people, seen),
         )
-
-    def _masks(self, people: ObservedPeople, seen: AugmentedView) -> Tensor | None:
-        """The people's silhouettes across their augmented views, where they teach."""
-        if self.criterion.silhouettes is None:
-            return None
-        # The middle of a photo is its principal point here.
-        size = 2.0 * people.camera.principal_point
-        masks = masks_in_view(people.evidence, people.camera, seen.view, size)
-        return torch.where(seen.flipped[:, None, None], masks.flip(-1), masks)
 
     def _keypoints_in(self, people: ObservedPeople, seen: AugmentedView) -> tuple[Tensor, Tensor]:
         known, flipped = self.observed(people), seen.flipped

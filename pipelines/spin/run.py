@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from fitloop.data.spin_format import read_spin
 from fitloop.pipelines.console.options import save_config
 from fitloop.pipelines.spin.compat import OriginalLoop, as_original
 from fitloop.pipelines.spin.config import (
+    SILHOUETTE,
     DataConfig,
     FitsConfig,
     FitterConfig,
@@ -103,7 +104,7 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     convention = crowd.samples.evidence.convention
     config = as_original(config, convention) if config.spin_compat else config
     store = FitsStore(config.out / FITS, crowd.key(body), config.shards, processes.owned_shards(config.shards))
-    parts = LoopConfig(config.part(FitterConfig), config.part(FitsConfig), config.part(TeachingConfig))
+    parts = LoopConfig(config.part(FitterConfig), config.part(FitsConfig), _teaching(config))
     place = (weights.config, body, convention, store)
     loop = SpinLoop(parts, *place) if config.quirks == Quirks() else OriginalLoop(parts, *place, config.quirks)
     optimizer = torch.optim.Adam(weights.model.parameters(), lr=config.learning_rate)
@@ -115,6 +116,14 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     people = config.held_out_people
     people_and_deal = (crowd, apart.first(people), deal)
     return Run(config.out, schedule, weights, *people_and_deal, loop, state, processes, epochs, people, frozen)
+
+
+def _teaching(config: SpinConfig) -> TeachingConfig:
+    """How the network learns, with outlines where the mode asks for them and the losses do not say how much."""
+    teaching = config.part(TeachingConfig)
+    if config.mode != "keypoints+silhouettes" or teaching.loss.silhouette:
+        return teaching
+    return replace(teaching, loss=replace(teaching.loss, silhouette=SILHOUETTE * teaching.loss.keypoints_2d))
 
 
 def _check_masks(crowd: Crowd) -> None:
