@@ -26,10 +26,13 @@ from fitloop.evaluation.joints import pve
 from fitloop.fitting import load_pose_prior
 from fitloop.fitting.terms import pose_prior
 from fitloop.geometry import Camera, rotmat_to_rotvec
+from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, RegressorBatch
 from fitloop.pipelines.train import train
+from fitloop.pipelines.training.loop import LAST
 from fitloop.pipelines.training.regressor_config import TrainConfig
-from fitloop.regressor import HeadConfig, HMRConfig, HMROutput, LossConfig, load_weights
+from fitloop.regressor import HeadConfig, HMRConfig, HMROutput, LossConfig, build_hmr
+from fitloop.regressor.checkpoints import read_torch_file
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.losses import Criterion, output_params, truth_params
 from fitloop.regressor.regressor import mean_rotations
@@ -78,16 +81,22 @@ def main(arguments: list[str]) -> int:
     for seed in config.seeds:
         for name in config.rows:
             training = training_of(config, name, seed)
-            train(training)
-            found[name].append(measure(body, batch, answer_of(training.out / "best.safetensors")(batch)))
+            try:
+                train(training)
+            except TrainingStopped as stopped:
+                print(f"{name}, seed {seed}: {stopped}", flush=True)
+                continue
+            found[name].append(measure(body, batch, answer_of(training)(batch)))
             tell(f"{name}, seed {seed}", found[name][-1])
     metrics: list[Metric] = []
     for name, seeds in found.items():
+        if not seeds:
+            continue
         mean = {key: sum(one[key] for one in seeds) / len(seeds) for key in seeds[0]}
         tell(f"{name}, mean of {len(seeds)}", mean)
         metrics += [Metric(f"silhouettes.{name}.{key}", value, "mm or %", "lower") for key, value in mean.items()]
     if config.pictures is not None:
-        runs = {name: training_of(config, name, config.seeds[0]).out / "best.safetensors" for name in config.rows}
+        runs = [training_of(config, name, config.seeds[0]) for name in config.rows if found[name]]
         draw_people(body, batch, runs, config.pictures)
     if config.json is not None:
         write_metrics(metrics, config.json)
@@ -128,9 +137,11 @@ def held_out_people(body: Body, mocap: Path, count: int) -> RegressorBatch:
     return batches(count, torch.Generator().manual_seed(5))
 
 
-def answer_of(weights: Path) -> Callable[[RegressorBatch], HMROutput]:
-    """What a trained network says."""
-    model = load_weights(weights).model.eval()
+def answer_of(training: TrainConfig) -> Callable[[RegressorBatch], HMROutput]:
+    """What a network says at the end of its training; the best weights are chosen by 3D, which nobody has here."""
+    model = build_hmr(training.model)
+    model.load_state_dict(read_torch_file(training.out / LAST)["average"])
+    model.eval()
     return torch.no_grad()(lambda batch: model(batch.inputs))
 
 
@@ -166,19 +177,19 @@ def at_rest(body: Body, betas: Tensor) -> Tensor:
     return mesh.vertices - mesh.joints[:, :1]
 
 
-def draw_people(body: Body, batch: RegressorBatch, runs: dict[str, Path], folder: Path, people: int = 3) -> None:
+def draw_people(body: Body, batch: RegressorBatch, runs: list[TrainConfig], folder: Path, people: int = 3) -> None:
     """A picture for each of the first people that are wholly in view: the truth, then each row, and all from the side.
 
     Args:
         body: Of the networks.
         batch: Held-out people.
-        runs: Weights by row.
+        runs: A finished training for each row.
         folder: Where the pictures go.
         people: How many.
     """
     folder.mkdir(parents=True, exist_ok=True)
     whole = (batch.truth.points_2d.abs().amax((1, 2)) < 0.95).nonzero()[:people, 0].tolist()
-    answers = [output_params(answer_of(path)(batch), batch.view, body) for path in runs.values()]
+    answers = [output_params(answer_of(one)(batch), batch.view, body) for one in runs]
     pelvis = batch.truth.points_3d[:, KEYPOINT_NAMES.index("pelvis")]
     truth = truth_params(batch.truth)
     truth = replace(truth, transl=pelvis - body(truth).joints[:, 0])

@@ -38,7 +38,8 @@ def person_masks(
         if name:
             mask = _read(Path(folder) / name, (int(sizes[row, 0]), int(sizes[row, 1])), dataset.image_names[row])
             # Pillow averages over the cells, and counts what lies outside of the picture as 0.
-            cut = mask.crop(tuple(int(edge) for edge in boxes[row].round()))
+            left, top, right, bottom = boxes[row].round().tolist()
+            cut = mask.crop((left, top, right, bottom))
             grids[row] = np.asarray(cut.resize((GRID, GRID), PIL.Image.Resampling.BOX), np.float32) / 255.0
     return grids, boxes
 

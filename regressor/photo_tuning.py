@@ -182,8 +182,8 @@ class PhotoTuner:
             masks: Of `fitloop.regressor.silhouettes.SIZE`, across the views of their keypoints; empty ones do not
                 count.
         """
-        drawn = masks is not None and self.config.silhouette > 0
-        return PhotoTuning(self.regressor, given, self.config, (self._silhouettes, masks) if drawn else None)
+        outlines = None if masks is None or not self.config.silhouette else (self._silhouettes, masks)
+        return PhotoTuning(self.regressor, given, self.config, outlines)
 
     @cached_property
     def _silhouettes(self) -> SilhouetteLoss:
