@@ -56,6 +56,8 @@ class Real3dConfig:
     """Whether the camera's focal length is told, or guessed from the photo's size as the main job does."""
     refine: bool = False
     """Measure refined bodies too."""
+    test_time: bool = False
+    """Tune the regressor to each photo before fitting, and measure that stage too."""
     pose_prior: str = "open"
     """What fits know of poses, as for `fitloop run`."""
     detector: MediapipeConfig = MediapipeConfig(threads=1)
@@ -150,7 +152,7 @@ def find(scene: Scene, evidence: Evidence, detector: MediapipeDetector) -> Detec
 def measure(config: Real3dConfig, scenes: list[Scene], evidence: Evidence) -> dict[str, Errors]:
     """Errors by stage, of the photos in which the person was found."""
     stages, detector = (
-        Stages(StagesConfig(refine=config.refine, pose_prior=config.pose_prior)),
+        Stages(StagesConfig(refine=config.refine, pose_prior=config.pose_prior, test_time=config.test_time)),
         MediapipeDetector(config.detector),
     )
     found = [(scene, seen) for scene in scenes if (seen := find(scene, evidence, detector)) is not None]

@@ -1,36 +1,49 @@
 """Tuning the network to each person against fitting the person: error against seconds.
 
-    python -m benchmarks tuning --mocap cmu_poses.npz
+    python -m benchmarks tuning --mocap cmu_poses.npz --plot tuning.png
 
 People of held-out motion capture as a detector sees them (`benchmarks.people`, without 3D landmarks), one at a time as
-in photos of their own. Both start from the shipped network's guess. In the last row exact masks count, too; PVE-T is
-that of the T-pose, so of the shape alone.
+in photos of their own. All start from the shipped network's guess: the fit after 1, 2, ... steps and at its end, the
+tuning after 1, 2, ... steps, by keypoints alone and with exact masks, and where asked for the fit from a tuned answer.
+PVE-T is that of the T-pose, so of the shape alone. Seconds are CPU seconds of one core.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import tyro
 from torch import Tensor
 
 from benchmarks.metrics import Metric, write_metrics
-from benchmarks.people import make_people
+from benchmarks.people import People, make_people
 from benchmarks.scores import score
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams, Detections, load_body
 from fitloop.body.mirror import rest_pelvis
 from fitloop.evaluation.joints import pve
-from fitloop.fitting import AFTER_REGRESSION, fit
+from fitloop.fitting import AFTER_REGRESSION, FitConfig, fit
 from fitloop.geometry import concatenate
-from fitloop.regressor import LossConfig, load_regressor
+from fitloop.regressor import load_regressor
 from fitloop.regressor.keypoint_encoder import keypoint_inputs, to_known_landmarks
-from fitloop.regressor.photo_tuning import TuningConfig, tuned_estimate
+from fitloop.regressor.photo_tuning import PhotoTuner, TuningConfig
 from fitloop.regressor.regressor import NetworkRegressor
 from fitloop.regressor.silhouettes import SilhouetteLoss
 
-STEPS = (5, 20)
+STEPS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40)
+FIT_STEPS = (1, 2, 3, 5, 8)
+LABELS = {
+    "fit": "fit (SMPLify, Levenberg-Marquardt), 0 steps to its end",
+    "tuned": "network tuned to keypoints, 1 to 40 steps",
+    "tuned_silhouettes": "network tuned to keypoints and exact silhouette",
+    "tuned_then_fit": "tuned to keypoints, then fitted",
+    "tuned_silhouettes_then_fit": "tuned to both, then fitted",
+}
+Answers = list[tuple[float, BodyEstimate]]
+"""On the way, and the seconds until they were there."""
+Result = TypeVar("Result")
 
 
 def true_masks(body: Body, truth: BodyEstimate, seen: Detections) -> Tensor:
@@ -58,10 +71,18 @@ class TuningBenchmark:
 
     mocap: Path
     """The file cmu_poses.npz; only held-out subjects are used."""
-    people: int = 32
+    people: int = 40
     """How many."""
-    learning_rate: float = 3e-5
-    """Of the tuning."""
+    seed: int = 1
+    """Of the people."""
+    steps: int = 40
+    """Longest tuning."""
+    compared: tuple[str, ...] = ("fit", "tuned", "tuned_silhouettes")
+    """Ways to measure; there are also `tuned_then_fit` and `tuned_silhouettes_then_fit`."""
+    tuning: TuningConfig = TuningConfig()
+    """Rate and losses."""
+    plot: Path | None = None
+    """Draw error against seconds into this file."""
     json: Path | None = None
     """Write the metrics here."""
 
@@ -69,44 +90,141 @@ class TuningBenchmark:
 def main(arguments: list[str]) -> int:
     """Measure and print; return the exit code."""
     config, body = tyro.cli(TuningBenchmark, args=arguments), load_body()
-    people = make_people(body, config.mocap, config.people)
-    seen = replace(people.detections, landmarks=None, landmark_confidence=None)
-    camera = people.truth.camera
-    regressor = load_regressor("keypoints", body)
-    assert isinstance(regressor, NetworkRegressor)
-    flat = replace(AFTER_REGRESSION, stages=tuple(replace(s, landmarks=0.0) for s in AFTER_REGRESSION.stages))
-
-    def fitted(row: slice) -> BodyEstimate:
-        return fit(body, seen[row], regressor(None, seen[row], camera[row]), flat).estimate
-
-    masks = true_masks(body, people.truth, seen)
-
-    def tuned(row: slice, steps: int, silhouette: float = 0.0) -> BodyEstimate:
-        loss = LossConfig(1.0, 0.0, 0.0, 0.0, silhouette=silhouette)
-        tuning = TuningConfig(steps, config.learning_rate, loss)
-        return tuned_estimate(regressor, None, seen[row], camera[row], tuning, masks[row])
-
-    ways: dict[str, Callable[[slice], BodyEstimate]] = {
-        "guess": lambda row: regressor(None, seen[row], camera[row]),
-        "fit": fitted,
-        **{f"tuned_{steps}": lambda row, steps=steps: tuned(row, steps) for steps in STEPS},
-        "tuned_20_silhouettes": lambda row: tuned(row, 20, 0.3),
-    }
-    metrics = []
-    for name, way in ways.items():
-        way(slice(0, 1))
-        begin = time.process_time()
-        found = concatenate([way(slice(row, row + 1)) for row in range(config.people)])
-        seconds = (time.process_time() - begin) / config.people
-        scores = score(body, found, people.truth, seen.convention)
-        metrics += [
-            Metric(f"tuning.{name}.seconds", seconds, "s of CPU per person", "lower"),
-            Metric(f"tuning.{name}.error_2d", scores.error_2d, "% of box side", "lower"),
-            Metric(f"tuning.{name}.mpjpe", scores.mpjpe, "mm", "lower"),
-            Metric(f"tuning.{name}.pa_mpjpe", scores.pa_mpjpe, "mm", "lower"),
-            Metric(f"tuning.{name}.pve_t", float(pve(*at_rest(body, found, people.truth)).mean()), "mm", "lower"),
-        ]
-        print("  ".join(f"{metric.key} {metric.value:.3f}" for metric in metrics[-5:]), flush=True)
+    people = make_people(body, config.mocap, config.people, seed=config.seed)
+    people = replace(people, detections=replace(people.detections, landmarks=None, landmark_confidence=None))
+    metrics: list[Metric] = []
+    every = ways(config, body, people)
+    for way in config.compared:
+        answers = every[way]
+        rows = [slice(row, row + 1) for row in range(config.people)]
+        # The first person pays for what is loaded and compiled once.
+        answers(rows[0])
+        found = [answers(row) for row in rows]
+        for place, name in enumerate(answers.names):
+            seconds = sum(one[place][0] for one in found) / len(found)
+            metrics += told(f"{way}.{name}", seconds, concatenate([one[place][1] for one in found]), body, people)
+    if config.plot is not None:
+        draw(metrics, config.plot, config.people)
     if config.json is not None:
         write_metrics(metrics, config.json)
     return 0
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way from keypoints to bodies, and what is looked at on it."""
+
+    names: tuple[str, ...]
+    run: Callable[[slice], Answers]
+
+    def __call__(self, row: slice) -> Answers:
+        """Answers for some people at each of the places."""
+        return self.run(row)
+
+
+def ways(config: TuningBenchmark, body: Body, people: People) -> dict[str, Way]:
+    """What is compared."""
+    seen, camera = people.detections, people.truth.camera
+    regressor = load_regressor("keypoints", body)
+    assert isinstance(regressor, NetworkRegressor)
+    masks = true_masks(body, people.truth, seen)
+    outlined = PhotoTuner(regressor, config.tuning)
+    plain = PhotoTuner(regressor, replace(config.tuning, silhouette=0.0))
+    steps = tuple(step for step in STEPS if step <= config.steps)
+
+    def fitted(row: slice) -> Answers:
+        guess, seconds = timed(lambda: regressor(None, seen[row], camera[row]))
+        found = [(seconds, guess)]
+        for limit in (*FIT_STEPS, None):
+            answer, more = timed(lambda limit=limit: fit(body, seen[row], guess, fit_config(limit)).estimate)
+            found.append((seconds + more, answer))
+        return found
+
+    def tuned(row: slice, silhouettes: bool, fits: bool = False) -> Answers:
+        start = time.process_time()
+        given = regressor.look(None, seen[row], camera[row])
+        tuning = (outlined if silhouettes else plain).begin(given, masks[row])
+        spent, found = time.process_time() - start, []
+        for step in range(1, steps[-1] + 1):
+            spent += timed(tuning.step)[1]
+            if step not in steps:
+                continue
+            answer, more = timed(tuning.answer)
+            if fits:
+                answer, longer = timed(lambda answer=answer: fit(body, seen[row], answer, fit_config(None)).estimate)
+                more += longer
+            found.append((spent + more, answer))
+        return found
+
+    names = tuple(f"{step}_steps" for step in steps)
+    return {
+        "fit": Way(("guess", *(f"{limit}_steps" for limit in FIT_STEPS), "end"), fitted),
+        "tuned": Way(names, lambda row: tuned(row, False)),
+        "tuned_silhouettes": Way(names, lambda row: tuned(row, True)),
+        "tuned_then_fit": Way(names, lambda row: tuned(row, False, True)),
+        "tuned_silhouettes_then_fit": Way(names, lambda row: tuned(row, True, True)),
+    }
+
+
+def fit_config(limit: int | None) -> FitConfig:
+    """The main job's fit, stopped after so many steps."""
+    if limit is None:
+        return AFTER_REGRESSION
+    stages, told_stages = (
+        tuple(replace(stage, solver=replace(stage.solver, max_steps=limit)) for stage in some)
+        for some in (AFTER_REGRESSION.stages, AFTER_REGRESSION.told_stages)
+    )
+    return replace(AFTER_REGRESSION, stages=stages, told_stages=told_stages)
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What came of it, and the CPU seconds."""
+    start = time.process_time()
+    return work(), time.process_time() - start
+
+
+def told(name: str, seconds: float, found: BodyEstimate, body: Body, people: People) -> list[Metric]:
+    """Scores of the answers at one place; printed, too."""
+    scores = score(body, found, people.truth, people.detections.convention)
+    metrics = [
+        Metric(f"tuning.{name}.seconds", seconds, "s of CPU per person", "lower"),
+        Metric(f"tuning.{name}.error_2d", scores.error_2d, "% of box side", "lower"),
+        Metric(f"tuning.{name}.mpjpe", scores.mpjpe, "mm", "lower"),
+        Metric(f"tuning.{name}.pa_mpjpe", scores.pa_mpjpe, "mm", "lower"),
+        Metric(f"tuning.{name}.pve_t", float(pve(*at_rest(body, found, people.truth)).mean()), "mm", "lower"),
+    ]
+    print(f"{name:36s} " + "  ".join(f"{one.key.split('.')[-1]} {one.value:.3f}" for one in metrics), flush=True)
+    return metrics
+
+
+def draw(metrics: list[Metric], path: Path, people: int) -> None:
+    """MPJPE against seconds, one line per way."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    values = {metric.key: metric.value for metric in metrics}
+    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=110)
+    for way, label in LABELS.items():
+        places = [
+            key.removesuffix(".mpjpe") for key in values if key.startswith(f"tuning.{way}.") and key.endswith(".mpjpe")
+        ]
+        if not places:
+            continue
+        seconds = [values[f"{place}.seconds"] for place in places]
+        axes.plot(seconds, [values[f"{place}.mpjpe"] for place in places], marker="o", markersize=3.5, label=label)
+    guess = values.get("tuning.fit.guess.mpjpe")
+    if guess is not None:
+        axes.axhline(guess, color="0.6", linestyle=":", label="the network's guess")
+    axes.set_xscale("log")
+    axes.set_xlabel("CPU seconds per person, one core")
+    axes.set_ylabel("MPJPE, mm")
+    axes.set_title(
+        f"Tuning the network or fitting the body: {people} held-out people, keypoints with a detector's noise"
+    )
+    axes.title.set_fontsize(10)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)

@@ -13,7 +13,7 @@ from fitloop.geometry import Camera, rotvec_to_rotmat
 
 PARAM_KEYS = ("global_orient", "body_pose", "betas", "transl")
 CAMERA_KEYS = ("focal", "principal_point")
-STAGE_PREFIXES = {"regressed": "regressed_", "fitted": "", "refined": "refined_"}
+STAGE_PREFIXES = {"regressed": "regressed_", "tuned": "tuned_", "fitted": "", "refined": "refined_"}
 """How the arrays of each stage begin in a results file."""
 NOT_FITTED = "not_fitted"
 """``status`` of everybody where fitting was switched off; arrays without a prefix then repeat the regressed ones."""

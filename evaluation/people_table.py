@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fitloop.evaluation.body_arrays import CAMERA_KEYS, PARAM_KEYS, STAGE_PREFIXES
+from fitloop.evaluation.body_arrays import CAMERA_KEYS, PARAM_KEYS
+from fitloop.evaluation.body_arrays import STAGE_PREFIXES as _ALL_PREFIXES
 from fitloop.geometry import rotmat_to_rotvec, rotvec_to_rotmat
 
 TABLE = "people.parquet"
@@ -19,6 +20,8 @@ TABLE = "people.parquet"
 NOBODY, SKIPPED = "nobody", "skipped"
 """``status`` of the one row of a photo without people, and of one that was not done; ``person`` is empty there."""
 _TEXTS = ("status", "verdict", "notice", "convention", "body")
+STAGE_PREFIXES = {stage: prefix for stage, prefix in _ALL_PREFIXES.items() if stage != "tuned"}
+"""Stages in the table: the columns are the same in every part, also in those written before networks were tuned."""
 _BODY = ("pose", "shape", "place", "camera", "joints")
 Arrays = Mapping[str, np.ndarray]
 

@@ -18,6 +18,7 @@ from fitloop.evaluation.tables import Table
 
 STAGE_LABELS = {
     "regressed": "regressed (HMR)",
+    "tuned": "tuned to the photo (test time)",
     "fitted": "fitted (SMPLify)",
     "refined": "refined (dense)",
     "landmarks": "detector's own 3D landmarks",

@@ -24,7 +24,7 @@ from fitloop.pipelines.chain.sources import choose_detector
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
-from fitloop.pipelines.spin.config import SpinConfig, TeachingConfig
+from fitloop.pipelines.spin.config import Mode, SpinConfig, TeachingConfig
 from fitloop.pipelines.spin.report import Epoch
 from fitloop.pipelines.spin.run import open_run_of
 from fitloop.pipelines.spin.samples import Crowd, ObservedPeople
@@ -59,6 +59,9 @@ class AdaptConfig(SourcesConfig):
     """People per step; fewer where the folder has fewer."""
     learning_rate: float = 5e-5
     """Of Adam."""
+    mode: Mode = "loop"
+    """`loop`: as SPIN. `static`: fits are made once. `keypoints` and `keypoints+silhouettes`: no fits, the keypoints
+    alone, or with the silhouettes that the detector sees."""
     refine: bool = False
     """Move each new fit on to the photo's pixels before it teaches (docs/refinement.md)."""
     gate: PlausibilityConfig = PlausibilityConfig()
@@ -100,6 +103,7 @@ def adapt(config: AdaptConfig) -> list[Epoch]:
         data=(config.images,),
         images=(config.images,),
         refine=config.refine,
+        mode=config.mode,
         out=config.out,
         body=config.body,
         regressor=config.regressor,

@@ -35,12 +35,13 @@ class Stages(Models):
         return self.detector.detect_with_notices(image)
 
     def regress(self, image: Image, report: DetectionReport) -> People:
-        """Guess the bodies of the people of a photo."""
+        """Guess the bodies of the people of a photo, by a network tuned to them if that is asked for."""
         detections = report.detections.to(self.config.device)
         count = len(detections.boxes)
         camera = image.camera.to(self.config.device).map(lambda value: value.expand(count, *value.shape))
         guess = self.regressor(image, detections, camera)
-        return People(image.name, self.body, detections, guess, fitted=None, notices=report.notices, image=image)
+        people = People(image.name, self.body, detections, guess, fitted=None, notices=report.notices, image=image)
+        return self.tuning(image, people) if self.config.test_time else people
 
     def correct(self, *crowd: People) -> list[People]:
         """Fit the guessed bodies of one or more photos to their keypoints, all in one batch."""

@@ -37,6 +37,7 @@ from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.losses import Criterion, Supervision
 from fitloop.regressor.parts import PartNet, load_part_net
 from fitloop.regressor.regressor import weights_path
+from fitloop.regressor.silhouettes import SIZE
 
 log = logging.getLogger("fitloop.train")
 Batches = KeypointBatches | ImageBatches
@@ -206,8 +207,11 @@ class RegressorTraining(Training):
         truth, silhouettes = batch.truth, self.criterion.silhouettes
         if silhouettes is None:
             return truth
-        pelvis = truth.points_3d[:, KEYPOINT_NAMES.index("pelvis")]
-        return replace(truth, masks=silhouettes.masks(truth.rotations, truth.betas, pelvis, batch.view))
+        # The people of a batch are in no order, so the first stand for all.
+        some = slice(0, self.config.silhouette_people)
+        pelvis = truth.points_3d[some, KEYPOINT_NAMES.index("pelvis")]
+        drawn = silhouettes.masks(truth.rotations[some], truth.betas[some], pelvis, batch.view[some])
+        return replace(truth, masks=torch.cat([drawn, drawn.new_zeros(len(truth.betas) - len(drawn), SIZE, SIZE)]))
 
     def _teach_discriminator(self, output: HMROutput, generator: torch.Generator) -> None:
         """One step on the regressor's people and as many real poses that have nothing to do with the batch."""

@@ -1,8 +1,9 @@
 """The regressor as the rest of the project sees it: evidence of people in, bodies in the photo's camera frame out."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ from fitloop.geometry import Camera, where
 from fitloop.geometry.rotations import rot6d_to_rotmat
 from fitloop.regressor.checkpoints import Weights, load_weights
 from fitloop.regressor.crops import crop_inputs
-from fitloop.regressor.hmr import HMROutput
+from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
 from fitloop.regressor.recipes import answered_place, box_numbers
@@ -76,8 +77,13 @@ def weights_path(source: str | Path) -> Path:
     return asset_path(f"{source}.safetensors", ASSETS) if str(source) in SHIPPED else Path(source)
 
 
-class _Placer:
-    """Places bodies on whatever keypoints the body knows."""
+class Placer:
+    """Places bodies on whatever keypoints the body knows.
+
+    Attributes:
+        columns: These keypoints among `KEYPOINT_NAMES`.
+        kinematics: Bodies to these keypoints.
+    """
 
     def __init__(self, body: Body) -> None:
         known = {*body.joint_names, *body.landmark_names, *DERIVED_LANDMARKS}
@@ -87,6 +93,22 @@ class _Placer:
     def __call__(self, params: BodyParams, detections: Detections, camera: Camera) -> BodyParams:
         keypoints, confidence = detections.keypoints[:, self.columns], detections.confidence[:, self.columns]
         return place_body(params, self.kinematics, keypoints, confidence, camera)
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network reads of some people, and what its answer refers to."""
+
+    inputs: Any
+    """What the encoder takes."""
+    extra: Float[Tensor, "people extra"] | None
+    """Numbers about the boxes, for heads that take some."""
+    view: View
+    """The frame of the answer."""
+    detections: Detections
+    """Columns ordered as `KEYPOINT_NAMES`."""
+    camera: Camera
+    """One per person."""
 
 
 class NetworkRegressor:
@@ -109,12 +131,20 @@ class NetworkRegressor:
         self.body = body
         self._device = body.template.device
         weights.model.to(self._device).eval()
-        self._placer = _Placer(body)
+        self.placer = Placer(body)
         self._mean = rot6d_to_rotmat(weights.model.head.init_pose[0].unflatten(-1, (-1, 6)), weights.config.head.layout)
 
     @torch.no_grad()
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
         """Guess the body of every person; see `Regressor`.
+
+        Raises:
+            ValueError: If the encoder needs a photo and there is none.
+        """
+        return self.answer(self.look(image, detections, camera), self.weights.model)
+
+    def look(self, image: Image | None, detections: Detections, camera: Camera) -> NetworkInput:
+        """What the network reads of the people, and what its answer refers to.
 
         Raises:
             ValueError: If the encoder needs a photo and there is none.
@@ -127,23 +157,34 @@ class NetworkRegressor:
             if image is None:
                 raise ValueError(f"The regressor {self.name!r} reads pixels ({config.encoder}); give it the photo.")
             inputs, view = crop_inputs(image, detections, camera, config)
-        output = self.weights.model(inputs, box_numbers(config.recipe, detections.boxes, camera))
-        params = self._placer(self._to_camera(output, view, detections, camera), detections, camera)
+        return NetworkInput(inputs, box_numbers(config.recipe, detections.boxes, camera), view, detections, camera)
+
+    def answer(self, given: NetworkInput, model: HMR) -> BodyEstimate:
+        """The bodies that a network means, placed on the keypoints.
+
+        Args:
+            given: From `look`.
+            model: These weights' network, or one like it.
+        """
+        output = model(given.inputs, given.extra)
+        detections, camera = given.detections, given.camera
+        params = self.placer(self.params_of(output, given), detections, camera)
         told = uncertainty_of(output)
-        if config.encoder == "keypoints":
+        if self.weights.config.encoder == "keypoints":
             # Of people without keypoints this encoder sees nothing: they get the mean body in their box.
             blind = (detections.confidence > 0).sum(-1) < MIN_KEYPOINTS
             params = where(blind, mean_in_boxes(self.body, self._mean, detections.boxes, camera), params)
             told = None if told is None else where(blind, told.map(lambda spread: torch.full_like(spread, BLIND)), told)
         return BodyEstimate(params, camera, self.body.name, told)
 
-    def _to_camera(self, output: HMROutput, view: View, detections: Detections, camera: Camera) -> BodyParams:
+    def params_of(self, output: HMROutput, given: NetworkInput) -> BodyParams:
+        """The bodies in the photo's camera frame, where the network puts them; gradients flow to its output."""
         recipe = self.weights.config.recipe
         pelvis = rest_pelvis(self.body, output.betas)
-        place = answered_place(recipe, output.weak, view, detections.boxes, camera)
+        place = answered_place(recipe, output.weak, given.view, given.detections.boxes, given.camera)
         transl = place - pelvis if recipe.camera_point == "pelvis" else place
         params = BodyParams(output.rotations[:, 0], output.rotations[:, 1:], output.betas, transl)
-        return turn_params(params, view.rotation.mT, pelvis)
+        return turn_params(params, given.view.rotation.mT, pelvis)
 
 
 class MeanRegressor:
@@ -159,7 +200,7 @@ class MeanRegressor:
         self.name = "mean"
         self.body = body
         self.rotations = rotations.to(body.template)
-        self._placer = _Placer(body)
+        self.placer = Placer(body)
 
     @torch.no_grad()
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
@@ -168,7 +209,7 @@ class MeanRegressor:
         detections, camera = _prepare(detections, camera, self.body.template.device)
         boxes = tight_boxes(detections.keypoints, detections.confidence, detections.boxes)
         params = mean_in_boxes(self.body, self.rotations, boxes, camera)
-        return BodyEstimate(self._placer(params, detections, camera), camera, self.body.name)
+        return BodyEstimate(self.placer(params, detections, camera), camera, self.body.name)
 
 
 def mean_in_boxes(

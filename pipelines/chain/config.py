@@ -72,6 +72,10 @@ class SourcesConfig:
 class StagesConfig(SourcesConfig):
     """Which stages run, and with what."""
 
+    test_time: bool = False
+    """Tune the regressor's weights to each person's own keypoints and silhouette before fitting (Tung et al. 2017)."""
+    test_time_steps: int = 10
+    """Steps of that tuning; each takes about a twentieth of a second a person with the shipped regressor."""
     fit: bool = True
     """Correct the guessed bodies by SMPLify."""
     pose_prior: str = "open"
@@ -96,6 +100,7 @@ class StagesConfig(SourcesConfig):
         refuse_ignored(
             self,
             {
+                "test_time_steps": (self.test_time, "they are those of --test-time, so add it."),
                 "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
                 "starts": (self.fit, "they are the fit's, so leave out --no-fit."),
                 "rasterizer": (self.refines, f"it says who draws for refinement, {_LEAVE_IN}"),
@@ -104,6 +109,10 @@ class StagesConfig(SourcesConfig):
                 "texture_people": (self.texture is not None, "they say who wears a texture, so add --texture."),
             },
         )
+        if self.test_time and self.regressor == "mean":
+            raise ValueError("--test-time tunes a network, and --regressor mean has none; leave one of them out.")
+        if self.test_time_steps < 1:
+            raise ValueError(f"--test-time-steps must be at least 1, got {self.test_time_steps}.")
         for name in self.texture_people:
             photo_and_person(name)
 

@@ -34,18 +34,18 @@ def fit_together(crowd: Sequence[People], config: FitConfig) -> list[People]:
 
 def _kind(people: People) -> Hashable:
     seen = people.detections
-    told = people.regressed.uncertainty is not None
+    told = people.start.uncertainty is not None
     return seen.convention, seen.landmarks is None, seen.silhouettes is None, people.body.name, told
 
 
 def _fit_alike(crowd: Sequence[People], config: FitConfig) -> list[People]:
     evidence = concatenate([people.detections for people in crowd])
-    start = concatenate([people.regressed for people in crowd])
+    start = concatenate([people.start for people in crowd])
     result = fit(crowd[0].body, evidence, start, config)
     ends = accumulate(len(people) for people in crowd)
     rows = [slice(end - len(people), end) for people, end in zip(crowd, ends, strict=True)]
     return [
-        replace(people, fitted=result[row], notices=people.notices + _unheard(people.regressed))
+        replace(people, fitted=result[row], notices=people.notices + _unheard(people.start))
         for people, row in zip(crowd, rows, strict=True)
     ]
 

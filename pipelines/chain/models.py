@@ -9,6 +9,7 @@ from fitloop.detection import Detector, KeypointFile
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.refining import RefinementStage
 from fitloop.pipelines.chain.sources import choose_detector, choose_regressor
+from fitloop.pipelines.chain.tuning import TuningStage
 from fitloop.pipelines.console.devices import open_device
 from fitloop.regressor import Regressor
 
@@ -42,6 +43,11 @@ class Models:
     def regressor(self) -> Regressor:
         """Keypoints or pixels -> a first guess of the body."""
         return choose_regressor(self.config, self.body)
+
+    @cached_property
+    def tuning(self) -> TuningStage:
+        """A guess -> what the network says after it was tuned to the person."""
+        return TuningStage(self.regressor, self.config.test_time_steps)
 
     @cached_property
     def refinement(self) -> RefinementStage:

@@ -26,9 +26,12 @@ from fitloop.pipelines.chain.results_file import (
     offsets_of,
     refined_arrays,
     refinement_of,
+    tuned_arrays,
+    tuned_of,
 )
 from fitloop.refinement.offsets import Offsets, pose_offsets
 from fitloop.refinement.refiner import Refined
+from fitloop.regressor.photo_tuning import Tuned
 from fitloop.rendering import draw_overlay
 from fitloop.rendering.export import export_glb, export_obj, export_ply
 
@@ -58,6 +61,8 @@ class People:
     """What the user should know about the evidence."""
     image: Image | None = None
     """The photo; None where it was not kept."""
+    tuned: Tuned | None = None
+    """What a network tuned to each person says (``--test-time``), from which fits start; None where none was."""
 
     def __len__(self) -> int:
         return len(self.detections.boxes)
@@ -67,7 +72,8 @@ class People:
         if not -len(self) <= row < len(self):
             raise IndexError(f"{self.name!r} has {len(self)} people, there is no person {row}.")
         only = slice(row % len(self), row % len(self) + 1)
-        parts = {name: getattr(self, name) for name in ("detections", "regressed", "fitted", "refined", "offsets")}
+        stages = ("detections", "regressed", "tuned", "fitted", "refined", "offsets")
+        parts = {name: getattr(self, name) for name in stages}
         return replace(self, **{name: None if part is None else part[only] for name, part in parts.items()})
 
     def __iter__(self) -> Iterator["People"]:
@@ -86,12 +92,19 @@ class People:
 
     @property
     def before_refinement(self) -> BodyEstimate:
-        """The fitted bodies, or the regressed ones where fitting was switched off."""
-        return self.regressed if self.fitted is None else self.fitted.estimate
+        """The fitted bodies, or those that a fit would start from where fitting was switched off."""
+        return self.start if self.fitted is None else self.fitted.estimate
+
+    @property
+    def start(self) -> BodyEstimate:
+        """Where fits start: the regressed bodies, or those of the tuned network."""
+        return self.regressed if self.tuned is None else self.tuned.estimate
 
     def stages(self) -> Iterator[tuple[str, BodyEstimate]]:
         """Name and bodies of every stage that ran, in order."""
         yield "regressed", self.regressed
+        if self.tuned is not None:
+            yield "tuned", self.tuned.estimate
         if self.fitted is not None:
             yield "fitted", self.fitted.estimate
         if self.refined is not None:
@@ -164,6 +177,8 @@ class People:
             **evidence_arrays(self.detections),
             **fit_arrays(self.fitted, len(self)),
         }
+        if self.tuned is not None:
+            arrays |= tuned_arrays(self.tuned, self.body)
         if isinstance(self.refined, Refined):
             arrays |= refined_arrays(self.refined, self.body)
         if self.offsets is not None:
@@ -193,6 +208,7 @@ class People:
             body=body,
             detections=evidence_of(arrays),
             regressed=estimate_of(arrays, STAGE_PREFIXES["regressed"]),
+            tuned=tuned_of(arrays),
             fitted=fit_of(arrays),
             refined=refinement_of(arrays),
             offsets=offsets_of(arrays),

@@ -9,13 +9,14 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics
-from fitloop.evaluation.body_arrays import NOT_FITTED, bodies_of
+from fitloop.evaluation.body_arrays import NOT_FITTED, STAGE_PREFIXES, bodies_of
 from fitloop.fitting import Fit, Status
 from fitloop.geometry import TensorRecord, project
 from fitloop.refinement import Look, Reason
 from fitloop.refinement.network import Displacement
 from fitloop.refinement.offsets import OffsetReason, Offsets
 from fitloop.refinement.refiner import Refined
+from fitloop.regressor.photo_tuning import Tuned
 from fitloop.rendering.flow import Flow
 
 _NOT_KEPT = "A results file keeps no displacements; refine the photo again to see them."
@@ -60,6 +61,11 @@ def estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray]
         **{"joints_3d": joints, "joints_2d": project(joints, camera)},
     }
     return {key: value.detach().cpu().numpy().astype(np.float32) for key, value in values.items()}
+
+
+def tuned_arrays(tuned: Tuned, body: Body) -> dict[str, np.ndarray]:
+    arrays = {f"tuned_{key}": value for key, value in estimate_arrays(tuned.estimate, body).items()}
+    return arrays | {"tuned_steps": tuned.steps.cpu().numpy().astype(np.int32)}
 
 
 def refined_arrays(refined: Refined, body: Body) -> dict[str, np.ndarray]:
@@ -122,6 +128,14 @@ def fit_of(arrays: Mapping[str, np.ndarray]) -> Fit | None:
     status = torch.tensor([int(Status[word.upper()]) for word in words], dtype=torch.int64)
     start, steps = (torch.from_numpy(np.asarray(arrays.get(key, unknown))) for key in ("fit_start", "fit_steps"))
     return Fit(estimate_of(arrays, ""), torch.from_numpy(np.asarray(arrays["energy"])), status, start, steps)
+
+
+def tuned_of(arrays: Mapping[str, np.ndarray]) -> Tuned | None:
+    """Read what the tuned network said back; None where none was tuned."""
+    if "tuned_steps" not in arrays:
+        return None
+    steps = torch.from_numpy(np.asarray(arrays["tuned_steps"]).astype(np.int64))
+    return Tuned(estimate_of(arrays, STAGE_PREFIXES["tuned"]), steps)
 
 
 def refinement_of(arrays: Mapping[str, np.ndarray]) -> StoredRefinement | None:

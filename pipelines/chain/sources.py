@@ -29,7 +29,10 @@ class TransferredRegressor:
 
     def __call__(self, image: Image | None, detections: Detections, camera: Camera) -> BodyEstimate:
         """Guess the open body and give its pose to the other, as sure as the guess was."""
-        guess = self.regressor(image, detections, camera)
+        return self.over(self.regressor(image, detections, camera))
+
+    def over(self, guess: BodyEstimate) -> BodyEstimate:
+        """The same pose of the other body."""
         return replace(transfer(guess, self.source, self.target), uncertainty=guess.uncertainty)
 
 

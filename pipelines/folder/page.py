@@ -23,8 +23,8 @@ from fitloop.rendering.pages import write_html
 from fitloop.rendering.viewer import scene_script, viewer_body, viewer_scene
 
 STAGES = {
-    **{"photo": "Photo", "regressed": "Regressed", "fitted": "Fitted", "flow": "Displacements"},
-    **{"refined": "Refined", "clothed": "With hair and clothes"},
+    **{"photo": "Photo", "regressed": "Regressed", "tuned": "Tuned to the photo"},
+    **{"fitted": "Fitted", "flow": "Displacements", "refined": "Refined", "clothed": "With hair and clothes"},
 }
 """Pictures of a photo and what they are called; in the order of the page."""
 _LEGEND = "(hue: direction, as on the wheel; strength: distance)"

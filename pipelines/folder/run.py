@@ -249,7 +249,7 @@ def _clear(config: RunConfig, photo: str) -> None:
     for kind in ("meshes", *RIGS):
         shutil.rmtree(config.out / kind / photo, ignore_errors=True)
     (config.out / "overlays" / f"{photo}.jpg").unlink(missing_ok=True)
-    for stage in ("photo", "regressed", "fitted", "flow", "refined", "clothed"):
+    for stage in ("photo", "regressed", "tuned", "fitted", "flow", "refined", "clothed"):
         page_picture(config.out, photo, stage).unlink(missing_ok=True)
 
 

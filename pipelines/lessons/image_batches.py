@@ -186,7 +186,7 @@ class ImageBatches:
         return rows, people, changes
 
     @cached_property
-    def _part_maps(self) -> PartStore:
+    def _part_maps(self) -> Callable[[list[int], SyntheticPeopleBatch], Tensor]:
         return PartStore(self.body, self._kept)
 
     def _parts(

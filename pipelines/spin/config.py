@@ -18,6 +18,11 @@ LOOP_FIT = FitConfig(stages=(StageConfig(pose_prior=4.0),))
 """Less prior than the fitter's own default: networks know depth better than the prior over poses (docs/spin.md)."""
 
 
+Mode = Literal["loop", "static", "keypoints", "keypoints+silhouettes"]
+SILHOUETTE = 0.3
+"""Weight of outlines over that of keypoints, where the mode asks for them and the losses do not say."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Who is learned from, and who is measured on."""
@@ -77,8 +82,9 @@ class FitterConfig:
 class FitsConfig:
     """Which fits are kept."""
 
-    mode: Literal["loop", "static", "keypoints"] = "loop"
-    """`loop`: as SPIN. `static`: fits are made once and never improved. `keypoints`: 2D loss alone, for comparison."""
+    mode: Mode = "loop"
+    """`loop`: as SPIN. `static`: fits are made once and never improved. `keypoints`: 2D loss alone, for comparison;
+    `keypoints+silhouettes`: and the people's outlines, where there are masks (docs/training.md)."""
     static_fits: Path | None = None
     """Folder with SPIN's `<dataset>_fits.npy` to begin with."""
     static_fits_body: str = "smpl"
@@ -87,6 +93,11 @@ class FitsConfig:
     """Which fits are believed."""
     margin: float = 0.0
     """Share of the old energy that a new fit must gain to replace it."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether fits are what is learned from."""
+        return self.mode in ("loop", "static")
 
     def __post_init__(self) -> None:
         """Refuse a margin that no fit can gain."""

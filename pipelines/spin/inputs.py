@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body import Detections, Image
@@ -29,6 +30,7 @@ from fitloop.regressor.looks import (
 )
 from fitloop.regressor.proxy import ProxyInputs, make_proxy, mirror_proxy
 from fitloop.regressor.resnet import normalize_rgb
+from fitloop.regressor.silhouettes import masks_in_view
 
 Photos = tuple[Path | None, ...]
 """Where each person's photo is; None where no folder was given."""
@@ -100,6 +102,19 @@ def view_and_inputs(
     crop = Crop(usual.center, usual.side * augmented.scale, augmented.angle)
     inputs = normalize_rgb(_noisy(_crops(augmentation, crop, network.image_size), augmentation))
     return augmented, torch.where(augmented.flipped[:, None, None, None], inputs.flip(-1), inputs)
+
+
+def masks_of(samples: ObservedPeople, seen: AugmentedView) -> Float[Tensor, "people size size"]:
+    """The people's silhouettes across their augmented views, as the silhouette loss wants them.
+
+    Args:
+        samples: Whose evidence has silhouettes, or none.
+        seen: How they are looked at.
+    """
+    # The middle of a photo is its principal point here.
+    size = 2.0 * samples.camera.principal_point
+    masks = masks_in_view(samples.evidence, samples.camera, seen.view, size)
+    return torch.where(seen.flipped[:, None, None], masks.flip(-1), masks)
 
 
 def _view_and_proxies(

@@ -18,7 +18,7 @@ from fitloop.fitting.plausibility import Gate, Reprojection
 from fitloop.fitting.reference import ReferenceConfig, ReferenceFitter
 from fitloop.geometry import where
 from fitloop.pipelines.spin.config import FitsConfig, FitterConfig, TeachingConfig
-from fitloop.pipelines.spin.inputs import Augmentation, Photos, keypoints_of, undisturbed, view_and_inputs
+from fitloop.pipelines.spin.inputs import Augmentation, Photos, keypoints_of, masks_of, undisturbed, view_and_inputs
 from fitloop.pipelines.spin.refined_fits import FitsRefiner
 from fitloop.pipelines.spin.samples import ObservedPeople
 from fitloop.pipelines.spin.store import BestFits, FitsStore, Source
@@ -190,7 +190,7 @@ class SpinLoop:
 
     def valid(self, best: BestFits, people: ObservedPeople) -> Float[Tensor, "people"]:
         """Whose fit teaches: 1 where it is good enough, 0 elsewhere."""
-        if self.config.fits.mode == "keypoints":
+        if not self.config.fits.teaches:
             return torch.zeros_like(best.energy)
         error = self.reprojection(best.params, people.evidence, people.camera)
         good = (error < self.config.teaching.valid_below) & (best.source != int(Source.NONE))
@@ -216,6 +216,7 @@ class SpinLoop:
             rotations=params.rotations,
             betas=params.betas,
             confidence_params=sure,
+            masks=None if self.criterion.silhouettes is None else masks_of(people, seen),
         )
 
     def _keypoints_in(self, people: ObservedPeople, seen: AugmentedView) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from fitloop.data.spin_format import read_spin
 from fitloop.pipelines.console.options import save_config
 from fitloop.pipelines.spin.compat import OriginalLoop, as_original
 from fitloop.pipelines.spin.config import (
+    SILHOUETTE,
     DataConfig,
     FitsConfig,
     FitterConfig,
@@ -75,7 +76,7 @@ class Run:
 def open_run(config: SpinConfig, processes: Processes = Processes()) -> Run:
     """Load everything, and the last checkpoint if there is one."""
     body = load_body(config.body)
-    crowd, apart = _people(config.part(DataConfig), body)
+    crowd, apart = _people(config.part(DataConfig), body, config.mode == "keypoints+silhouettes")
     return open_run_of(config, body, crowd, apart, processes)
 
 
@@ -89,6 +90,8 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
         apart: To measure on.
         processes: This one among all.
     """
+    if config.mode == "keypoints+silhouettes":
+        _check_masks(crowd)
     torch.manual_seed(config.seed)
     device = processes.device(config.device)
     weights, body = load_start(config.regressor, body), body.to(device)
@@ -101,7 +104,7 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     convention = crowd.samples.evidence.convention
     config = as_original(config, convention) if config.spin_compat else config
     store = FitsStore(config.out / FITS, crowd.key(body), config.shards, processes.owned_shards(config.shards))
-    parts = LoopConfig(config.part(FitterConfig), config.part(FitsConfig), config.part(TeachingConfig))
+    parts = LoopConfig(config.part(FitterConfig), config.part(FitsConfig), _teaching(config))
     place = (weights.config, body, convention, store)
     loop = SpinLoop(parts, *place) if config.quirks == Quirks() else OriginalLoop(parts, *place, config.quirks)
     optimizer = torch.optim.Adam(weights.model.parameters(), lr=config.learning_rate)
@@ -113,6 +116,23 @@ def open_run_of(config: SpinConfig, body: Body, crowd: Crowd, apart: Crowd, proc
     people = config.held_out_people
     people_and_deal = (crowd, apart.first(people), deal)
     return Run(config.out, schedule, weights, *people_and_deal, loop, state, processes, epochs, people, frozen)
+
+
+def _teaching(config: SpinConfig) -> TeachingConfig:
+    """How the network learns, with outlines where the mode asks for them and the losses do not say how much."""
+    teaching = config.part(TeachingConfig)
+    if config.mode != "keypoints+silhouettes" or teaching.loss.silhouette:
+        return teaching
+    return replace(teaching, loss=replace(teaching.loss, silhouette=SILHOUETTE * teaching.loss.keypoints_2d))
+
+
+def _check_masks(crowd: Crowd) -> None:
+    grids = crowd.samples.evidence.silhouettes
+    if grids is None or not bool((grids > 0.5).any()):
+        raise ValueError(
+            "--mode keypoints+silhouettes needs masks, and nobody has one. fitloop train-spin reads those that a data "
+            "set names (maskname) below its folder of --images; fitloop adapt takes the detector's."
+        )
 
 
 def _resume(out: Path, state: TrainingState, loop: SpinLoop, processes: Processes) -> list[Epoch]:
@@ -142,14 +162,14 @@ def load_start(source: str, body: Body) -> Weights:
     return weights.to_train()
 
 
-def _people(config: DataConfig, body: Body) -> tuple[Crowd, Crowd]:
+def _people(config: DataConfig, body: Body, masks: bool) -> tuple[Crowd, Crowd]:
     datasets = [read_spin(path) for path in config.data]
     images: list[Path | None] = list(config.images) or [None] * len(datasets)
     if config.held_out:
         apart = make_crowd([read_spin(path) for path in config.held_out], _folders(config), body)
-        return make_crowd(datasets, images, body), apart
+        return make_crowd(datasets, images, body, masks), apart
     kept = [split(dataset) for dataset in datasets]
-    training = make_crowd([part for part, _ in kept], images, body)
+    training = make_crowd([part for part, _ in kept], images, body, masks)
     return training, make_crowd([part for _, part in kept], images, body)
 
 

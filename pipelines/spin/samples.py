@@ -13,6 +13,7 @@ from fitloop.body import Body, BodyParams, Detections
 from fitloop.data.mixed import Mixture, proportional, spin_mixture, weighted
 from fitloop.data.spin_format import POSE_SIZE, SpinDataset
 from fitloop.data.spin_images import photo_sizes
+from fitloop.data.spin_masks import GRID, person_masks
 from fitloop.geometry import Camera, TensorRecord, concatenate, rotvec_to_rotmat
 from fitloop.geometry.cameras import default_focal
 from fitloop.pipelines.spin.config import DataConfig
@@ -97,16 +98,18 @@ def _fingerprint(samples: ObservedPeople) -> str:
     return digest.hexdigest()[:16]
 
 
-def make_crowd(datasets: list[SpinDataset], images: list[Path | None], body: Body) -> Crowd:
+def make_crowd(datasets: list[SpinDataset], images: list[Path | None], body: Body, masks: bool = False) -> Crowd:
     """Gather data sets.
 
     Args:
         datasets: At least one.
         images: Folder of each one's photos, or None.
         body: Pose and betas of another body are left out.
+        masks: Read the masks that data sets name, too; whose has none gets an empty one.
 
     Raises:
-        ValueError: If photos are missing, or two data sets have one name.
+        FileNotFoundError: If a mask is missing.
+        ValueError: If photos are missing, two data sets have one name, or a mask has another size than its photo.
     """
     names = tuple(dataset.name for dataset in datasets)
     if len(set(names)) < len(names):
@@ -114,7 +117,8 @@ def make_crowd(datasets: list[SpinDataset], images: list[Path | None], body: Bod
     with_openpose = any(dataset.openpose is not None for dataset in datasets)
     parts, photos = [], []
     for dataset, folder in zip(datasets, images, strict=True):
-        parts.append(_samples(dataset, folder, body, with_openpose))
+        samples = _samples(dataset, folder, body, with_openpose)
+        parts.append(_with_masks(samples, dataset, folder) if masks else samples)
         photos += [None if folder is None else folder / name for name in dataset.image_names]
     return Crowd(concatenate(parts), tuple(photos), names, tuple(len(dataset) for dataset in datasets))
 
@@ -134,6 +138,16 @@ def _samples(dataset: SpinDataset, folder: Path | None, body: Body, with_openpos
         torch.from_numpy(known.astype(np.float32)),
         torch.from_numpy(joints.astype(np.float32)),
     )
+
+
+def _with_masks(samples: ObservedPeople, dataset: SpinDataset, folder: Path | None) -> ObservedPeople:
+    evidence = samples.evidence
+    if folder is None or dataset.mask_names is None:
+        empty = torch.zeros(len(dataset), GRID, GRID)
+        return replace(samples, evidence=replace(evidence, silhouettes=empty, silhouette_boxes=evidence.boxes))
+    sizes = photo_sizes(dataset, folder).astype(np.float32)
+    grids, boxes = (torch.from_numpy(array) for array in person_masks(dataset, folder, sizes))
+    return replace(samples, evidence=replace(evidence, silhouettes=grids, silhouette_boxes=boxes))
 
 
 def _cameras(dataset: SpinDataset, sizes: np.ndarray | None) -> Camera:

@@ -47,6 +47,8 @@ class TrainConfig:
     """Learning rate of what started from `start`, relative to that of the rest."""
     supervised: float = 1.0
     """Share of the people whose 3D joints and parameters are known; the others teach by their 2D keypoints alone."""
+    silhouette_people: int = 16
+    """People of each batch whose outlines are compared with masks, where `loss.silhouette` has a weight."""
     balanced: bool = True
     """Draw clips by the square root of their length; else every frame of the mocap is equally likely."""
     steps: int = 6000
@@ -108,6 +110,8 @@ class TrainConfig:
             raise ValueError(f"momentum is for the optimizer 'sgd' and in [0, 1), got {self.momentum}.")
         if self.stop_at is not None and not self.stop_at > 0:
             raise ValueError(f"stop_at is an error in millimetres, above 0, got {self.stop_at}.")
+        if self.silhouette_people < 1:
+            raise ValueError(f"silhouette_people must be at least 1, got {self.silhouette_people}.")
         if self.start_rate < 0:
             raise ValueError(f"start_rate must not be negative, got {self.start_rate}.")
 

@@ -12,11 +12,16 @@ from fitloop.geometry import concatenate
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.video.motions import TrackBodies
 from fitloop.pipelines.video.tracks import ClipEvidence
+from fitloop.regressor.photo_tuning import Tuned
 
 
 def frame_path(out: Path, clip: str, frame: int) -> Path:
     """Where the results of a frame lie."""
     return out / "results" / clip / f"{frame:06d}.npz"
+
+
+def _tuned(there: Sequence[TrackBodies], rows: Sequence[slice]) -> list[Tuned]:
+    return [one.tuned[row] for one, row in zip(there, rows, strict=True) if one.tuned is not None]
 
 
 def write_frames(
@@ -43,6 +48,7 @@ def write_frames(
             concatenate([one.evidence.detections[row] for one, row in zip(there, rows, strict=True)]),
             concatenate([one.regressed[row] for one, row in zip(there, rows, strict=True)]),
             concatenate([one.fitted[row] for one, row in zip(there, rows, strict=True)]),
+            tuned=concatenate(tuned) if (tuned := _tuned(there, rows)) else None,
         )
         arrays = people.to_arrays() | {
             "image_size": np.array(size, np.int32),

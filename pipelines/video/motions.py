@@ -1,8 +1,9 @@
 """The motion of a track: guesses of every frame, one shape, smooth, on its feet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,10 +15,12 @@ from fitloop.fitting.feet import hold_feet
 from fitloop.fitting.floor import Floor, find_floor
 from fitloop.fitting.motion import MotionConfig, fit_motion
 from fitloop.fitting.sides import mend_sides
-from fitloop.geometry import Camera, concatenate
+from fitloop.geometry import Camera, TensorRecord, concatenate
 from fitloop.pipelines.chain.sources import fit_after
 from fitloop.pipelines.video.tracks import ClipEvidence, TrackEvidence, seen_rows
+from fitloop.regressor.photo_tuning import Tuned
 
+Record = TypeVar("Record", bound=TensorRecord)
 _AT_ONCE = 256
 """Frames whose bodies are guessed in one batch."""
 
@@ -33,6 +36,8 @@ class TrackBodies:
     motion: Motion
     mended: int
     """Frames whose sides were exchanged by the detector and were put right."""
+    tuned: Tuned | None = None
+    """What a network tuned to the track says, from which the motion starts; None where none was."""
 
 
 def move_all(stages: Any, evidence: ClipEvidence, camera: Camera, frame_rate: float) -> list[TrackBodies]:
@@ -67,8 +72,13 @@ def move(stages: Any, evidence: TrackEvidence, camera: Camera, frame_rate: float
     mended, changed = mend_sides(evidence.detections, frame_rate)
     detections = mended.to(device)
     cameras = camera.to(device).map(lambda value: value.expand(len(mended.boxes), *value.shape).clone())
-    guess = _regressed(stages, detections, cameras)
-    fitted = fit_motion(stages.body, detections, guess, frame_rate, MotionConfig(fit=fit_after(stages.regressor)))
+    guess = _of_all_frames(partial(stages.regressor, None), detections, cameras)
+    guess = replace(guess, camera=cameras)
+    tuned = _of_all_frames(stages.tuning.over_time, detections, cameras) if stages.config.test_time else None
+    if tuned is not None:
+        tuned = replace(tuned, estimate=replace(tuned.estimate, camera=cameras))
+    start = guess if tuned is None else tuned.estimate
+    fitted = fit_motion(stages.body, detections, start, frame_rate, MotionConfig(fit=fit_after(stages.regressor)))
     motion = Motion(
         params=fitted.estimate.params.to("cpu"),
         camera=cameras.to("cpu"),
@@ -78,18 +88,18 @@ def move(stages: Any, evidence: TrackEvidence, camera: Camera, frame_rate: float
         body=stages.body.name,
         track=evidence.track,
     )
-    return TrackBodies(replace(evidence, detections=mended), guess, fitted, motion, int(changed.sum()))
+    return TrackBodies(replace(evidence, detections=mended), guess, fitted, motion, int(changed.sum()), tuned)
 
 
-def _regressed(stages: Any, detections: Detections, cameras: Camera) -> BodyEstimate:
-    """Guesses of all frames; those without evidence take that of the nearest frame with some."""
+def _of_all_frames(answer: Callable[[Detections, Camera], Record], detections: Detections, cameras: Camera) -> Record:
+    """Answers for all frames; those without evidence take that of the nearest frame with some."""
     seen = seen_rows(detections).nonzero()[:, 0]
-    guess = concatenate([stages.regressor(None, detections[rows], cameras[rows]) for rows in seen.split(_AT_ONCE)])
+    found = concatenate([answer(detections[rows], cameras[rows]) for rows in seen.split(_AT_ONCE)])
     frames = torch.arange(len(detections.boxes), device=seen.device)
     after = torch.searchsorted(seen, frames).clamp_max(len(seen) - 1)
     before = (after - 1).clamp_min(0)
     nearest = torch.where((frames - seen[before]).abs() < (seen[after] - frames).abs(), before, after)
-    return replace(guess, params=guess.params[nearest], camera=cameras)
+    return found[nearest]
 
 
 def _stand(stages: Any, bodies: Sequence[TrackBodies], frame_rate: float) -> list[TrackBodies]:

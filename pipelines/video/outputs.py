@@ -61,7 +61,9 @@ def write_page(
     held = any(one.motion.to_world_rotation is not None for one in bodies)
     tracks = []
     for one in bodies:
-        stages = {"regressed": one.regressed.params, "smoothed": one.fitted.estimate.params}
+        stages = {"regressed": one.regressed.params}
+        stages |= {} if one.tuned is None else {"tuned": one.tuned.estimate.params}
+        stages["smoothed"] = one.fitted.estimate.params
         # Where nobody's feet are held the motion is the smoothed one.
         tracks.append(ClipTrack(one.motion, stages | ({"feet held": one.motion.params} if held else {})))
     write_clip_page(motion_folder(config.out, clip) / "clip.html", clip, body, film, tracks)

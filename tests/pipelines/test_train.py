@@ -183,6 +183,7 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(config, monkeypat
         ({"start": "keypoints", "model": HMRConfig("resnet18")}, "start is for the encoders 'keypoints' and 'proxy'"),
         ({"detected": Path("runs"), "detected_share": 0.0}, r"detected_share in \(0, 1\]"),
         ({"start_rate": -1.0}, "start_rate must not be negative"),
+        ({"silhouette_people": 0}, "silhouette_people must be at least 1"),
         ({"model": HMRConfig("proxy")}, "learns from photos: give images.assets"),
     ],
 )
@@ -287,6 +288,17 @@ def test_the_adversarial_prior_is_taught_too(config):
     train(replace(config, out=config.out.with_name("other"), loss=LossConfig()))
     states.append(torch.load(config.out.with_name("other") / "last.pt", weights_only=True)["others"]["discriminator"])
     assert not torch.equal(states[0]["D_conv1.weight"], states[1]["D_conv1.weight"])
+
+
+def test_outlines_of_some_people_of_a_batch_teach(config):
+    flat = LossConfig(1.0, 0.0, 0.0, 0.0, silhouette=0.5)
+    outlined = replace(config, loss=flat, supervised=0.0, silhouette_people=3)
+    training = program.open_training(outlined, torch.device("cpu"))
+    batch = training.people.batches(8, torch.Generator().manual_seed(0))
+    masks = training._masked(batch).masks
+    assert masks is not None and masks.amax((-2, -1)).tolist() == [1.0] * 3 + [0.0] * 5
+    _, losses = training.gradient(0)
+    assert 0.0 < float(losses["silhouette"]) < 0.5
 
 
 def test_only_some_people_teach_their_3d(mocap):

@@ -7,7 +7,7 @@ import torch
 from fitloop.body import load_body
 from fitloop.geometry import camera_of, project
 from fitloop.rendering.backends import load_rasterizer
-from fitloop.rendering.soft_silhouette import coarse_mesh, silhouette_distance, soft_silhouettes
+from fitloop.rendering.soft_silhouette import coarse_mesh, drawn_by_pairs, silhouette_distance, soft_silhouettes
 
 FACES = torch.tensor([[0, 1, 2], [2, 1, 3], [0, 2, 4]])
 
@@ -49,11 +49,23 @@ def drawn_slowly(points, size, softness):
     return picture
 
 
-def test_pictures_are_those_of_the_formula():
+@pytest.mark.parametrize("draw", [soft_silhouettes, drawn_by_pairs])
+def test_pictures_are_those_of_the_formula(draw):
     points = corners()
-    drawn = soft_silhouettes(points, FACES, 16, 1.2)
+    drawn = draw(points, FACES, 16, 1.2)
     for row in range(2):
         np.testing.assert_allclose(drawn[row], drawn_slowly(points[row].numpy(), 16, 1.2), atol=4e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_loops_and_plain_torch_agree_in_pictures_and_gradients(dtype):
+    points, seen = corners(3).to(dtype).requires_grad_(), torch.zeros(3, 16, 16, dtype=dtype)
+    seen[:, 3:11, 4:12] = 1.0
+    pictures = [draw(points, FACES, 16, 0.7) for draw in (soft_silhouettes, drawn_by_pairs)]
+    assert pictures[0].dtype == dtype
+    torch.testing.assert_close(*pictures, atol=1e-3, rtol=0.0)
+    gradients = [torch.autograd.grad(silhouette_distance(one, seen).sum(), points)[0] for one in pictures]
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-3)
 
 
 def test_gradients_match_finite_differences():
@@ -123,5 +135,13 @@ def test_masks_of_another_size_are_refused_and_empty_ones_do_not_count():
 
 def test_faces_outside_of_the_picture_or_not_finite_draw_nothing():
     points = corners(1) + 1000.0
-    assert not soft_silhouettes(points, FACES, 16).any()
-    assert not soft_silhouettes(points * torch.nan, FACES, 16).any()
+    for draw in (soft_silhouettes, drawn_by_pairs):
+        assert not draw(points, FACES, 16, 1.0).any()
+        assert not draw(points * torch.nan, FACES, 16, 1.0).any()
+        assert draw(points[:0], FACES, 16, 1.0).shape == (0, 16, 16)
+
+
+def test_pixels_that_are_not_known_do_not_count():
+    drawn, seen = torch.rand(2, 8, 8), torch.ones(2, 8, 8)
+    seen[:, :4] = -1.0
+    torch.testing.assert_close(silhouette_distance(drawn, seen), silhouette_distance(drawn[:, 4:], seen[:, 4:]))

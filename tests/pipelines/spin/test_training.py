@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import fitloop.pipelines.spin.training as program
 from fitloop.evaluation.report.plots import Series, lines
@@ -18,7 +19,7 @@ from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.spin.compat import as_original
 from fitloop.pipelines.spin.config import PARTS, FitsConfig, ScheduleConfig, SpinConfig
 from fitloop.pipelines.spin.quirks import SPIN_QUIRKS, Quirks
-from fitloop.pipelines.spin.run import checkpoint
+from fitloop.pipelines.spin.run import checkpoint, open_run_of
 from fitloop.pipelines.spin.samples import Deal, make_crowd, split
 from fitloop.pipelines.spin.store import FitsStore, Source
 from fitloop.pipelines.spin.training import go_on
@@ -345,3 +346,39 @@ def test_what_was_not_measured_leaves_no_point_in_a_plot_and_nothing_at_all_no_p
     points = drawn.split('points="')[1].split('"')[0].split()
     assert len(points) == 2 and float(points[0].split(",")[1]) < float(points[1].split(",")[1]), "4 is above 2"
     assert lines([(Series("network", 0, np.full(3, np.nan)), places)], "error", "epoch") == ""
+
+
+def with_masks(folder, level):
+    """A run on people of whom every mask covers the box."""
+    seen = people(16, 1, "toy")
+    names = tuple(f"{row}.png" for row in range(16))
+    for photo, name, box in zip(seen.image_names, names, seen.boxes.round().astype(int), strict=True):
+        mask = np.zeros((480, 640), np.uint8)
+        mask[max(box[1], 0) : box[3], max(box[0], 0) : box[2]] = level
+        Image.fromarray(mask).save(folder / name)
+        Image.new("RGB", (640, 480)).save(folder / photo)
+    crowd = make_crowd([dataclasses.replace(seen, mask_names=names)], [folder], BODY, masks=True)
+    config = SpinConfig(
+        data=(Path("toy.npz"),),
+        out=folder / "run",
+        body="stick",
+        regressor=str(toy["network"](folder)),
+        mode="keypoints+silhouettes",
+        epochs=1,
+        batch_size=8,
+    )
+    return open_run_of(config, BODY, crowd, make_crowd([people(8, 2, "apart")], [None], BODY))
+
+
+def test_outlines_teach_beside_keypoints_where_a_data_set_names_masks(tmp_path):
+    run = with_masks(tmp_path, 255)
+    epochs = go_on(run)
+    assert epochs[-1].fits["known"] == 0 and epochs[-1].tally["valid"] == 0
+    assert 0.0 < epochs[-1].tally["loss_silhouette"] < 0.3 * epochs[-1].tally["steps"]
+
+
+def test_outlines_without_a_mask_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="nobody has one"):
+        with_masks(tmp_path, 0)
+    with pytest.raises(ValueError, match="nobody has one"):
+        toy_run(tmp_path, mode="keypoints+silhouettes")
