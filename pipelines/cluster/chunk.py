@@ -44,7 +44,7 @@ def do_chunk(job: Job, chunk: Chunk) -> Record:
         part = f"{TABLE}/{chunk.key}"
         try:
             if out.exists(part):
-                return Record(len(chunk.photos))
+                return Record(len(chunk.photos), worker=_worker())
         except store_troubles() as error:
             return Record(len(chunk.photos), trouble=_said(error), worker=_worker())
         stages_for(job)
@@ -63,6 +63,7 @@ def do_chunk(job: Job, chunk: Chunk) -> Record:
             timings=done.timings,
             skipped=sum(row["status"] == SKIPPED for row in done.rows),
             remade=done.remade,
+            worker=_worker(),
         )
 
 
