@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from fitloop.data.addresses import masked
-from fitloop.data.places import Listed, Place, open_place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Listed, Place, open_place
 from fitloop.evaluation.people_table import SKIPPED, TABLE, part_of, rows_of, skipped_row
 from fitloop.pipelines.cluster.job import Chunk, Done, Job, Record, Watch
 from fitloop.pipelines.cluster.workshop import Workshop

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fitloop.data.places import Place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Place
 from fitloop.pipelines.cluster.chunk import note_name
 from fitloop.pipelines.cluster.chunks import Chunks
 from fitloop.pipelines.cluster.job import Chunk, Job, Record

@@ -11,7 +11,8 @@ import yaml
 
 from fitloop.body.files import UNFINISHED
 from fitloop.data.addresses import address_of, masked, shown
-from fitloop.data.places import Folder, Place, open_place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Folder, Place, open_place
 from fitloop.evaluation.people_table import TABLE, have_pyarrow
 from fitloop.pipelines.cluster.chunk import AT, stages_for, through_stages
 from fitloop.pipelines.cluster.chunks import Chunks

@@ -146,7 +146,7 @@ def test_a_store_that_hiccups_loses_nothing(tmp_path, monkeypatch):
             return real(*given, **named)
 
         monkeypatch.setattr(kind, name, shaky)
-    monkeypatch.setattr("fitloop.data.places._PAUSES", (0.0,))
+    monkeypatch.setattr("fitloop.data.patience._PAUSES", (0.0,))
     assert run_folder(config_of("memory://photos", "memory://shaky"), StickStages) == 0
     assert_same_results("memory://calm", "memory://shaky")
 
