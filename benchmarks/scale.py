@@ -34,7 +34,7 @@ class ScaleConfig:
     """Measure the main job with several processes and at addresses."""
 
     trial: tyro.conf.Positional[
-        Literal["workers", "overhead", "million", "kills", "quarantine", "store", "page", "client"]
+        Literal["workers", "overhead", "million", "kills", "quarantine", "store", "page", "listing", "client"]
     ]
     """What to measure; ``client`` is one run, which the others start."""
     photos: int = 0
@@ -207,9 +207,16 @@ def store(config: ScaleConfig, place: Path) -> dict[str, Any]:
     return from_bucket_to_bucket(make_photos(place / "photos", config.photos or 60), place)
 
 
+def listing(config: ScaleConfig, place: Path) -> dict[str, Any]:
+    """One folder of very many photos, of this machine and at S3."""
+    from benchmarks.scale_listing import list_many
+
+    return list_many(place, config.photos or 1_000_000)
+
+
 TRIALS: dict[str, Callable[[ScaleConfig, Path], dict[str, Any]]] = {
     **{"workers": workers, "overhead": overhead, "million": million, "kills": kills},
-    **{"quarantine": quarantine, "page": page, "store": store},
+    **{"quarantine": quarantine, "page": page, "store": store, "listing": listing},
 }
 
 if __name__ == "__main__":

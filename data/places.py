@@ -206,31 +206,37 @@ class Folder(Place):
         self._visited: set[tuple[int, int]] = set()
         yield from self._below("")
 
-    def _entries(self, folder: str) -> list[tuple[str, str]]:
+    def _below(self, folder: str) -> Iterator[Listed]:
+        # Sizes and times are read one by one: of a folder that is large only the names are held.
+        for name in sorted(self._names_in(folder)):
+            if name.endswith("/"):
+                yield from self._below(name)
+            elif name.lower().endswith(SUFFIXES):
+                yield Listed(name, self._stamp_of(name))
+
+    def _names_in(self, folder: str) -> list[str]:
+        """Names of what lies in a folder, as `_entries` gives them; none the second time."""
         status = (self.path / folder).stat()
         if (status.st_dev, status.st_ino) in self._visited:
             return []
         self._visited.add((status.st_dev, status.st_ino))
-        found = []
+        found: list[str] = []
         try:
             with os.scandir(self.path / folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    found.append((f"{folder}{entry.name}/", "") if entry.is_dir() else self._file(folder, entry))
+                    if not entry.name.startswith("."):
+                        found.append(f"{folder}{entry.name}/" if entry.is_dir() else folder + entry.name)
         except PermissionError as error:
             if not folder:
                 raise ValueError(f"The folder {self.shown!r} cannot be read: {error.strerror}.") from error
         return found
 
-    def _file(self, folder: str, entry: "os.DirEntry[str]") -> tuple[str, str]:
-        if not entry.name.lower().endswith(SUFFIXES):
-            return folder + entry.name, ""
+    def _stamp_of(self, name: str) -> str:
         try:
-            status = entry.stat()
+            status = (self.path / name).stat()
         except OSError:
-            return folder + entry.name, "unreadable"
-        return folder + entry.name, f"{status.st_size} {status.st_mtime_ns}"
+            return "unreadable"
+        return f"{status.st_size} {status.st_mtime_ns}"
 
     def names(self, folder: str) -> list[str]:
         """See `Place.names`."""

@@ -1,4 +1,4 @@
-"""An S3 server on the loopback interface that lists as many objects as it is told to, and refuses what it is told to."""
+"""An S3 server on the loopback interface that lists the objects, and refuses the requests, that it is told to."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
