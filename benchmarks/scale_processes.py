@@ -116,11 +116,12 @@ def kill(process: "subprocess.Popen[bytes] | psutil.Process") -> None:
 
 
 def megabytes(process: "psutil.Process") -> float:
-    """Resident memory; 0 if it has ended."""
+    """Memory of a process's own, without the files that are mapped, which come and go; 0 if it has ended."""
     try:
-        return round(process.memory_info().rss / 1e6, 1)
+        found = process.memory_info()
     except psutil.NoSuchProcess:
         return 0.0
+    return round((found.rss - getattr(found, "shared", 0)) / 1e6, 1)
 
 
 def wait_for(process: "subprocess.Popen[bytes]", seconds: float) -> int:

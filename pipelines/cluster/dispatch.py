@@ -10,7 +10,7 @@ from typing import Any
 
 from fitloop.data.patience import store_troubles
 from fitloop.data.places import Place
-from fitloop.pipelines.cluster.chunk import note_name
+from fitloop.pipelines.cluster.chunk import do_chunk, note_name
 from fitloop.pipelines.cluster.chunks import Chunks
 from fitloop.pipelines.cluster.job import Chunk, Job, Record
 from fitloop.pipelines.cluster.quarantine import Suspects
@@ -128,7 +128,9 @@ class OnDask:
             raise SchedulerLost(self._lost()) from error
         free = self._trust.usable(known)
         if known and not free:
-            raise CannotStore("every worker has met trouble with its disk or the store")
+            raise CannotStore(
+                f"every worker has met trouble with its disk or the store, the last one {self._trust.last}"
+            )
         self._unbind(known)
         self._some_rest = len(free) < len(known)
         if free:

@@ -14,13 +14,18 @@ _FULL = ("No space left", "Disk quota exceeded", "Read-only file system")
 
 
 class Trust:
-    """Counts the troubles of workers; what a worker does well wipes them out."""
+    """Counts the troubles of workers; what a worker does well wipes them out.
+
+    Attributes:
+        last: The last trouble.
+    """
 
     def __init__(self) -> None:
         """Trust everybody."""
         self._strikes: Counter[str] = Counter()
         self._rest_until: dict[str, float] = {}
         self._in_a_row = 0
+        self.last = ""
 
     @property
     def exhausted(self) -> bool:
@@ -43,6 +48,7 @@ class Trust:
             Whether it rests from now on.
         """
         self._in_a_row += 1
+        self.last = trouble
         self._strikes[worker] += _STRIKES if any(word in trouble for word in _FULL) else 1
         if self._strikes[worker] < _STRIKES:
             return False

@@ -113,7 +113,7 @@ def test_a_worker_with_a_full_disk_gets_no_more_photos(run, capsys):
 
 def test_when_no_worker_can_write_the_run_stops(run):
     dispatch, _, _ = run(lambda chunk, worker: Record(4, trouble="Read-only file system", worker=worker))
-    with pytest.raises(CannotStore):
+    with pytest.raises(CannotStore, match="every worker has met trouble .* Read-only file system"):
         dispatch.run()
 
 
