@@ -1,6 +1,5 @@
 """Memory and time of listing a folder of very many photos: of this machine, and at S3."""
 
-import resource
 import subprocess
 import sys
 import threading
@@ -10,8 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 from fsspec.config import conf
 
+from benchmarks.scale_processes import megabytes
 from fitloop.data.places import open_place
 
 _PAGE = 1000
@@ -92,10 +93,12 @@ def _list_here(kind: str, given: str) -> str:
     if kind == "s3":
         # The first page brings the libraries.
         next(listing)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    count = sum(1 for _ in listing) + (kind == "s3")
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
-    return f"{count} {grown:.1f} {time.monotonic() - start:.1f}"
+    here = psutil.Process()
+    before, start, most, count = megabytes(here), time.monotonic(), 0.0, int(kind == "s3")
+    for count, _ in enumerate(listing, count + 1):
+        if count % 10_000 == 2:
+            most = max(most, megabytes(here))
+    return f"{count} {most - before:.1f} {time.monotonic() - start:.1f}"
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ _NO_FILES = ("zip", "tar", "libarchive", "http", "https", "github", "git")
 """Kinds of addresses that can be read, but to which several files cannot be written one by one."""
 
 
+_SILENCE = 60.0
+"""Seconds after which the same is said again."""
 _TRIED_AGAIN = (
     "Photos that end their process are tried again when they change, by another version of fitloop, or when you remove "
     f"{TABLE}/*{QUARANTINE}.parquet."
@@ -165,7 +167,7 @@ class Client:
         self.deaths = 0
         self._job, self._out, self._chunks, self._lease = job, out, chunks, lease
         self._done = self._people = self._remade = 0
-        self._start = time.monotonic()
+        self._start, self._told_of, self._told_at = time.monotonic(), -1, 0.0
         self._earlier = _read_run(out)
         self._quarantined: dict[str, str] = {}
 
@@ -197,8 +199,16 @@ class Client:
         if time.monotonic() - self.journal.saved < SAVE_INTERVAL:
             return
         self._save("running", {"quarantined": self._in_quarantine()})
-        rate = self._done / max(time.monotonic() - self._start, 1e-9)
-        sys.stderr.write(f"{self._done} photos, {rate:.2f} photos/s, {self._people} people\n")
+        self._tell_progress(time.monotonic())
+
+    def _tell_progress(self, now: float) -> None:
+        """Say how far the work is; where nothing is new, once a minute."""
+        if self._done == self._told_of and now - self._told_at < _SILENCE:
+            return
+        self._told_of, self._told_at = self._done, now
+        rate = self._done / max(now - self._start, 1e-9)
+        done = f"{self._done} photos, {rate:.2f} photos/s, {self._people} people"
+        sys.stderr.write(f"{done if self._done else 'No photo is finished yet: processes load their stages first.'}\n")
         sys.stderr.flush()
 
     def _save(self, state: str, found: dict[str, Any]) -> None:
