@@ -94,8 +94,9 @@ def _list_here(kind: str, given: str) -> str:
         # The first page brings the libraries.
         next(listing)
     here = psutil.Process()
-    before, start, most, count = megabytes(here), time.monotonic(), 0.0, int(kind == "s3")
-    for count, _ in enumerate(listing, count + 1):
+    before, start, most = megabytes(here), time.monotonic(), 0.0
+    count = first = int(kind == "s3")
+    for count, _ in enumerate(listing, first + 1):
         if count % 10_000 == 2:
             most = max(most, megabytes(here))
     return f"{count} {most - before:.1f} {time.monotonic() - start:.1f}"

@@ -87,12 +87,13 @@ def worker_threads(config: RunConfig) -> int:
 def _connected(address: str) -> Iterator[Any]:
     import dask
     import distributed
+    from distributed.versions import VersionMismatchWarning
 
     _refuse_other_scheduler(address)
     try:
         with dask.config.set(_REMEMBERED), warnings.catch_warnings():
             # Its table of versions is followed by our own sentence.
-            warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
+            warnings.simplefilter("ignore", VersionMismatchWarning)
             client = distributed.Client(address, timeout=_ANSWER)
     except _FAILURES as error:
         raise _no_scheduler(address, error) from error
@@ -110,7 +111,7 @@ def _refuse_other_scheduler(address: str) -> None:
     from fsspec.asyn import get_loop, sync
 
     try:
-        found = sync(get_loop(), _asked, address, timeout=_ANSWER + 5.0)
+        found: Any = sync(get_loop(), _asked, address, timeout=_ANSWER + 5.0)
     except _FAILURES as error:
         raise _no_scheduler(address, error) from error
     here = _versions(versions.get_versions(), _SCHEDULERS)
@@ -123,7 +124,8 @@ async def _asked(address: str) -> dict[str, Any]:
 
     given = Security().get_connection_args("client")
     async with rpc(address, timeout=_ANSWER, connection_args=given) as scheduler:
-        return await scheduler.versions(packages=[])
+        told: Any = await scheduler.versions(packages=[])
+        return told
 
 
 def _no_scheduler(address: str, error: BaseException) -> ValueError:

@@ -89,7 +89,8 @@ def run_anywhere(
     except (ValueError, ImportError) as error:
         return stop(masked(str(error)), USAGE_ERROR)
     except FileNotFoundError as error:
-        return stop(f"There is no such file, bucket or folder: {masked(str(error))}.", USAGE_ERROR)
+        told = f"There is no such file, bucket or folder: {masked(str(error)).rstrip('.')}"
+        return stop(f"{told} (results go to {shown(config.out)}).", USAGE_ERROR)
     except PermissionError as error:
         told = f"{shown(config.out)} may not be written with the credentials that fsspec finds"
         return stop(f"{told} (docs/scale.md): {masked(str(error))}.", CANNOT_WRITE)

@@ -48,7 +48,7 @@ def test_a_page_is_asked_for_when_its_first_name_is_wanted():
         ("s3://open/nothing", "out", 2, "There is nothing at 's3://open/nothing'"),
         ("s3://empty", "out", 2, "No photos in s3://empty"),
         ("photos", "s3://closed/out", 3, "s3://closed/out may not be written with the credentials that fsspec finds"),
-        ("photos", "s3://nowhere/out", 2, "There is no such file, bucket or folder"),
+        ("photos", "s3://nowhere/out", 2, "NoSuchBucket it is (results go to s3://nowhere/out)"),
     ],
 )
 def test_a_bucket_that_is_not_there_or_closed_is_a_sentence(tmp_path, capsys, images, out, code, sentence):
