@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 
+LONGEST = 1500.0
+"""Seconds for a client before it is killed."""
+
 
 @dataclass
 class Cluster:
@@ -50,6 +53,11 @@ class Cluster:
             if name != "scheduler" and process.poll() is None:
                 found += [one for one in descendants(process.pid) if "spawn_main" in " ".join(one.cmdline())]
         return found
+
+    def worker_seconds(self) -> float:
+        """Processor time that the workers of now have taken."""
+        times = [one.cpu_times() for one in self.worker_processes()]
+        return sum(time.user + time.system for time in times)
 
     def restart(self) -> None:
         """Kill the scheduler, and start it and the workers, which end without it, again."""
@@ -93,10 +101,10 @@ def cluster(folder: Path, workers: int, memory: str = "3GiB") -> Iterator[Cluste
         made.stop()
 
 
-def start_client(images: str, out: str, arguments: list[str], **environment: str) -> subprocess.Popen[bytes]:
+def start_client(images: str, out: str, arguments: list[str]) -> subprocess.Popen[bytes]:
     """Start a run of this benchmark's stages in a process of its own."""
     command = [sys.executable, "-m", "benchmarks", "scale", "client", "--images", images, "--out", out]
-    return subprocess.Popen(command + arguments, env={**os.environ, **environment})
+    return subprocess.Popen(command + arguments)
 
 
 def kill(process: "subprocess.Popen[bytes] | psutil.Process") -> None:
@@ -108,11 +116,12 @@ def kill(process: "subprocess.Popen[bytes] | psutil.Process") -> None:
 
 
 def megabytes(process: "psutil.Process") -> float:
-    """Resident memory; 0 if it has ended."""
+    """Memory of a process's own, without the files that are mapped, which come and go; 0 if it has ended."""
     try:
-        return round(process.memory_info().rss / 1e6, 1)
+        found = process.memory_info()
     except psutil.NoSuchProcess:
         return 0.0
+    return round((found.rss - getattr(found, "shared", 0)) / 1e6, 1)
 
 
 def wait_for(process: "subprocess.Popen[bytes]", seconds: float) -> int:

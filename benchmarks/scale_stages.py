@@ -3,6 +3,7 @@
 import os
 import time
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from benchmarks.endurance import STANDING
 from fitloop.body import Detections, Image
 from fitloop.detection import DetectionReport
 from fitloop.pipelines.cluster.job import Chunk, Done, Job, Watch
+from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.regress_then_fit import Stages
 
 PER_FOLDER = 1000
@@ -26,8 +28,7 @@ class StandingStages(Stages):
     A photo whose name says so ends the process, or takes four gigabytes.
     """
 
-    pause = float(os.environ.get("FITLOOP_SCALE_PAUSE", "0"))
-    """Seconds that a photo takes where nothing is computed: shows the engine on a machine that does other work too."""
+    pause = 0.0
 
     def expect(self, photos: Any) -> None:
         """Nothing is listed anywhere."""
@@ -47,6 +48,20 @@ class StandingStages(Stages):
         keypoints = torch.tensor(points[None], dtype=torch.float32)
         boxes = torch.tensor(box[None], dtype=torch.float32)
         return DetectionReport(Detections(keypoints, torch.ones(1, len(STANDING)), boxes, "coco17"))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Makes `StandingStages`; travels to the workers with all that it says."""
+
+    pause: float = 0.0
+    """Seconds that a photo takes where nothing is computed: shows the engine on a machine that does other work too."""
+
+    def __call__(self, config: RunConfig) -> StandingStages:
+        """Stages of a config."""
+        stages = StandingStages(config)
+        stages.pause = self.pause
+        return stages
 
 
 def nothing(_: Job, chunk: Chunk, __: Watch | None) -> Done:

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import fsspec
 from fsspec.config import conf, set_conf_env
 
+from benchmarks.scale_compare import compare
 from benchmarks.scale_stages import StandingStages
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.run import run_folder
@@ -129,32 +130,40 @@ def shaky_store() -> Iterator[Proxy]:
             del os.environ[name]
 
 
-def from_bucket_to_bucket(folder: Path, place: Path, compare: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
-    """Run on a folder undisturbed, then from bucket to bucket while the store fails.
+def from_bucket_to_bucket(folder: Path, place: Path) -> dict[str, Any]:
+    """Run on a folder undisturbed, then from bucket to bucket while the store fails: by one process, by two workers.
 
     Args:
         folder: Of photos.
         place: For results.
-        compare: Tells the differences between two places of results.
     """
     _run(folder, place / "calm")
+    figures: dict[str, Any] = {}
     with shaky_store() as proxy:
         files = fsspec.filesystem("s3")
         for bucket in ("photos", "results"):
             files.mkdir(bucket)
         for path in sorted(folder.iterdir()):
             files.pipe_file(f"photos/{path.name}", path.read_bytes())
-        # It fails from here on, and goes away in the midst of the work.
-        proxy.shaky, proxy.leaves_after, start = True, proxy.count + _LEAVES, time.monotonic()
-        code = _run("s3://photos", "s3://results/run")
-        seconds, told = time.monotonic() - start, dict(proxy.told)
-        again = _run("s3://photos", "s3://results/run")
-        proxy.shaky = False
-        found = compare(place / "calm", "s3://results/run")
+        for way, workers in (("one process", None), ("two workers", 2)):
+            figures[way] = _through_failures(proxy, place / "calm", f"s3://results/{way.replace(' ', '-')}", workers)
         wrong = {kind: _run(images, out) for kind, images, out in _WRONG}
-    figures = {"exit": code, "exit_again": again, "seconds": round(seconds, 1), "requests": told, **found, **wrong}
+    good = all(figures[way].pop("good") for way in figures)
+    return {**figures, **wrong, "as_expected": good}
+
+
+def _through_failures(proxy: Proxy, calm: Path, out: str, workers: int | None) -> dict[str, Any]:
+    before = Counter(proxy.told)
+    # It fails from here on, and goes away in the midst of the work.
+    proxy.shaky, proxy.leaves_after, start = True, proxy.count + _LEAVES, time.monotonic()
+    code = _run("s3://photos", out, workers)
+    seconds, told = time.monotonic() - start, dict(proxy.told - before)
+    again = _run("s3://photos", out, workers)
+    proxy.shaky = False
+    found = compare(calm, out)
     good = code == again == 0 and found["different_arrays"] == found["photos_lost"] == found["photos_twice"] == 0
-    return figures | {"as_expected": good and told.get("away", 0) > 0}
+    figures = {"exit": code, "exit_again": again, "seconds": round(seconds, 1), "requests": told, **found}
+    return figures | {"good": good and told.get("away", 0) > 0}
 
 
 _WRONG = (
@@ -163,5 +172,6 @@ _WRONG = (
 )
 
 
-def _run(images: Any, out: Any) -> int:
-    return run_folder(RunConfig(images=Path(images), out=Path(out), outputs=(), threads=1), StandingStages)
+def _run(images: Any, out: Any, workers: int | None = None) -> int:
+    config = RunConfig(images=Path(images), out=Path(out), outputs=(), threads=1, workers=workers)
+    return run_folder(config, StandingStages)

@@ -3,28 +3,21 @@
 Credentials are fsspec's own business: it finds them in its configuration and in the environment.
 """
 
-import errno
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import fsspec
-import fsspec.exceptions
 
 from fitloop.body.files import whole_file
 from fitloop.data.addresses import address_of, folder_of, masked, shown
+from fitloop.data.patience import persistently, store_troubles
 from fitloop.data.photo_files import SUFFIXES
+from fitloop.data.s3_pages import in_pages, listed_in_pages
 
-PATIENCE = 150.0
-"""Seconds for which a store that does not answer is asked again."""
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _STAMPS = (
     "ETag",
     "etag",
@@ -37,7 +30,6 @@ _STAMPS = (
     "created",
     "date_time",
 )
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -89,12 +81,20 @@ class Place:
     def photos(self) -> Iterator[Listed]:
         """List the photos here and below as a stream, in the order of their sorted names.
 
-        One folder at a time is held; hidden files and folders (".name") are left out.
+        One folder at a time is held, of S3 a page of a thousand names; hidden files and folders (".name") are left out.
 
         Raises:
             ValueError: If there is no such place, or it may not be read.
         """
-        yield from self._below("")
+        if not in_pages(self.fs, self._root):
+            yield from self._below("")
+            return
+        try:
+            for name, entry in listed_in_pages(self.fs, self._root):
+                if name.lower().endswith(SUFFIXES) and all(name.split("/")) and "/." not in f"/{name}":
+                    yield Listed(name, _stamp(entry))
+        except store_troubles() as error:
+            raise self._trouble(error) from error
 
     def _below(self, folder: str) -> Iterator[Listed]:
         for name, stamp in sorted(self._entries(folder)):
@@ -206,31 +206,37 @@ class Folder(Place):
         self._visited: set[tuple[int, int]] = set()
         yield from self._below("")
 
-    def _entries(self, folder: str) -> list[tuple[str, str]]:
+    def _below(self, folder: str) -> Iterator[Listed]:
+        # Sizes and times are read one by one: of a folder that is large only the names are held.
+        for name in sorted(self._names_in(folder)):
+            if name.endswith("/"):
+                yield from self._below(name)
+            elif name.lower().endswith(SUFFIXES):
+                yield Listed(name, self._stamp_of(name))
+
+    def _names_in(self, folder: str) -> list[str]:
+        """Names of what lies in a folder, as `_entries` gives them; none the second time."""
         status = (self.path / folder).stat()
         if (status.st_dev, status.st_ino) in self._visited:
             return []
         self._visited.add((status.st_dev, status.st_ino))
-        found = []
+        found: list[str] = []
         try:
             with os.scandir(self.path / folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    found.append((f"{folder}{entry.name}/", "") if entry.is_dir() else self._file(folder, entry))
+                    if not entry.name.startswith("."):
+                        found.append(f"{folder}{entry.name}/" if entry.is_dir() else folder + entry.name)
         except PermissionError as error:
             if not folder:
                 raise ValueError(f"The folder {self.shown!r} cannot be read: {error.strerror}.") from error
         return found
 
-    def _file(self, folder: str, entry: "os.DirEntry[str]") -> tuple[str, str]:
-        if not entry.name.lower().endswith(SUFFIXES):
-            return folder + entry.name, ""
+    def _stamp_of(self, name: str) -> str:
         try:
-            status = entry.stat()
+            status = (self.path / name).stat()
         except OSError:
-            return folder + entry.name, "unreadable"
-        return folder + entry.name, f"{status.st_size} {status.st_mtime_ns}"
+            return "unreadable"
+        return f"{status.st_size} {status.st_mtime_ns}"
 
     def names(self, folder: str) -> list[str]:
         """See `Place.names`."""
@@ -264,44 +270,6 @@ def open_place(path: str | Path) -> Place:
         ValueError: As for `Place`.
     """
     return Folder(path) if address_of(path) is None else Place(path)
-
-
-def store_troubles() -> tuple[type[BaseException], ...]:
-    """What stores raise when something is wrong with them; those of libraries that are loaded."""
-    found: list[type[BaseException]] = [OSError, TimeoutError, ConnectionError]
-    if botocore := sys.modules.get("botocore.exceptions"):
-        found += [botocore.BotoCoreError, botocore.ClientError]
-    if aiohttp := sys.modules.get("aiohttp"):
-        found.append(aiohttp.ClientError)
-    # What fsspec raises of a store's own broken answers.
-    return (*found, fsspec.exceptions.FSTimeoutError)
-
-
-def persistently(action: Callable[[], Made], patience: float | None = None) -> Made:
-    """Ask a store again that does not answer, or refuses for the moment.
-
-    Args:
-        action: What to do; doing it twice must be the same as once.
-        patience: Seconds after which the trouble is raised; `PATIENCE` if not given.
-
-    Raises:
-        OSError: What the store raises; at once if asking again cannot help.
-    """
-    end = time.monotonic() + (PATIENCE if patience is None else patience)
-    attempt = 0
-    while True:
-        try:
-            return action()
-        except store_troubles() as error:
-            lasting = isinstance(error, _FINAL) or getattr(error, "errno", None) in _FULL or _no_credentials(error)
-            if lasting or time.monotonic() > end:
-                raise
-        time.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
-        attempt += 1
-
-
-def _no_credentials(error: BaseException) -> bool:
-    return type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError", "InvalidAccessKeyId")
 
 
 def _stamp(entry: dict[str, Any]) -> str:

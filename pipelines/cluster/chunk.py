@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from fitloop.data.addresses import masked
-from fitloop.data.places import Listed, Place, open_place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Listed, Place, open_place
 from fitloop.evaluation.people_table import SKIPPED, TABLE, part_of, rows_of, skipped_row
 from fitloop.pipelines.cluster.job import Chunk, Done, Job, Record, Watch
 from fitloop.pipelines.cluster.workshop import Workshop
@@ -44,7 +45,7 @@ def do_chunk(job: Job, chunk: Chunk) -> Record:
         part = f"{TABLE}/{chunk.key}"
         try:
             if out.exists(part):
-                return Record(len(chunk.photos))
+                return Record(len(chunk.photos), worker=_worker())
         except store_troubles() as error:
             return Record(len(chunk.photos), trouble=_said(error), worker=_worker())
         stages_for(job)
@@ -63,6 +64,7 @@ def do_chunk(job: Job, chunk: Chunk) -> Record:
             timings=done.timings,
             skipped=sum(row["status"] == SKIPPED for row in done.rows),
             remade=done.remade,
+            worker=_worker(),
         )
 
 

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fitloop.data.places import Listed
 from fitloop.pipelines.cluster.job import Chunk
@@ -85,6 +86,13 @@ class Chunks:
         starts = range(0, len(chunk.photos), self._batch)
         self.current.discard(chunk.key)
         return [self.chunk(chunk.photos[start : start + self._batch], watched=True) for start in starts]
+
+    def without(self, chunk: Chunk, left_out: tuple[tuple[str, str], ...]) -> Chunk:
+        """A chunk with photos in quarantine; its part says so, and which version left them out."""
+        self.current.discard(chunk.key)
+        name = part_name(self._stamp, chunk.photos, quarantined=True)
+        self.current.add(name)
+        return replace(chunk, key=name, left_out=left_out, attempt=0)
 
     def _rounded(self, photos: float) -> int:
         return max(1, int(photos) // self._batch) * self._batch

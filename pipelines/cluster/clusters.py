@@ -1,19 +1,24 @@
 """A Dask cluster: processes of this machine, or a scheduler that is already there."""
 
 import os
-import platform
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from typing import Any
 
 from fitloop.pipelines.folder.config import RunConfig
 
 _ANSWER = 20.0
 """Seconds in which a scheduler must answer."""
-_ALIKE = ("fitloop", "distributed", "torch", "numpy")
-"""Packages of which client and workers need the same version."""
-Versions = dict[str, str | None]
+_SCHEDULERS = ("python", "distributed", "dask", "cloudpickle")
+"""Of what client and scheduler need the same version."""
+_ALIKE = (*_SCHEDULERS, "fitloop", "torch", "numpy")
+"""Of what client and workers need the same version."""
+_REMEMBERED = {"distributed.admin.low-level-log-length": 100}
+"""Messages that Dask keeps for its developers."""
+_FAILURES = (OSError, ValueError, RuntimeError, ImportError, TypeError, KeyError, AttributeError)
+"""What a scheduler that is none, or one of another version, brings about."""
+Versions = dict[str, str]
 
 
 def need_dask() -> None:
@@ -41,7 +46,7 @@ def open_cluster(config: RunConfig) -> Iterator[Any]:
     need_dask()
     if config.scheduler is not None:
         with _connected(config.scheduler) as client:
-            _refuse_other_versions(client, config.scheduler)
+            _refuse_other_workers(client)
             yield client
         return
     import dask
@@ -55,6 +60,7 @@ def open_cluster(config: RunConfig) -> Iterator[Any]:
         # A busy machine takes longer than Dask's 15 seconds to start a process in the place of one that ended.
         "distributed.deploy.lost-worker-timeout": "1h",
         "distributed.logging.distributed": "critical",
+        **_REMEMBERED,
     }
     with (
         dask.config.set(settings),
@@ -79,15 +85,18 @@ def worker_threads(config: RunConfig) -> int:
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
+    import dask
     import distributed
+    from distributed.versions import VersionMismatchWarning
 
+    _refuse_other_scheduler(address)
     try:
-        client = distributed.Client(address, timeout=_ANSWER)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        raise ValueError(
-            f"No Dask scheduler of a fitting version answers at {address} ({_short(error)}). Start one there with "
-            "`dask scheduler`, or correct --scheduler; docs/scale.md shows how."
-        ) from error
+        with dask.config.set(_REMEMBERED), warnings.catch_warnings():
+            # Its table of versions is followed by our own sentence.
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            client = distributed.Client(address, timeout=_ANSWER)
+    except _FAILURES as error:
+        raise _no_scheduler(address, error) from error
     try:
         yield client
     finally:
@@ -96,19 +105,38 @@ def _connected(address: str) -> Iterator[Any]:
             client.close(timeout=2)
 
 
+def _refuse_other_scheduler(address: str) -> None:
+    """Ask a scheduler for its versions before anything that one of another version may not understand."""
+    from distributed import versions
+    from fsspec.asyn import get_loop, sync
+
+    try:
+        found: Any = sync(get_loop(), _asked, address, timeout=_ANSWER + 5.0)
+    except _FAILURES as error:
+        raise _no_scheduler(address, error) from error
+    here = _versions(versions.get_versions(), _SCHEDULERS)
+    _refuse(differences(here, {f"the scheduler {address}": _versions(found, _SCHEDULERS)}))
+
+
+async def _asked(address: str) -> dict[str, Any]:
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    given = Security().get_connection_args("client")
+    async with rpc(address, timeout=_ANSWER, connection_args=given) as scheduler:
+        told: Any = await scheduler.versions(packages=[])
+        return told
+
+
+def _no_scheduler(address: str, error: BaseException) -> ValueError:
+    return ValueError(
+        f"No Dask scheduler of a fitting version answers at {address} ({_short(error)}). Start one there with "
+        "`dask scheduler`, or correct --scheduler; docs/scale.md shows how."
+    )
+
+
 def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def versions_here() -> Versions:
-    """What client and workers must agree on."""
-    found: Versions = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for package in _ALIKE:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def differences(here: Versions, others: dict[str, Versions]) -> list[str]:
@@ -116,27 +144,31 @@ def differences(here: Versions, others: dict[str, Versions]) -> list[str]:
 
     Args:
         here: Versions of the client.
-        others: Versions of scheduler and workers by name; what one does not have to have is left out.
+        others: Versions of scheduler and workers by name; what one does not need is left out.
     """
     return [
-        f"{who} has {package} {version}, here it is {here[package]}"
+        f"{who} has {f'{package} {versions[package]}' if versions[package] else f'no {package}'}, "
+        f"here it is {here[package]}"
         for who, versions in others.items()
-        for package, version in versions.items()
-        if version != here[package]
+        for package in versions
+        if versions[package] != here[package]
     ]
 
 
-def _refuse_other_versions(client: Any, address: str) -> None:
-    here = versions_here()
-    try:
-        # The scheduler reads what it hands on, so it needs the packages too.
-        scheduler: Versions = client.run_on_scheduler(versions_here)
-        workers: dict[str, Versions] = client.run(versions_here)
-    except (OSError, RuntimeError, ImportError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"The scheduler {address} or one of its workers cannot run fitloop ({_short(error)}). Install the same "
-            "fitloop and Python everywhere."
-        ) from error
-    wrong = differences(here, {f"the scheduler {address}": scheduler, **{f"worker {k}": v for k, v in workers.items()}})
+def _refuse_other_workers(client: Any) -> None:
+    # Dask's own question: it is answered before a line of fitloop is run.
+    found = client.get_versions(packages=[name for name in _ALIKE if name not in _SCHEDULERS])
+    workers = {f"worker {name}": _versions(told, _ALIKE) for name, told in found["workers"].items()}
+    _refuse(differences(_versions(found["client"], _ALIKE), workers))
+
+
+def _refuse(wrong: list[str]) -> None:
     if wrong:
-        raise ValueError(f"{'; '.join(wrong[:3])}. Install the same versions on client, scheduler and workers.")
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(f"{'; '.join(wrong[:3])}{more}. Install the same versions on client, scheduler and workers.")
+
+
+def _versions(told: dict[str, Any], packages: Sequence[str]) -> Versions:
+    """Of what Dask tells of a process: the packages named, Python as 3.11, builds for other devices as the same."""
+    found = {package: (told["packages"].get(package) or "").partition("+")[0] for package in packages}
+    return {**found, "python": ".".join(found["python"].split(".")[:2])}

@@ -2,25 +2,26 @@
 
 import json
 import time
-from collections import Counter, deque
+import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fitloop.data.places import Place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Place
 from fitloop.pipelines.cluster.chunk import do_chunk, note_name
 from fitloop.pipelines.cluster.chunks import Chunks
 from fitloop.pipelines.cluster.job import Chunk, Job, Record
 from fitloop.pipelines.cluster.quarantine import Suspects
+from fitloop.pipelines.cluster.sealed import call_of
+from fitloop.pipelines.cluster.trust import Trust
 from fitloop.pipelines.console.endings import warn
 
 _POLL = 2.0
 """Seconds after which workers are counted again."""
-_STRIKES = 3
-"""Troubles with disk or store after which a worker gets no more chunks."""
 _PATIENCE = 60.0
 """Seconds without a scheduler after which it counts as lost; between sentences about missing workers."""
-_FULL = ("No space left", "Disk quota exceeded", "Read-only file system")
 
 
 class SchedulerLost(RuntimeError):
@@ -72,10 +73,13 @@ class OnDask:
         self._client, self._job, self._chunks, self._watcher = client, job, chunks, watcher
         self.suspects = Suspects(chunks)
         self.deaths = 0
+        # Dask takes equal names for equal work, also of two runs on one cluster.
+        self._run = uuid.uuid4().hex[:12]
         self._again: deque[Chunk] = deque()
         self._running: dict[Any, Chunk] = {}
-        self._strikes: Counter[str] = Counter()
-        self._sent = 0
+        self._trust = Trust()
+        self._bound: dict[Any, frozenset[str]] = {}
+        self._sent, self._some_rest = 0, False
         self._missing = time.monotonic()
 
     def run(self) -> None:
@@ -122,9 +126,13 @@ class OnDask:
             known = list(self._client.nthreads())
         except (OSError, RuntimeError, TypeError) as error:
             raise SchedulerLost(self._lost()) from error
-        free = [worker for worker in known if self._strikes[worker] < _STRIKES]
+        free = self._trust.usable(known)
         if known and not free:
-            raise CannotStore("every worker has met trouble with its disk or the store")
+            raise CannotStore(
+                f"every worker has met trouble with its disk or the store, the last one {self._trust.last}"
+            )
+        self._unbind(known)
+        self._some_rest = len(free) < len(known)
         if free:
             self._missing = time.monotonic()
         elif time.monotonic() - self._missing > _PATIENCE:
@@ -149,11 +157,21 @@ class OnDask:
             if chunk is None:
                 return
             self._sent += 1
-            only = {"workers": workers, "allow_other_workers": False} if self._strikes and workers else {}
+            only = {"workers": workers, "allow_other_workers": False} if self._some_rest else {}
+            do, content = call_of(self._job, chunk)
             future = self._client.submit(
-                do_chunk, self._job, chunk, key=f"photos-{self._sent}-{chunk.key}", pure=False, retries=0, **only
+                do, content, key=f"photos-{self._run}-{self._sent}", pure=False, retries=0, **only
             )
             self._running[future] = chunk
+            if only:
+                self._bound[future] = frozenset(workers)
+
+    def _unbind(self, known: list[str]) -> None:
+        """Take back chunks that wait for workers of which none is left."""
+        self._bound = {future: workers for future, workers in self._bound.items() if future in self._running}
+        for future in [future for future, workers in self._bound.items() if workers.isdisjoint(known)]:
+            self._client.cancel([future], force=True)
+            self._again.append(self._running.pop(future))
 
     def _settle(self, future: Any, chunk: Chunk) -> None:
         import distributed
@@ -176,14 +194,14 @@ class OnDask:
 
     def _take(self, chunk: Chunk, record: Record) -> None:
         if not record.trouble:
+            self._trust.well(record.worker)
+            self.suspects.passed(photo.name for photo in chunk.photos if chunk.watched)
             self._chunks.learn(record.photos, record.seconds)
             self._watcher.receive(chunk, record)
             return
-        full = any(word in record.trouble for word in _FULL)
-        self._strikes[record.worker] += _STRIKES if full else 1
-        if self._strikes[record.worker] >= _STRIKES:
-            warn(f"The worker {record.worker} gets no more photos: {record.trouble}. Others do them.")
-        if sum(self._strikes.values()) > 100 * _STRIKES:
+        if self._trust.troubled(record.worker, record.trouble):
+            warn(f"The worker {record.worker} gets no more photos for ten minutes: {record.trouble}. Others do them.")
+        if self._trust.exhausted:
             raise CannotStore(record.trouble)
         self._again.append(chunk)
 

@@ -1,7 +1,7 @@
 """Finding the photo that ends its process, so that its neighbours are done."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from fitloop.pipelines.cluster.chunks import Chunks
@@ -22,7 +22,8 @@ class Suspects:
 
     A first death may have other reasons, and does not tell which photo it was. So the batches of the chunk are done
     again one by one, and the worker writes down where it is. A photo that was being worked on when its process ended is
-    tried twice more, then left out.
+    tried twice more, then left out. What is held against it is forgotten when it gets through once: machines are
+    taken away and processes killed for reasons of their own.
 
     Attributes:
         quarantined: Photos that are left out, and why.
@@ -57,7 +58,16 @@ class Suspects:
             return [replace(chunk, attempt=chunk.attempt + 1)]
         if len(seen) > 1 and not chunk.apart:
             return [replace(chunk, apart=tuple(seen))]
+        # The process went past the others, or did not come to them.
+        self.passed([photo.name for photo in chunk.photos if photo.name not in seen])
         self._deaths.update(seen)
         found = {photo: f"{cause}, {TRIES} times again." for photo in seen if self._deaths[photo] > TRIES}
         self.quarantined |= found
-        return [replace(chunk, left_out=(*chunk.left_out, *found.items()), attempt=0)]
+        if not found:
+            return [replace(chunk, attempt=0)]
+        return [self._chunks.without(chunk, (*chunk.left_out, *found.items()))]
+
+    def passed(self, photos: Iterable[str]) -> None:
+        """Forget what was held against photos that a process got through."""
+        for photo in photos:
+            self._deaths.pop(photo, None)

@@ -11,7 +11,8 @@ import yaml
 
 from fitloop.body.files import UNFINISHED
 from fitloop.data.addresses import address_of, masked, shown
-from fitloop.data.places import Folder, Place, open_place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Folder, Place, open_place
 from fitloop.evaluation.people_table import TABLE, have_pyarrow
 from fitloop.pipelines.cluster.chunk import AT, stages_for, through_stages
 from fitloop.pipelines.cluster.chunks import Chunks
@@ -34,7 +35,7 @@ from fitloop.pipelines.console.endings import (
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal, told_config
 from fitloop.pipelines.folder.lease import Lease
-from fitloop.pipelines.folder.ledger import parts_of, unfinished
+from fitloop.pipelines.folder.ledger import QUARANTINE, parts_of, unfinished
 from fitloop.pipelines.folder.made_from import Sources
 from fitloop.pipelines.folder.run import refuse_other_options
 from fitloop.pipelines.folder.summary import Summary
@@ -48,6 +49,14 @@ _FOUND = (
 """What ``run.json`` tells of all photos."""
 _NO_FILES = ("zip", "tar", "libarchive", "http", "https", "github", "git")
 """Kinds of addresses that can be read, but to which several files cannot be written one by one."""
+
+
+_SILENCE = 60.0
+"""Seconds after which the same is said again."""
+_TRIED_AGAIN = (
+    "Photos that end their process are tried again when they change, by another version of fitloop, or when you remove "
+    f"{TABLE}/*{QUARANTINE}.parquet."
+)
 
 
 class TakenOver(RuntimeError):
@@ -80,7 +89,8 @@ def run_anywhere(
     except (ValueError, ImportError) as error:
         return stop(masked(str(error)), USAGE_ERROR)
     except FileNotFoundError as error:
-        return stop(f"There is no such file, bucket or folder: {masked(str(error))}.", USAGE_ERROR)
+        told = f"There is no such file, bucket or folder: {masked(str(error)).rstrip('.')}"
+        return stop(f"{told} (results go to {shown(config.out)}).", USAGE_ERROR)
     except PermissionError as error:
         told = f"{shown(config.out)} may not be written with the credentials that fsspec finds"
         return stop(f"{told} (docs/scale.md): {masked(str(error))}.", CANNOT_WRITE)
@@ -114,7 +124,7 @@ def _run(config: RunConfig, make_stages: Callable[[RunConfig], Any], out: Place,
         chunks = Chunks(unfinished(listing, parts, stamp), config.batch_size, stamp)
         client = Client(job, out, chunks, lease)
         try:
-            quarantined = client.work()
+            client.work()
         except KeyboardInterrupt:
             client.journal.save("interrupted")
             raise
@@ -123,7 +133,7 @@ def _run(config: RunConfig, make_stages: Callable[[RunConfig], Any], out: Place,
             out.remove(f"{TABLE}/{part}")
         if lease.took_over or client.deaths:
             _clean(out)
-        return client.finish(quarantined)
+        return client.finish()
 
 
 def _note_options(config: RunConfig, out: Place) -> None:
@@ -158,22 +168,23 @@ class Client:
         self.deaths = 0
         self._job, self._out, self._chunks, self._lease = job, out, chunks, lease
         self._done = self._people = self._remade = 0
-        self._start = time.monotonic()
+        self._start, self._told_of, self._told_at = time.monotonic(), -1, 0.0
         self._earlier = _read_run(out)
+        self._quarantined: dict[str, str] = {}
 
-    def work(self) -> dict[str, str]:
-        """Do all photos; give those that had to be left out because they end their process, and why."""
+    def work(self) -> None:
+        """Do all photos."""
         watcher, config = Watcher(self._out, self._receive, self._pause), self._job.config
         if config.workers is None and config.scheduler is None:
             in_this_process(self._job, self._chunks, watcher)
-            return {}
+            return
         with open_cluster(config) as dask:
             dispatch = OnDask(dask, self._job, self._chunks, watcher)
+            self._quarantined = dispatch.suspects.quarantined
             try:
                 dispatch.run()
             finally:
                 self.deaths = dispatch.deaths
-        return dispatch.suspects.quarantined
 
     def _receive(self, chunk: Chunk, record: Record) -> None:
         self._done += record.photos
@@ -188,16 +199,29 @@ class Client:
             raise TakenOver(f"Another run has taken over {self._out.shown}; this one stops.")
         if time.monotonic() - self.journal.saved < SAVE_INTERVAL:
             return
-        self._save("running", {})
-        rate = self._done / max(time.monotonic() - self._start, 1e-9)
-        sys.stderr.write(f"{self._done} photos, {rate:.2f} photos/s, {self._people} people\n")
+        self._save("running", {"quarantined": self._in_quarantine()})
+        self._tell_progress(time.monotonic())
+
+    def _tell_progress(self, now: float) -> None:
+        """Say how far the work is; where nothing is new, once a minute."""
+        if self._done == self._told_of and now - self._told_at < _SILENCE:
+            return
+        self._told_of, self._told_at = self._done, now
+        rate = self._done / max(now - self._start, 1e-9)
+        done = f"{self._done} photos, {rate:.2f} photos/s, {self._people} people"
+        sys.stderr.write(f"{done if self._done else 'No photo is finished yet: processes load their stages first.'}\n")
         sys.stderr.flush()
 
     def _save(self, state: str, found: dict[str, Any]) -> None:
         self.journal.photos, self.journal.kept = self._done + self._chunks.kept, self._chunks.kept
         self.journal.save(state, {"remade": self._remade, "process_deaths": self.deaths, **found})
 
-    def finish(self, quarantined: dict[str, str]) -> int:
+    def _in_quarantine(self) -> dict[str, str]:
+        """Photos that end their process, and why; those that an earlier run found with them."""
+        earlier = self._earlier.get("quarantined")
+        return {**(earlier if isinstance(earlier, dict) else {}), **self._quarantined}
+
+    def finish(self) -> int:
         """Write page and ``run.json``, say what became of the photos, and give the exit code."""
         config, start = self._job.config, time.perf_counter()
         if self._done == 0 and self._finished_before():
@@ -215,6 +239,8 @@ class Client:
                 write_anywhere(shop, summary, stages_for(self._job).body)
         self.journal.clock("page", start, summary.photos)
         self.journal.skipped = summary.reasons
+        now = summary.reasons.keys() | self._quarantined.keys()
+        quarantined = {name: why for name, why in self._in_quarantine().items() if name in now}
         told = {
             **{"people": summary.people, "photos_done": summary.photos - summary.skipped},
             **{"photos_without_people": summary.empty, "photos_without_people_in_all": summary.nobody},
@@ -222,6 +248,8 @@ class Client:
         }
         self._save("finished", told)
         self._tell(summary)
+        if quarantined:
+            warn(_TRIED_AGAIN)
         return SOME_UNREADABLE if summary.skipped else DONE
 
     def _finished_before(self) -> bool:

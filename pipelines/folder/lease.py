@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
-from fitloop.data.places import Place, store_troubles
+from fitloop.data.patience import store_troubles
+from fitloop.data.places import Place
 from fitloop.pipelines.console.endings import warn
 
 LEASE = "lease.json"

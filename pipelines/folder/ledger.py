@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from fitloop.data.places import Listed
+from fitloop.pipelines.console.provenance import versions
 
 _DIGITS = 16
+QUARANTINE = "-quarantine"
+"""Ends the names of parts with photos in quarantine: who removes these files has them tried again."""
 LARGEST = 5000
 """Photos of a part at most."""
 
@@ -24,24 +27,26 @@ class Part:
     """Photos in it."""
 
 
-def part_name(stamp: str, photos: Sequence[Listed]) -> str:
+def part_name(stamp: str, photos: Sequence[Listed], quarantined: bool = False) -> str:
     """Name of the part that some photos make: another photo, size, time, option or weight gives another name.
 
     Args:
         stamp: Of options, weights and keypoints.
         photos: At least one, in the order of the listing.
+        quarantined: Whether photos were left out because they end their process: another fitloop tries them again.
     """
-    digest = hashlib.sha256(stamp.encode())
+    digest = hashlib.sha256((f"{stamp} by {versions().get('fitloop')}" if quarantined else stamp).encode())
     for photo in photos:
         digest.update(_bytes(photo.name) + b"\0" + photo.stamp.encode() + b"\0")
-    return f"part-{_digest(photos[0].name)}-{len(photos):06d}-{digest.hexdigest()[:_DIGITS]}.parquet"
+    kind = QUARANTINE if quarantined else ""
+    return f"part-{_digest(photos[0].name)}-{len(photos):06d}-{digest.hexdigest()[:_DIGITS]}{kind}.parquet"
 
 
 def parts_of(names: Iterable[str]) -> dict[str, list[Part]]:
     """Parts by the digest of their first photo; other files are passed over."""
     found: dict[str, list[Part]] = {}
     for name in names:
-        pieces = name.removesuffix(".parquet").split("-")
+        pieces = name.removesuffix(".parquet").removesuffix(QUARANTINE).split("-")
         if name.endswith(".parquet") and len(pieces) == 4 and pieces[0] == "part" and pieces[2].isdigit():
             found.setdefault(pieces[1], []).append(Part(name, pieces[1], int(pieces[2])))
     # Of two parts that begin alike, as a worker leaves that was taken for dead, the larger one counts.
@@ -63,7 +68,9 @@ def unfinished(photos: Iterable[Listed], parts: dict[str, list[Part]], stamp: st
             return
         for part in parts.get(_digest(ahead[0].name), ()) if parts else ():
             ahead.extend(islice(source, max(0, part.count - len(ahead))))
-            if 0 < part.count <= len(ahead) and part_name(stamp, list(islice(ahead, part.count))) == part.name:
+            photos = list(islice(ahead, part.count))
+            quarantined = part.name.endswith(f"{QUARANTINE}.parquet")
+            if 0 < part.count == len(photos) and part_name(stamp, photos, quarantined) == part.name:
                 yield part
                 for _ in range(part.count):
                     ahead.popleft()

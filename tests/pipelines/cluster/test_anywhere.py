@@ -1,5 +1,6 @@
 """The main job from address to address: same results as over a folder, nothing done twice, wrong addresses told."""
 
+import errno
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from stick_stages import StickStages
 
 from fitloop.data.places import Place, open_place
 from fitloop.evaluation.own_results import OwnResults, TableResults
+from fitloop.pipelines.cluster.chunk import do_chunk, through_stages
+from fitloop.pipelines.cluster.job import Chunk, Job
 from fitloop.pipelines.folder.lease import Lease
 from fitloop.pipelines.folder.run import run_folder
 
@@ -146,7 +149,7 @@ def test_a_store_that_hiccups_loses_nothing(tmp_path, monkeypatch):
             return real(*given, **named)
 
         monkeypatch.setattr(kind, name, shaky)
-    monkeypatch.setattr("fitloop.data.places._PAUSES", (0.0,))
+    monkeypatch.setattr("fitloop.data.patience._PAUSES", (0.0,))
     assert run_folder(config_of("memory://photos", "memory://shaky"), StickStages) == 0
     assert_same_results("memory://calm", "memory://shaky")
 
@@ -201,3 +204,18 @@ def test_results_of_one_process_go_on_in_chunks(tmp_path):
     Counting.looked = 0
     assert run_anywhere(config, Counting) == 0
     assert Counting.looked == 0 and len({row["photo"] for row in table_of(config.out)}) == 6
+
+
+def test_a_full_disk_where_photos_are_worked_on_costs_no_photo(tmp_path, monkeypatch):
+    address = memory("photos", make_photos(tmp_path / "photos", 2))
+    photos = tuple(Place(address).photos())
+    job, chunk = Job(config_of(address, "memory://out"), StickStages, "stamp", through_stages), Chunk("part", photos)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        record = do_chunk(job, chunk)
+    assert "No space left" in record.trouble and not Place("memory://out").exists("people.parquet/part")
+    assert do_chunk(job, chunk).trouble == "" and len(arrays_at("memory://out")) == 2

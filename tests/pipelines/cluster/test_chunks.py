@@ -111,6 +111,31 @@ def test_a_photo_at_which_processes_end_is_left_out_after_two_more_tries():
     assert list(suspects.quarantined) == ["0002.jpg"]
 
 
+def test_deaths_are_forgotten_when_a_photo_gets_through():
+    chunks = chunks_of(PHOTOS[:4])
+    suspects, chunk = Suspects(chunks), chunks.chunk(tuple(PHOTOS[:4]), watched=True)
+    for number in range(12):
+        # Killed from outside, each time elsewhere.
+        (chunk,) = suspects.after_death(chunk, (f"{number % 4:04d}.jpg",), "killed")
+    suspects.passed(["0003.jpg"])
+    (chunk,) = suspects.after_death(chunk, ("0003.jpg",), "killed")
+    assert not chunk.left_out and not suspects.quarantined
+
+
+def test_a_quarantine_ends_with_another_fitloop_or_without_its_part(monkeypatch):
+    chunks = chunks_of(PHOTOS[:8])
+    fine = chunks.chunk(tuple(PHOTOS[4:8]))
+    bad = chunks.without(chunks.chunk(tuple(PHOTOS[:4]), watched=True), (("0002.jpg", "ended"),))
+    assert bad.key.endswith("-quarantine.parquet") and chunks.current == {fine.key, bad.key}
+
+    def left(*keys):
+        return [one for one in unfinished(PHOTOS[:8], parts_of(keys), "stamp") if isinstance(one, Listed)]
+
+    assert left(fine.key, bad.key) == [] and left(fine.key) == PHOTOS[:4]
+    monkeypatch.setattr("fitloop.pipelines.folder.ledger.versions", lambda: {"fitloop": "99.0"})
+    assert left(fine.key, bad.key) == PHOTOS[:4]
+
+
 def test_photos_that_are_fitted_together_are_tried_alone():
     chunks = chunks_of(PHOTOS[:4])
     (chunk,) = Suspects(chunks).after_death(chunks.chunk(tuple(PHOTOS[:4]), watched=True), ("0001.jpg", "0002.jpg"), "")
@@ -128,8 +153,8 @@ def test_processes_that_never_start_stop_the_run():
 def test_other_versions_are_named():
     here: Versions = {"python": "3.11", "torch": "2.13", "fitloop": "0.1"}
     assert differences(here, {"worker a": dict(here), "the scheduler": {"python": "3.11"}}) == []
-    (told,) = differences(here, {"worker a": {**here, "torch": "2.6"}})
-    assert told == "worker a has torch 2.6, here it is 2.13"
+    told = differences(here, {"worker a": {**here, "torch": "2.6", "fitloop": ""}})
+    assert told == ["worker a has torch 2.6, here it is 2.13", "worker a has no fitloop, here it is 0.1"]
 
 
 def test_a_summary_does_not_grow_and_keeps_the_worst():

@@ -1,5 +1,9 @@
 """Processes that share the photos: one small cluster, and what is said when there is none."""
 
+import socket
+import subprocess
+import sys
+
 import pytest
 from scaled_runs import DeadlyStages, assert_same_results, config_of, make_photos, table_of, told
 from stick_stages import StickStages
@@ -30,6 +34,28 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence(tmp_path, capsys, monkey
     assert (
         code == 2 and "No Dask scheduler of a fitting version answers at tcp://127.0.0.1:9" in capsys.readouterr().err
     )
+
+
+def test_a_scheduler_of_another_version_is_a_sentence(tmp_path, capsys):
+    """A scheduler that says of itself what one of an earlier Dask would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    pretend = (
+        "from distributed import versions; from distributed.cli.dask_scheduler import main\n"
+        "versions._version_cached = lambda package: '2020.1.0'\n"
+        f"main(['--host', 'tcp://{address}', '--no-dashboard'])"
+    )
+    folder = make_photos(tmp_path / "photos", 2)
+    scheduler = subprocess.Popen([sys.executable, "-c", pretend], stderr=subprocess.DEVNULL)
+    try:
+        code = run_folder(config_of(folder, tmp_path / "out", scheduler=f"tcp://{address}"), StickStages)
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+    told = capsys.readouterr().err
+    assert code == 2 and f"the scheduler tcp://{address} has distributed 2020.1.0, here it is" in told
+    assert "Install the same versions" in told
 
 
 def test_the_memory_of_one_process_is_no_place_for_several(capsys):
