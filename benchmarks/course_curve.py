@@ -14,7 +14,7 @@ CURVES = {
     "pa_mpjpe": ("joints after alignment (PA-MPJPE)", (40, 140, 70)),
 }
 _SIZE = (1120, 640)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 90, 30, 50, 70
+_LEFT, _RIGHT, _TOP, _BOTTOM = 90, 45, 50, 70
 _GRID = 50.0
 _INK, _FAINT = (40, 40, 40), (215, 215, 215)
 
