@@ -60,6 +60,8 @@ class EncodersConfig:
     """At most so many of each source, spread evenly over it."""
     fit: bool = True
     """Also fit from each guess."""
+    landmarks: bool = False
+    """Also tell networks the detector's 3D landmarks."""
     forget: bool = False
     """Also fit without holding on to the guess."""
 
@@ -120,7 +122,7 @@ def guesses(
     """What each regressor says, and the fit that starts there."""
     result = []
     for name in config.regressors:
-        regressor = load_regressor(name, body)
+        regressor = load_regressor(name, body, config.landmarks)
         found = [regressor(image, detections[row : row + 1], camera[row : row + 1]) for row, image in enumerate(images)]
         guess = concatenate(found)
         result.append((name, guess))

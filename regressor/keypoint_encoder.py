@@ -1,6 +1,6 @@
 """The keypoints encoder: 2D keypoints, and 3D landmarks where a detector has them, of any convention, to features."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -64,7 +64,9 @@ def to_known_landmarks(detections: Detections) -> Detections:
             landmarks[..., row, :] = torch.where(
                 better[..., None], detections.landmarks[..., column, :], landmarks[..., row, :]
             )
-    return Detections(keypoints, confidence, detections.boxes, detections.convention, landmarks, sureness)
+    return replace(
+        detections, keypoints=keypoints, confidence=confidence, landmarks=landmarks, landmark_confidence=sureness
+    )
 
 
 def tight_boxes(

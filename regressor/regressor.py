@@ -1,6 +1,6 @@
 """The regressor as the rest of the project sees it: evidence of people in, bodies in the photo's camera frame out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -52,7 +52,7 @@ class Regressor(Protocol):
         ...
 
 
-def load_regressor(source: str | Path, body: Body) -> Regressor:
+def load_regressor(source: str | Path, body: Body, landmarks: bool = False) -> Regressor:
     """Load a regressor for a body.
 
         body = fitloop.load_body()
@@ -62,6 +62,8 @@ def load_regressor(source: str | Path, body: Body) -> Regressor:
         source: ``keypoints`` for the weights that come with the project, ``mean`` for the mean pose, else a path: our
             ``.safetensors``, or a checkpoint of SPIN, CLIFF or HMR 2.0 (``.ckpt``).
         body: The body to regress.
+        landmarks: Also tell networks the detector's 3D landmarks. Ours are taught with and without, and answer better
+            without those of the embedded detector (docs/training.md).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -69,7 +71,7 @@ def load_regressor(source: str | Path, body: Body) -> Regressor:
     """
     if str(source) == "mean":
         return mean_regressor(body)
-    return NetworkRegressor(str(source), load_weights(weights_path(source)), body)
+    return NetworkRegressor(str(source), load_weights(weights_path(source)), body, landmarks)
 
 
 def weights_path(source: str | Path) -> Path:
@@ -114,13 +116,14 @@ class NetworkInput:
 class NetworkRegressor:
     """A trained network."""
 
-    def __init__(self, name: str, weights: Weights, body: Body) -> None:
+    def __init__(self, name: str, weights: Weights, body: Body, landmarks: bool = False) -> None:
         """Bind weights to a body.
 
         Args:
             name: For reports.
             weights: Network and what it belongs to.
             body: Must be the body of the weights.
+            landmarks: As for `load_regressor`.
 
         Raises:
             ValueError: If it is another body.
@@ -129,6 +132,7 @@ class NetworkRegressor:
         self.name = name
         self.weights = weights
         self.body = body
+        self.landmarks = landmarks
         self._device = body.template.device
         weights.model.to(self._device).eval()
         self.placer = Placer(body)
@@ -149,6 +153,8 @@ class NetworkRegressor:
         Raises:
             ValueError: If the encoder needs a photo and there is none.
         """
+        if not self.landmarks:
+            detections = replace(detections, landmarks=None, landmark_confidence=None)
         detections, camera = _prepare(detections, camera, self._device)
         config = self.weights.config
         if config.encoder == "keypoints":

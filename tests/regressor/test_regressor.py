@@ -133,6 +133,28 @@ def test_the_inputs_are_left_alone(body, keypoints):
     assert torch.equal(before.confidence, detections.confidence)
 
 
+def test_landmarks_are_told_to_the_network_on_demand(body, keypoints):
+    detections, camera = seen(body, people(2), "smpl24")
+    points = torch.randn(2, 24, 3, generator=torch.Generator().manual_seed(5))
+    told = replace(detections, landmarks=points, landmark_confidence=torch.ones(2, 24))
+    plain, heard = (
+        keypoints(None, detections, camera),
+        load_regressor("keypoints", body, landmarks=True)(None, told, camera),
+    )
+    assert torch.equal(keypoints(None, told, camera).params.body_pose, plain.params.body_pose)
+    assert not torch.allclose(heard.params.body_pose, plain.params.body_pose, atol=0.01)
+
+
+def test_the_proxy_encoder_sees_the_detectors_silhouettes(body):
+    proxy = load_regressor("proxy", body)
+    detections, camera = seen(body, people(1))
+    photo = Image(np.full((800, 1000, 3), 128, np.uint8), camera, "grey")
+    shown = replace(detections, silhouettes=torch.ones(1, 16, 16), silhouette_boxes=detections.boxes)
+    assert not torch.equal(
+        proxy(photo, shown, camera).params.body_pose, proxy(photo, detections, camera).params.body_pose
+    )
+
+
 def test_weights_for_another_body_are_refused():
     with pytest.raises(ValueError, match="regress body 'open-1', but body 'stick-1' is loaded"):
         load_regressor("keypoints", stick_body())
