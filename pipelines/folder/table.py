@@ -6,7 +6,6 @@ import numpy as np
 
 from fitloop.data.places import Folder, Listed
 from fitloop.evaluation.people_table import TABLE, have_pyarrow, part_of, rows_of, skipped_row
-from fitloop.pipelines.console.endings import warn
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.journal import Journal
 from fitloop.pipelines.folder.ledger import part_name
@@ -26,7 +25,7 @@ def write_table(config: RunConfig, photos: list[str], journal: Journal, stamp: s
         stamp: Of options, weights and keypoints.
     """
     if not have_pyarrow():
-        warn(f"{TABLE} was not written: it needs pyarrow, pip install 'fitloop[scale]'.")
+        # Nothing is amiss: who wants the table reads in docs/scale.md how to get it.
         return
     out, source = Folder(config.out), iter(photos)
     there, current = set(out.names(TABLE)), set()
