@@ -147,7 +147,7 @@ def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "3
 
 def _inside(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "33"]:
     """Whether each keypoint lies in the photo."""
-    return ((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height))).all(-1)
+    return np.all((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height)), axis=-1)
 
 
 def _right(person: Person) -> Float[np.ndarray, "33"]:
