@@ -69,6 +69,8 @@ class ReportConfig(BodyFiles):
     """Of the bootstrap intervals."""
 
     def __post_init__(self) -> None:
+        if self.out.suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"--out is the page to write and ends in .html, got {str(self.out)!r}.")
         if (self.protocol is None) != (self.truth is None):
             raise ValueError("Give --protocol and --truth together, or neither.")
         protocol = EVIDENCE if self.protocol is None else PROTOCOLS.get(self.protocol, EVIDENCE)

@@ -119,7 +119,9 @@ def load_weights(path: Path) -> Weights:
         ValueError: If it is damaged, of another kind or version, or its tensors are not the network's; names them.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint {path}; give 'keypoints', 'mean', or the path of a file.")
+        raise FileNotFoundError(
+            f"There is no checkpoint {path}; give 'keypoints', 'proxy', 'mean', or the path of a file."
+        )
     if path.suffix == ".ckpt":
         return import_hmr2(path)
     return _load_ours(path) if path.suffix == ".safetensors" else import_spin(path)

@@ -44,6 +44,8 @@ class SourcesConfig:
     """CPU threads of networks and fitting; as many as there are cores if not given."""
 
     def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"--threads must be at least 1, got {self.threads}.")
         seen, listed = self.detector, self.keypoints is not None
         refuse_ignored(
             self,

@@ -67,6 +67,10 @@ class People:
     def __len__(self) -> int:
         return len(self.detections.boxes)
 
+    def __repr__(self) -> str:
+        """Who and what is there; the records print their own numbers."""
+        return f"People({self.name!r}, {len(self)} people: {', '.join(name for name, _ in self.stages())})"
+
     def __getitem__(self, row: int) -> "People":
         """One person of the photo, as people of one row."""
         if not -len(self) <= row < len(self):

@@ -47,4 +47,6 @@ def end_well(work: Callable[[], str], out: Path) -> int:
     except OSError as error:
         return stop(f"A file could not be read or written ({error}). Make room or allow it, and start again.", 1)
     except KeyboardInterrupt:
+        if not (out / "last.pt").is_file():
+            return stop("Stopped before the first checkpoint; the same command begins again.", 130)
         return stop(f"Stopped; the same command goes on from the checkpoint in {out}.", 130)

@@ -33,4 +33,8 @@ def tell_ending(config: RunConfig, summary: dict[str, Any], journal: Journal) ->
     if journal.unknown:
         print(f"{journal.unknown} of them do not say what they were made from (docs/running.md).")
     page = printable(str(config.out / "index.html"))
-    print(f"{summary['people']} people in {summary['photos_done']} photos. Look at {page}")
+    photos, people = summary["photos_done"], summary["people"]
+    counted = f"{people} {'person' if people == 1 else 'people'} in {photos} {'photo' if photos == 1 else 'photos'}. "
+    # What was found in clips is told clip by clip.
+    only_clips = not photos and summary.get("clips")
+    print(f"{'' if only_clips else counted}Look at {page}")

@@ -43,6 +43,8 @@ from fitloop.refinement.person_texture import photo_and_person
 
 FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes", "workers", "scheduler"}
 """Options that may differ between runs into one place."""
+_PICTURES = {"overlays", "page", "motion"}
+"""Folders of a run that hold pictures and clips of its own."""
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 """Errors of a file system that cannot hold a photo's name."""
 
@@ -119,9 +121,22 @@ def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
 
 
 def _outside(names: list[str], config: RunConfig) -> list[str]:
-    """Files of the folder of photos that this program did not write there."""
+    """Files of the folder of photos that this program did not write there, in this run or an earlier one."""
     out, root = config.out.resolve(), config.images.resolve()
-    return [name for name in names if out not in (root / name).parents or out == root]
+    ours: dict[Path, bool] = {}
+
+    def is_ours(folder: Path) -> bool:
+        if folder not in ours:
+            results = folder == out or (folder / "run.json").is_file()
+            if folder == root:
+                ours[folder] = False
+            elif folder.parent == root and folder.name in _PICTURES:
+                ours[folder] = results or root == out or (root / "run.json").is_file()
+            else:
+                ours[folder] = results or is_ours(folder.parent)
+        return ours[folder]
+
+    return [name for name in names if not is_ours((root / name).parent)]
 
 
 def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:

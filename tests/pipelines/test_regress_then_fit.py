@@ -102,7 +102,7 @@ def test_the_program_writes_what_it_promises(photos, tmp_path, capsys):
     }
     with np.load(out / "results" / "two.png.npz", allow_pickle=False) as found:
         assert found["joints_3d"].shape == (2, 24, 3) and str(found["convention"]) == "body25"
-    assert "2 people in 1 photos" in capsys.readouterr().out
+    assert "2 people in 1 photo." in capsys.readouterr().out
     assert main(["--config", str(out / "config.yaml"), "--out", str(tmp_path / "again")]) == 0
 
 

@@ -31,3 +31,8 @@ def test_a_guess_is_one_start_and_turned_around_only_in_doubt():
 def test_starts_without_a_fit_are_refused():
     with pytest.raises(ValueError, match="--starts would be ignored"):
         StagesConfig(fit=False, starts="four")
+
+
+def test_less_than_one_thread_is_refused():
+    with pytest.raises(ValueError, match="--threads must be at least 1, got -1"):
+        StagesConfig(threads=-1)

@@ -23,7 +23,7 @@ def raising(error: BaseException):
         (ImportError("needs smplx"), 2, "needs smplx"),
         (TrainingStopped("the loss of step 3 is not finite"), 1, "step 3"),
         (OSError(28, "No space left on device"), 1, "No space left on device.*Make room"),
-        (KeyboardInterrupt(), 130, "goes on from the checkpoint in here"),
+        (KeyboardInterrupt(), 130, "before the first checkpoint; the same command begins again"),
     ],
 )
 def test_what_goes_wrong_is_told(error, code, words, capsys):
@@ -31,6 +31,12 @@ def test_what_goes_wrong_is_told(error, code, words, capsys):
     told = capsys.readouterr()
     assert told.out == "" and told.err.count("\n") == 1
     assert re.search(words, told.err)
+
+
+def test_who_stops_a_training_hears_that_it_goes_on_from_its_checkpoint(tmp_path, capsys):
+    (tmp_path / "last.pt").touch()
+    assert end_well(raising(KeyboardInterrupt()), tmp_path) == 130
+    assert f"goes on from the checkpoint in {tmp_path}" in capsys.readouterr().err
 
 
 def test_what_went_well_is_told_by_the_process_that_speaks(capsys):

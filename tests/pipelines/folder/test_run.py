@@ -187,3 +187,15 @@ def test_a_folder_without_photos_says_what_a_photo_is_called(tmp_path, capsys):
     assert run_folder(_config(tmp_path / "photos", tmp_path), StickStages) == 2
     told = capsys.readouterr().err
     assert ".jfif" in told and ".ppm" in told and "x.dng" in told
+
+
+@pytest.mark.parametrize("inside", [".", "out", "deep/earlier"])
+def test_pictures_of_earlier_runs_are_not_taken_for_photos(photos, tmp_path, inside):
+    config = _config(photos, tmp_path, out=photos / inside)
+    assert run_folder(config, StickStages) == 0
+    assert (config.out / "overlays" / "nobody.png.jpg").is_file() or (
+        config.out / "page" / "nobody.png.photo.jpg"
+    ).is_file()
+    for out in (config.out, tmp_path / "elsewhere"):
+        assert run_folder(replace(config, out=out), StickStages) == 0
+        assert json.loads((out / "run.json").read_text())["photos_done"] == 4
