@@ -13,6 +13,8 @@ MIN_KEYPOINTS = 3
 """Fewer observed keypoints than this do not place a body."""
 MAX_CHANGE = 2.0
 """How many times further or nearer than first guessed a body may be put."""
+NEAREST = 0.2
+"""Metres in front of the camera that no point of a person may pass: a foot behind it would land anywhere."""
 
 
 def place_body(
@@ -26,7 +28,8 @@ def place_body(
 
     A point q (relative to the translation t) lands on pixel u when f (q_xy + t_xy) = (u - c)(q_z + t_z), which is
     linear in t. Reweighting is Geman-McClure's with a scale of three times the median error. The distance changes
-    at most by `MAX_CHANGE`. People with fewer than three keypoints keep the translation they have.
+    at most by `MAX_CHANGE`, and no point comes nearer than `NEAREST`. People with fewer than three keypoints keep the
+    translation they have.
 
     Args:
         params: Pose, shape and a first guess of the place.
@@ -39,12 +42,13 @@ def place_body(
     rays = (keypoints - camera.principal_point[:, None]) / camera.focal[:, None, None]
     middle = points[..., 2].mean(1)
     guess = (params.transl[:, 2] + middle).clamp_min(0.1)
+    least = torch.maximum(guess / MAX_CHANGE, middle - points[..., 2].amin(1) + NEAREST)
     weight = confidence.square()
     transl = params.transl
     for _ in range(5):
         # A pose that does not fit, upside down for one, is best explained by a body at the lens or far away.
         depth = _solve(points, rays, weight)[:, 2] + middle
-        depth = torch.minimum(torch.maximum(depth, guess / MAX_CHANGE), guess * MAX_CHANGE) - middle
+        depth = torch.maximum(torch.minimum(depth, guess * MAX_CHANGE), least) - middle
         wanted = rays * (points[..., 2:] + depth[:, None, None]) - points[..., :2]
         share = weight / weight.sum(-1, keepdim=True).clamp_min(1e-9)
         transl = torch.cat([(share[..., None] * wanted).sum(1), depth[:, None]], -1)

@@ -68,3 +68,11 @@ def test_a_body_upside_down_stays_about_as_far_as_guessed():
     assert bool((ratio > 0.4).all()) and bool((ratio < 2.2).all())
     middle = project(kinematics(placed), camera).mean(1)
     assert float((middle - keypoints.mean(1)).norm(dim=-1).max()) < 200.0
+
+
+def test_no_point_of_a_body_passes_the_lens():
+    params, kinematics, keypoints, confidence, camera = evidence(5)
+    center = camera.principal_point[:, None]
+    near = replace(params, transl=torch.tensor([0.0, 0.0, 0.7]).expand_as(params.transl))
+    placed = place_body(near, kinematics, (keypoints - center) * 20.0 + center, confidence, camera)
+    assert float(kinematics(placed)[..., 2].amin()) > 0.199
