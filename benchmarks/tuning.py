@@ -199,10 +199,10 @@ def told(name: str, seconds: float, found: BodyEstimate, body: Body, people: Peo
 
 def draw(metrics: list[Metric], path: Path, people: int) -> None:
     """MPJPE against seconds, one line per way."""
-    import matplotlib
+    import matplotlib  # pyright: ignore[reportMissingImports]
 
     matplotlib.use("agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
 
     values = {metric.key: metric.value for metric in metrics}
     figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=110)
