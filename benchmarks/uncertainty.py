@@ -13,6 +13,7 @@ distance of the annotated joints in % of the box's longer side on LSP Extended.
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,16 +60,16 @@ class UncertaintyBenchmark:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(ABC):
     """People, what was seen of them, and two errors of bodies: means over people."""
 
     name: str
     detections: Detections
     camera: Camera
 
+    @abstractmethod
     def errors(self, estimate: BodyEstimate) -> tuple[float, float]:
         """How far bodies are from what is known of these people."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
