@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -123,20 +124,18 @@ def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
 def _outside(names: list[str], config: RunConfig) -> list[str]:
     """Files of the folder of photos that this program did not write there, in this run or an earlier one."""
     out, root = config.out.resolve(), config.images.resolve()
-    ours: dict[Path, bool] = {}
 
-    def is_ours(folder: Path) -> bool:
-        if folder not in ours:
-            results = folder == out or (folder / "run.json").is_file()
-            if folder == root:
-                ours[folder] = False
-            elif folder.parent == root and folder.name in _PICTURES:
-                ours[folder] = results or root == out or (root / "run.json").is_file()
-            else:
-                ours[folder] = results or is_ours(folder.parent)
-        return ours[folder]
+    @cache
+    def holds_results(folder: Path) -> bool:
+        return folder == out or (folder / "run.json").is_file()
 
-    return [name for name in names if not is_ours((root / name).parent)]
+    def is_ours(name: str) -> bool:
+        first, *_ = (below := Path(name)).parts
+        return any(holds_results(root / folder) for folder in below.parents[:-1]) or (
+            first in _PICTURES and holds_results(root)
+        )
+
+    return [name for name in names if not is_ours(name)]
 
 
 def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
