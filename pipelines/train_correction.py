@@ -8,27 +8,33 @@ from itertools import product
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fitloop.body import Body, load_body
+from fitloop.body.spreads import LEVELS, share_inside, spread_loss, temperatures
 from fitloop.geometry import concatenate, rotvec_to_rotmat
+from fitloop.geometry.rotations import geodesic_angle
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, Lesson, LessonMaker, all_lessons
-from fitloop.pipelines.lessons.erring_bodies import ESTIMATES
+from fitloop.pipelines.lessons.erring_fits import KINDS, ErringFits
 from fitloop.pipelines.training.devices import mixed_precision, training_device
 from fitloop.pipelines.training.loop import BEST, LAST, Losses, Rhythm, Schedule, Training, run_training
 from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.refinement import DisplacementNet, load_network
-from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet
+from fitloop.refinement.correction import Correction, CorrectionConfig, CorrectionInput, CorrectionNet, widen
 from fitloop.refinement.weights import fingerprint, load_correction, save_correction
+from fitloop.regressor import load_regressor
 
 log = logging.getLogger("fitloop.train")
 FINAL = "correction.safetensors"
 _EXAMPLES = 4096
 _LONGEST_GRADIENT = 1.0
+_SPREAD = 0.02
+"""Weight of the likelihood that teaches how sure the network is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,15 +48,21 @@ class CorrectionTrainConfig:
     """Weights of the displacement network whose features are read; the shipped ones if not given."""
     out: Path = Path("runs/correction")
     """What was seen, checkpoints and weights; a run that was interrupted continues there."""
-    estimates: tuple[str, ...] = ESTIMATES[:2]
-    """Which of the estimates kept with each photo are learned from."""
+    regressor: str = "keypoints"
+    """Whose guesses are fitted: `keypoints`, `mean`, or a file of weights that need no picture."""
+    kinds: tuple[str, ...] = ("detected", "coco17", "clean")
+    """Which keypoints people are fitted to: the detector's, or true ones disturbed more or less."""
+    unguessed: float = 0.1
+    """Share of the people of whom the network is not told where their fit started."""
     start: Path | None = None
-    """Weights of the same size to start from."""
+    """Weights to start from, of the same width; numbers that they do not read count for nothing at first."""
     blind: bool = False
     """Leave out what was seen in the photo: how much is won by knowing how fits err, without looking?"""
     width: int = CorrectionConfig.width
     """Of the network's tokens."""
     layers: int = CorrectionConfig.layers
+    uncertainty: int = 64
+    """Width of the layer that says how sure the network is of each joint; 0 leaves it out."""
     epochs: float = 8.0
     """Times that each person is looked at, straight and mirrored counted apart."""
     batch_size: int = 128
@@ -80,19 +92,16 @@ class CorrectionTrainConfig:
                 raise ValueError(
                     f"{folder} has no folders training and held-out; make them with fitloop train-refinement --out."
                 )
-        unknown = [name for name in self.estimates if name not in ESTIMATES]
-        if unknown or not self.estimates or not self.samples:
+        unknown = [name for name in self.kinds if name not in KINDS]
+        if unknown or not self.kinds or not self.samples:
             raise ValueError(
-                f"samples must name a folder and estimates some of {', '.join(ESTIMATES)}; "
-                f"got {[str(folder) for folder in self.samples]} and {list(self.estimates)}."
+                f"samples must name a folder and kinds some of {', '.join(KINDS)}; "
+                f"got {[str(folder) for folder in self.samples]} and {list(self.kinds)}."
             )
-        if min(self.batch_size, self.evaluate_every) < 1 or not 0 <= self.hidden < 1 or not self.epochs > 0:
-            raise ValueError("batch_size and evaluate_every are at least 1, hidden is in [0, 1), epochs is positive.")
-
-    @property
-    def slots(self) -> tuple[int, ...]:
-        """Numbers of the estimates."""
-        return tuple(ESTIMATES.index(name) for name in self.estimates)
+        if min(self.batch_size, self.evaluate_every) < 1 or not self.epochs > 0 or self.uncertainty < 0:
+            raise ValueError("batch_size and evaluate_every are at least 1, uncertainty 0, and epochs is positive.")
+        if not 0 <= self.hidden < 1 or not 0 <= self.unguessed <= 1:
+            raise ValueError(f"hidden is in [0, 1) and unguessed in [0, 1], got {self.hidden} and {self.unguessed}.")
 
 
 def train(config: CorrectionTrainConfig) -> dict[str, float]:
@@ -132,20 +141,27 @@ def open_training(config: CorrectionTrainConfig, device: torch.device) -> "Corre
     body, displacement = load_body(), load_network(config.displacement)
     config.out.mkdir(parents=True, exist_ok=True)
     save_config(config, config.out / "config.yaml")
-    looking = (config, body.to(device), displacement.to(device))
-    maker = LessonMaker(body, config.blind)
-    lessons = [all_lessons(maker, paths) for paths in _look(*looking, "training", (False, True))]
-    tests = [all_lessons(maker, paths) for paths in _look(*looking, "held-out", (False,))]
+    fits = ErringFits(body, load_regressor(config.regressor, body))
+    looking = (config, fits, body.to(device), displacement.to(device))
+    kept, whole = LessonMaker(body, config.blind, config.unguessed), LessonMaker(body, config.blind)
+    lessons = [all_lessons(kept, paths) for paths in _look(*looking, "training", (False, True))]
+    tests = [all_lessons(whole, paths) for paths in _look(*looking, "held-out", (False,))]
     torch.manual_seed(config.seed)
     seen = lessons[0].seen
     sizes = {"joint_numbers": seen.joints.shape[-1], "whole_numbers": seen.whole.shape[-1]}
     network = CorrectionNet(
-        CorrectionConfig(body.name, **sizes, betas=body.num_betas, width=config.width, layers=config.layers)
+        CorrectionConfig(
+            body.name,
+            **sizes,
+            betas=body.num_betas,
+            width=config.width,
+            layers=config.layers,
+            uncertainty=config.uncertainty,
+        )
     )
-    if config.start is None:
-        network.even_out(concatenate([one.seen[:: max(1, len(one.betas) // _EXAMPLES)] for one in lessons]))
-    else:
-        network.load_state_dict(load_correction(displacement, config.start).state_dict())
+    network.even_out(concatenate([one.seen[:: max(1, len(one.betas) // _EXAMPLES)] for one in lessons]))
+    if config.start is not None:
+        widen(network, load_correction(displacement, config.start))
     network = network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay)
     state = TrainingState(network, {"network": optimizer}, Average(network, config.average), {})
@@ -156,12 +172,17 @@ def open_training(config: CorrectionTrainConfig, device: torch.device) -> "Corre
 
 
 def _look(
-    config: CorrectionTrainConfig, body: Body, network: DisplacementNet, split: str, views: tuple[bool, ...]
+    config: CorrectionTrainConfig,
+    fits: ErringFits,
+    body: Body,
+    network: DisplacementNet,
+    split: str,
+    views: tuple[bool, ...],
 ) -> list[list[Path]]:
     """Files of all that was seen, by folder of photos, made where they are missing."""
     folder = config.out / "seen"
     folder.mkdir(exist_ok=True)
-    readers = [ClueReader(photos / split, body, network, config.slots) for photos in config.samples]
+    readers = [ClueReader(photos / split, body, network, fits, config.kinds) for photos in config.samples]
     found: list[list[Path]] = []
     with Progress(len(views) * sum(map(len, readers)), "file", 30.0, 0) as progress:
         for number, reader in enumerate(readers):
@@ -218,6 +239,11 @@ class CorrectionTraining(Training):
             correction = network(seen)
         errors = self.errors(lesson, correction)
         loss = 2.0 * errors["pose"] + errors["shape"] + 0.05 * errors["rotation"]
+        if correction.log_spread is not None:
+            sure = torch.ones_like(lesson.betas[:, 0])
+            missed = missed_by(lesson, correction)
+            errors["spread"] = spread_loss(missed, correction.log_spread, sure, lesson.betas.shape[-1])
+            loss = loss + _SPREAD * errors["spread"]
         loss.backward()
         return loss.detach(), {name: value.detach() for name, value in errors.items()}
 
@@ -249,16 +275,42 @@ class CorrectionTraining(Training):
                 whole = self.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
                 found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
                 found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
+            if predicted.log_spread is not None:
+                missed = missed_by(tests, predicted)
+                for level in LEVELS:
+                    inside = share_inside(missed, predicted.log_spread, tests.betas.shape[-1], level)
+                    found[f"inside_{100 * level:.0f}{end}"] = 100.0 * float(inside.mean())
         return found
 
     def write_best(self, path: Path) -> None:
         """See `Training`."""
+        self._calibrate()
         save_correction(path, self.state.model, self.reads)
 
     def finish(self) -> None:
         """Write the last weights, which the falling learning rate leaves at rest."""
         with self.state.average.applied_to(self.state.model):
+            self._calibrate()
             save_correction(self.out / FINAL, self.state.model, self.reads)
+
+    @torch.no_grad()
+    def _calibrate(self) -> None:
+        """Set the temperatures so that what is said of held-out people is true; undone with the averaged weights."""
+        spread = self.state.model.spread
+        if spread is None:
+            return
+        tests = concatenate(self.tests).to(self.device)
+        with mixed_precision(self.device):
+            predicted = self.state.model(tests.seen.to(torch.float32))
+        assert predicted.log_spread is not None
+        spread.temperature += temperatures(missed_by(tests, predicted), predicted.log_spread, tests.betas.shape[-1])
+
+
+def missed_by(lesson: Lesson, correction: Correction) -> Float[Tensor, "people parts"]:
+    """Angle by which each corrected rotation is off, radians, and last the length of what the shape is off by."""
+    turned = lesson.rotations @ rotvec_to_rotmat(correction.turns)
+    shape = (lesson.betas + correction.betas - lesson.true_betas).norm(dim=-1, keepdim=True)
+    return torch.cat([geodesic_angle(turned, lesson.true_rotations), shape], -1)
 
 
 def _hide(seen: CorrectionInput, network: CorrectionNet, share: float, generator: torch.Generator) -> CorrectionInput:

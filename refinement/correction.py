@@ -2,9 +2,11 @@
 
 A displacement lies in the picture. Where a fit leans the wrong way, or bends a limb towards the camera instead of away
 from it, all its points may be drawn in the right place. The correction network sees how the body stands, what the
-displacement network saw around each joint, and where it would move the surface; it has learned how fits err.
+displacement network saw around each joint, where it would move the surface, and what the fit rests on; it has learned how fits err,
+and says how sure it is of its answer.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,13 +17,17 @@ from torch.nn.functional import one_hot
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams
 from fitloop.body.mirror import MIRRORED_JOINTS
 from fitloop.body.model import forward_kinematics
+from fitloop.body.spreads import uncertainty_from
 from fitloop.geometry import TensorRecord, concatenate, project, rotvec_to_rotmat
 from fitloop.refinement.clues import Clues, clues_of, mirrored_estimate
+from fitloop.refinement.grounds import Grounds, mirrored_grounds, no_grounds
 from fitloop.refinement.look import Look, Sight
 from fitloop.refinement.points import spread_points
 
 _UNIT = 8.0
 """Crop pixels that a displacement of 1 means to the network."""
+FIRST_SPREAD = 0.3
+"""Radians, and units of shape."""
 _SLIGHT = 1e-2
 """Numbers that vary less than this are not blown up."""
 
@@ -44,17 +50,23 @@ class Correction(TensorRecord):
     """Rotation vectors applied after each joint's local rotation, radians; the root first."""
     betas: Float[Tensor, "people betas"]
     """Added to the shape coefficients."""
+    log_spread: Float[Tensor, "people parts"] | None = None
+    """Logarithms of how far each corrected rotation, and last the shape, may still be off (`body.spreads`)."""
 
 
-def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bool = False) -> CorrectionInput:
+def correction_input(
+    body: Body, estimate: BodyEstimate, clues: Clues, grounds: Grounds | None = None, blind: bool = False
+) -> CorrectionInput:
     """Put bodies and clues into numbers that do not depend on the photo's resolution.
 
     Args:
         body: The body model.
         estimate: The bodies that the clues are about.
         clues: From `read_clues`.
+        grounds: What the bodies rest on; nothing is known if not given.
         blind: Leave out what was seen in the photo, for measuring what the body alone tells.
     """
+    rests = no_grounds(body, len(estimate.params.betas)) if grounds is None else grounds
     params, camera, crop = estimate.params, estimate.camera, clues.crop
     world, joints = _skeleton(body, params)
     side = crop.side[:, None, None]
@@ -71,6 +83,9 @@ def correction_input(body: Body, estimate: BodyEstimate, clues: Clues, blind: bo
     whole = [clues.summary, clues.silhouette, torch.cat([moved * sure, sure], -1).flatten(1)]
     if blind:
         seen, whole = ([torch.zeros_like(one) for one in group] for group in (seen, whole))
+    # Last, so that networks that do not know of them read what comes before.
+    seen += [rests.misfit, rests.turned, rests.unsure[:, :-1, None]]
+    whole += [rests.reshaped, rests.unsure[:, -1:], rests.known]
     return CorrectionInput(torch.cat(stance + seen, -1), torch.cat(scene + whole, -1))
 
 
@@ -96,13 +111,39 @@ class CorrectionConfig:
     body: str = "open-1"
     """Name of the body: shape coefficients mean something else in others."""
     joint_numbers: int = 541
-    """Numbers per joint that it is given."""
+    """Numbers per joint that it reads, the first ones of those that there are."""
     whole_numbers: int = 1411
-    """Numbers per person."""
+    """Numbers per person, likewise."""
     betas: int = 10
     width: int = 192
     layers: int = 4
     heads: int = 8
+    uncertainty: int = 0
+    """Width of the layer that tells how sure it is; 0 if it does not say."""
+
+
+class SpreadOfTokens(nn.Module):
+    """Tells how far each corrected rotation and the shape may be off."""
+
+    temperature: Tensor
+
+    def __init__(self, width: int, hidden: int) -> None:
+        """Make the layers; before any training every part may be off by `FIRST_SPREAD`.
+
+        Args:
+            width: Of the tokens.
+            hidden: Of the layer between.
+        """
+        super().__init__()
+        self.expand, self.contract = nn.Linear(width, hidden), nn.Linear(hidden, 1)
+        nn.init.zeros_(self.contract.weight)
+        nn.init.constant_(self.contract.bias, math.log(FIRST_SPREAD))
+        self.register_buffer("temperature", torch.zeros(len(JOINT_NAMES) + 1))
+
+    def forward(self, tokens: Tensor) -> Float[Tensor, "people parts"]:
+        """Logarithms of the spreads: joints, then the shape."""
+        told = self.contract(nn.functional.gelu(self.expand(tokens))).float()[..., 0].roll(-1, -1)
+        return told.clamp(-6.0, 2.0) + self.temperature
 
 
 class CorrectionNet(nn.Module):
@@ -121,6 +162,7 @@ class CorrectionNet(nn.Module):
         self.blocks = nn.TransformerEncoder(block, config.layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.turn, self.shape = nn.Linear(width, 3), nn.Linear(width, config.betas)
+        self.spread = SpreadOfTokens(width, config.uncertainty) if config.uncertainty else None
         for name, count in (("joint", config.joint_numbers), ("whole", config.whole_numbers)):
             self.register_buffer(f"{name}_mean", torch.zeros(count))
             self.register_buffer(f"{name}_scale", torch.ones(count))
@@ -138,7 +180,9 @@ class CorrectionNet(nn.Module):
         """
         tokens = torch.cat([self.whole(self._even(seen.whole, "whole"))[:, None], self._joints(seen)], 1)
         tokens = self.norm(self.blocks(tokens).float())
-        return Correction(0.5 * self.turn(tokens[:, 1:]).float(), self.shape(tokens[:, 0]).float())
+        # The answer is taught by its own losses: it must not get worse to be rightly doubted.
+        told = None if self.spread is None else self.spread(tokens.detach())
+        return Correction(0.5 * self.turn(tokens[:, 1:]).float(), self.shape(tokens[:, 0]).float(), told)
 
     def _joints(self, seen: CorrectionInput) -> Tensor:
         return self.joint(self._even(seen.joints, "joint")) + self.name
@@ -146,7 +190,7 @@ class CorrectionNet(nn.Module):
     def _even(self, values: Tensor, name: str) -> Tensor:
         # Numbers beyond what training saw would be extrapolated into bent bodies.
         mean, scale = self.get_buffer(f"{name}_mean"), self.get_buffer(f"{name}_scale")
-        return ((values.float() - mean) / scale).clamp(-6.0, 6.0)
+        return ((values[..., : len(mean)].float() - mean) / scale).clamp(-6.0, 6.0)
 
     @torch.no_grad()
     def even_out(self, seen: CorrectionInput) -> None:
@@ -156,11 +200,40 @@ class CorrectionNet(nn.Module):
             seen: Some thousand people.
         """
         for name, values in (("joint", seen.joints.float().flatten(0, 1)), ("whole", seen.whole.float())):
-            self.get_buffer(f"{name}_mean").copy_(values.mean(0))
-            self.get_buffer(f"{name}_scale").copy_(values.std(0).clamp_min(_SLIGHT))
+            mean = self.get_buffer(f"{name}_mean")
+            used = values[..., : len(mean)]
+            mean.copy_(used.mean(0))
+            self.get_buffer(f"{name}_scale").copy_(used.std(0).clamp_min(_SLIGHT))
 
 
-def correct(body: Body, network: CorrectionNet, look: Look, estimate: BodyEstimate, sight: Sight) -> Correction:
+@torch.no_grad()
+def widen(network: CorrectionNet, start: CorrectionNet) -> None:
+    """Give a network the weights of another that reads fewer numbers; what that one does not read counts for nothing.
+
+    Args:
+        network: Evened out already; changed.
+        start: Of the same width and depth, whose numbers are the first ones of the network's.
+
+    Raises:
+        ValueError: If it is larger, or of another width or depth.
+    """
+    mine = network.state_dict()
+    for name, value in start.state_dict().items():
+        if name not in mine or mine[name].shape[:-1] != value.shape[:-1] or mine[name].shape[-1:] < value.shape[-1:]:
+            raise ValueError(f"The weights to start from are of another size: {name} is {tuple(value.shape)}.")
+        if name.endswith(".weight"):
+            mine[name].zero_()
+        mine[name][..., : value.shape[-1]] = value
+
+
+def correct(
+    body: Body,
+    network: CorrectionNet,
+    look: Look,
+    estimate: BodyEstimate,
+    sight: Sight,
+    grounds: Grounds | None = None,
+) -> Correction:
     """Ask the network what is wrong with bodies, also in the mirror where the displacement network looked there.
 
     Args:
@@ -169,12 +242,15 @@ def correct(body: Body, network: CorrectionNet, look: Look, estimate: BodyEstima
         look: Of the estimate.
         estimate: The bodies that were drawn.
         sight: What the displacement network made of the look.
+        grounds: What the bodies rest on; nothing is known if not given.
     """
-    seen = correction_input(body, estimate, clues_of(body, look, estimate, sight.straight))
+    rests = no_grounds(body, len(estimate.params.betas)) if grounds is None else grounds
+    seen = correction_input(body, estimate, clues_of(body, look, estimate, sight.straight), rests)
     if sight.mirrored is None:
         return network(seen)
     clues = clues_of(body, look, estimate, sight.mirrored, mirrored=True)
-    both = network(concatenate([seen, correction_input(body, mirrored_estimate(body, estimate), clues)]))
+    other = correction_input(body, mirrored_estimate(body, estimate), clues, mirrored_grounds(rests))
+    both = network(concatenate([seen, other]))
     people = len(estimate.params.betas)
     return mean_correction(both[:people], both[people:])
 
@@ -188,11 +264,14 @@ def mean_correction(straight: Correction, mirrored: Correction) -> Correction:
     """
     # A rotation vector is no arrow: in a mirror its part along the mirrored axis stays, and the others turn round.
     back = mirrored.turns[:, MIRRORED_JOINTS] * mirrored.turns.new_tensor([1.0, -1.0, -1.0])
-    return Correction((straight.turns + back) / 2.0, (straight.betas + mirrored.betas) / 2.0)
+    told, other = straight.log_spread, mirrored.log_spread
+    if told is not None and other is not None:
+        told = (told + torch.cat([other[:, MIRRORED_JOINTS], other[:, -1:]], -1)) / 2.0
+    return Correction((straight.turns + back) / 2.0, (straight.betas + mirrored.betas) / 2.0, told)
 
 
 def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> BodyEstimate:
-    """Change pose and shape; the pelvis stays where it is.
+    """Change pose and shape; the pelvis stays where it is, and how sure the network is goes along.
 
     Args:
         body: The body model.
@@ -204,4 +283,6 @@ def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> Bod
     betas = params.betas + correction.betas
     # Another shape moves the pelvis in its own frame; the place in the photo is right already.
     shift = body.rest_joints(params.betas)[:, 0] - body.rest_joints(betas)[:, 0]
-    return replace(estimate, params=BodyParams(turned[:, 0], turned[:, 1:], betas, params.transl + shift))
+    told = None if correction.log_spread is None else uncertainty_from(correction.log_spread)
+    params = BodyParams(turned[:, 0], turned[:, 1:], betas, params.transl + shift)
+    return replace(estimate, params=params, uncertainty=told)

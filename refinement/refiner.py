@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fitloop.body import Body, BodyEstimate, Detections, KeypointKinematics, SurfaceEvidence
-from fitloop.body.kinematics import usable_keypoints
+from fitloop.body import Body, BodyEstimate, Detections, SurfaceEvidence
 from fitloop.geometry import TensorRecord, concatenate, project, where
 from fitloop.refinement.correction import CorrectionNet, correct, corrected
 from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.gate import GateConfig, Outcome, Reason, judge, overlap, withhold
+from fitloop.refinement.grounds import grounds_of, place_keypoints
 from fitloop.refinement.inputs import Appearance
 from fitloop.refinement.look import Look, Photo, Sight, gather_evidence, look_again, look_at, see
 from fitloop.refinement.network import Displacement, DisplacementNet, made_quick
@@ -54,6 +54,8 @@ class RefineConfig:
     """Whether the rounds look in a mirror too: a third of the time more."""
     corrected: bool = True
     """Whether pose and shape are corrected by what was seen before the first round."""
+    held: bool = True
+    """Whether the rounds hold on to each corrected joint as firmly as the correction is sure of it; all alike if not."""
     without: tuple[str, ...] = ()
     """Groups of the network's input channels to leave out; for measuring."""
 
@@ -73,6 +75,8 @@ class Subjects:
     """At least one row."""
     usable: Bool[Tensor, "people"] | None = None
     """Whether each row really was fitted; all if not given."""
+    guess: BodyEstimate | None = None
+    """What the fits started from, with how sure that was; the correction reads it."""
 
     def __len__(self) -> int:
         return len(self.detections.boxes)
@@ -136,10 +140,14 @@ class Refiner:
         self._network = made_quick(_moved(network, device), half)
         self._correction = None if correction is None else _moved(correction, device)
         self._rasterizer = load_rasterizer("auto", device) if self.rasterizer is None else self.rasterizer
-        self._placed: dict[str, tuple[list[int], KeypointKinematics]] = {}
 
     def __call__(
-        self, photo: Photo, detections: Detections, fitted: BodyEstimate, usable: Bool[Tensor, "people"] | None = None
+        self,
+        photo: Photo,
+        detections: Detections,
+        fitted: BodyEstimate,
+        usable: Bool[Tensor, "people"] | None = None,
+        guess: BodyEstimate | None = None,
     ) -> Refined:
         """Refine the people of one photo.
 
@@ -148,8 +156,9 @@ class Refiner:
             detections: The evidence that the bodies were fitted to.
             fitted: From `fitloop.fitting.fit`, at least one row.
             usable: Whether each row really was fitted; all if not given.
+            guess: What the fits started from, if it is known.
         """
-        return self.together([Subjects(photo, detections, fitted, usable)])[0]
+        return self.together([Subjects(photo, detections, fitted, usable, guess)])[0]
 
     def together(self, crowd: Iterable[Subjects]) -> list[Refined]:
         """Refine the people of several photos in one batch, which is quicker than one photo after the other.
@@ -176,7 +185,7 @@ class Refiner:
         fitted = concatenate([one.fitted for one in crowd])
         sight = self.see(before, texture, self.config.twice)
         # What the gate compares is the fitted body; what the rounds start from may be the corrected one.
-        start = self._corrected(fitted, before, sight)
+        start = self._corrected(crowd, fitted, before, sight)
         first, displacement = look, found = before, sight.displacement
         if start is not fitted:
             first, displacement = look, found = self._look_again(before, start, sight.texture)
@@ -184,7 +193,9 @@ class Refiner:
         # The last round's fit is done together with those that the gate judges by.
         for _ in range(self.config.rounds - 1):
             with self._clock("fit"):
-                start = self.fit(self.body, detections, start, surface)
+                moved = self.fit(self.body, detections, start, surface)
+            # What the correction was sure of stays sure where the first round has moved it little.
+            start = replace(moved, uncertainty=start.uncertainty)
             surface = self._gather(*self._look_again(before, start, sight.texture))
         with self._clock("fit"):
             proposal, withheld = self._fit_and_withhold(detections, fitted, start, surface)
@@ -220,14 +231,17 @@ class Refiner:
         with self._clock("evidence"):
             return gather_evidence(self.body, look, predicted, self.config.weighted)
 
-    def _corrected(self, fitted: BodyEstimate, look: Look, sight: Sight) -> BodyEstimate:
+    def _corrected(self, crowd: list[Subjects], fitted: BodyEstimate, look: Look, sight: Sight) -> BodyEstimate:
         """Bodies with pose and shape as the correction network would have them."""
         network = self._correction
         if network is None or network.config.body != self.body.name or not self.config.corrected:
             return fitted
         with self._clock("correction"), torch.no_grad():
-            correction = correct(self.body, network, look, fitted, sight)
-            return where(look.seen, corrected(self.body, fitted, correction), fitted)
+            rests = concatenate([grounds_of(self.body, one.fitted, one.detections, one.guess) for one in crowd])
+            proposed = corrected(self.body, fitted, correct(self.body, network, look, fitted, sight, rests))
+            told = proposed.uncertainty if self.config.held else None
+            chosen = where(look.seen, replace(proposed, uncertainty=None), fitted)
+            return replace(chosen, uncertainty=told)
 
     def _judge(
         self, fitted: BodyEstimate, proposal: BodyEstimate, outcome: Outcome, usable: Bool[Tensor, "people"]
@@ -246,7 +260,8 @@ class Refiner:
         people = len(detections.boxes)
         evidence = concatenate([detections, kept, kept])
         dense = concatenate([surface, replace(surface, confidence=torch.zeros_like(surface.confidence)), surface])
-        found = self.fit(self.body, evidence, concatenate([start, fitted, start]), dense)
+        before = replace(fitted, uncertainty=start.uncertainty)
+        found = self.fit(self.body, evidence, concatenate([start, before, start]), dense)
         apart = replace(detections, confidence=detections.confidence * (kept.confidence == 0))
         errors = [self.keypoint_error(apart, found[people * k : people * (k + 1)]) for k in (1, 2)]
         return found[:people], (errors[0], errors[1])
@@ -256,21 +271,15 @@ class Refiner:
 
         Keypoints weigh by their confidence; distances beyond a tenth of the box count as a tenth.
         """
-        columns, kinematics = self._kinematics(detections.convention)
-        points = project(kinematics(estimate.params), estimate.camera)
+        placed = place_keypoints(self.body, detections.convention)
+        points = project(placed.kinematics(estimate.params), estimate.camera)
         side = (detections.boxes[:, 2:] - detections.boxes[:, :2]).amax(-1).clamp_min(1.0)
-        distance = (points - detections.keypoints[:, columns]).norm(dim=-1) / side[:, None]
-        weight = detections.confidence[:, columns]
+        distance = (points - detections.keypoints[:, placed.columns]).norm(dim=-1) / side[:, None]
+        weight = detections.confidence[:, placed.columns]
         # A keypoint on somebody else would outweigh all others.
         distance = torch.where(weight > 0, distance, 0.0).clamp_max(0.1)
         total = weight.sum(-1)
         return torch.where(total > 0, (weight * distance).sum(-1) / total.clamp_min(1e-9), torch.nan)
-
-    def _kinematics(self, convention: str) -> tuple[list[int], KeypointKinematics]:
-        if convention not in self._placed:
-            usable = usable_keypoints(self.body, convention)
-            self._placed[convention] = list(usable.keypoints), KeypointKinematics(self.body, usable.landmarks)
-        return self._placed[convention]
 
     def _outcome(self, proposal: BodyEstimate, look: Look, withheld: tuple[Tensor, Tensor]) -> Outcome:
         size = look.photo.shape[-1]

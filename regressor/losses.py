@@ -13,10 +13,11 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyMesh, BodyParams, KeypointKinematics
 from fitloop.body.mirror import rest_pelvis
+from fitloop.body.spreads import spread_loss
 from fitloop.geometry import TensorRecord
 from fitloop.regressor.hmr import HMROutput
 from fitloop.regressor.silhouettes import SilhouetteLoss
-from fitloop.regressor.uncertainty import misses, spread_loss
+from fitloop.regressor.uncertainty import misses
 from fitloop.regressor.views import View, project_in_view, weak_to_place
 
 Norm = Literal["l1", "l2"]

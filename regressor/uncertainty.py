@@ -1,21 +1,13 @@
-"""How sure a network is of its own answer: the likelihood that teaches it, and how it is held to what it claims.
-
-Each rotation is off by a turn whose axis-angle vector follows a spherical Student distribution: `FREEDOM` degrees of
-freedom leave room for limbs that are turned the wrong way round, which a Gaussian would pay for at all the others. The
-shape coefficients share one spread.
-"""
+"""How far a regressor's answer is off, and how sure it says it is (`body.spreads`)."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body.records import Uncertainty
+from fitloop.body.spreads import uncertainty_from
 from fitloop.geometry.rotations import geodesic_angle
 from fitloop.regressor.hmr import HMROutput
-
-FREEDOM = 5.0
-LEVELS = {0.5: (0.90715, 1.07304), 0.9: (3.61948, 3.29740)}
-"""Quantiles of F(3, 5) and F(10, 5): of the squared error over its spread, per axis, of a rotation and of the shape."""
 
 
 def misses(
@@ -26,59 +18,6 @@ def misses(
     return torch.cat([geodesic_angle(output.rotations, rotations), shape], -1)
 
 
-def _axes(missed: Tensor, betas: int) -> Tensor:
-    """Numbers that each part is made of."""
-    return torch.cat([missed.new_full((missed.shape[-1] - 1,), 3.0), missed.new_tensor([float(betas)])])
-
-
-def spread_loss(
-    missed: Float[Tensor, "people parts"],
-    log_spread: Float[Tensor, "people parts"],
-    confidence: Float[Tensor, "people"],
-    betas: int,
-) -> Float[Tensor, ""]:
-    """Negative log-likelihood per number, without its constant, of what was missed; people without truth do not count.
-
-    Args:
-        missed: From `misses`; no gradient flows into it.
-        log_spread: The network's.
-        confidence: Of the truth.
-        betas: How many shape coefficients there are.
-    """
-    axes = _axes(missed, betas)
-    square = (missed.detach() * torch.exp(-log_spread)).square()
-    lost = axes * log_spread + 0.5 * (FREEDOM + axes) * torch.log1p(square / FREEDOM)
-    return (confidence * (lost / axes).mean(-1)).sum() / confidence.sum().clamp_min(1e-8)
-
-
-def share_inside(
-    missed: Float[Tensor, "people parts"], log_spread: Float[Tensor, "people parts"], betas: int, level: float
-) -> Float[Tensor, "parts"]:
-    """Share of the people whose error lies where the network puts ``level`` of them: 0.5 or 0.9."""
-    return (_squares(missed, log_spread, betas) <= _limits(missed, level)).to(missed.dtype).mean(0)
-
-
-def temperatures(
-    missed: Float[Tensor, "people parts"], log_spread: Float[Tensor, "people parts"], betas: int
-) -> Float[Tensor, "parts"]:
-    """What to add to the logarithms of the spreads so that of the people half lie inside 50 %, part by part."""
-    median = _squares(missed, log_spread, betas).median(0).values
-    return 0.5 * torch.log((median / _limits(missed, 0.5)).clamp_min(1e-9))
-
-
-def _squares(missed: Tensor, log_spread: Tensor, betas: int) -> Tensor:
-    return (missed * torch.exp(-log_spread)).square() / _axes(missed, betas)
-
-
-def _limits(missed: Tensor, level: float) -> Tensor:
-    turn, shape = LEVELS[level]
-    return torch.cat([missed.new_full((missed.shape[-1] - 1,), turn), missed.new_tensor([shape])])
-
-
 def uncertainty_of(output: HMROutput) -> Uncertainty | None:
     """Standard deviations of the distributions that the network told; None where it told none."""
-    if output.log_spread is None:
-        return None
-    # A Student distribution is wider than its scale.
-    spread = torch.exp(output.log_spread) * (FREEDOM / (FREEDOM - 2.0)) ** 0.5
-    return Uncertainty(spread[:, :-1], spread[:, -1])
+    return None if output.log_spread is None else uncertainty_from(output.log_spread)

@@ -23,9 +23,10 @@ from fitloop.refinement.person_texture import load_texture
 from fitloop.refinement.refiner import DenseFit, Subjects
 from fitloop.rendering import Rasterizer, load_rasterizer
 
-REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, surface=1.2, surface_scale=8.0)
+REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, usual_turn=0.25, surface=1.2, surface_scale=8.0)
 """Weights of the fit to what was seen: keypoints, priors, seen points of the surface, and the corrected body that it
-starts from, which has weighed the detector's 3D landmarks against the photo and so leaves them less to say."""
+starts from, which has weighed the detector's 3D landmarks against the photo and so leaves them less to say; its joints
+are held as firmly as the correction is sure of them."""
 _INSIDE = 0.3
 """Probability from which a keypoint lies on the person."""
 
@@ -87,7 +88,7 @@ def subjects_of(image: Image, people: People, wearers: Wearers | None = None) ->
     status = fitted.status
     # A body that was never fitted is where the regressor put it, and no ground to refine from.
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
-    return people, Subjects(photo, seen, fitted.estimate, usable)
+    return people, Subjects(photo, seen, fitted.estimate, usable, people.start)
 
 
 def with_silhouettes(detector: MediapipeDetector, image: Image, people: People) -> People:

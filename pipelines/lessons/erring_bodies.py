@@ -13,19 +13,18 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image, KeypointKinematics, convention_named
+from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image
 from fitloop.body.files import whole_file
-from fitloop.data.detector_noise import DetectorNoise, NoiseConfig
+from fitloop.data.detector_noise import NoiseConfig
 from fitloop.data.synthetic import SyntheticPhoto, load_assets, render_person_scene
 from fitloop.data.synthetic.config import SceneConfig, Split
 from fitloop.data.synthetic.dataset import CROPS
 from fitloop.detection import MediapipeDetector
-from fitloop.fitting import AFTER_REGRESSION, fit
 from fitloop.geometry import Camera, concatenate, project
 from fitloop.geometry.cameras import default_focal
+from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.lessons.windows import Window, moved_detections, moved_estimate, window_around
 from fitloop.regressor import Regressor
-from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.rendering import Rasterizer, load_rasterizer
 
 CHUNK = 128
@@ -129,11 +128,9 @@ class SampleMaker:
     """Draws photos and runs the pipeline's stages on them."""
 
     def __init__(self, config: SampleConfig, body: Body, regressor: Regressor) -> None:
-        self.config, self.body, self.regressor = config, body, regressor
+        self.config, self.body, self.fits = config, body, ErringFits(body, regressor, config.noise)
         self.assets = load_assets(config.assets, config.texture_side)
         self.detector = MediapipeDetector()
-        self.kinematics = KeypointKinematics(body, KEYPOINT_NAMES)
-        self.noise = DetectorNoise(KEYPOINT_NAMES, config.noise)
         self.rasterizer = load_rasterizer("auto")
 
     def __call__(self, number: int) -> PhotoChunk:
@@ -146,17 +143,17 @@ class SampleMaker:
         truth = truths_of(photos, self.body)
         cameras = [self._guess_camera(truth.camera, generator) for _ in ESTIMATES]
         seen = self._detected(photos, generator)
-        start = self.regressor(None, seen, cameras[0])
-        found = {"detected": fit(self.body, seen, start, AFTER_REGRESSION).estimate}
-        for name, camera in zip(ESTIMATES[1:3], cameras[1:3], strict=True):
-            disturbed = self.disturbed(truth, name, generator)
-            start = self.regressor(None, disturbed, camera)
-            found[name] = fit(self.body, disturbed, start, AFTER_REGRESSION).estimate
-        found["regressed"] = self.regressor(None, self.disturbed(truth, "body25", generator), cameras[3])
+        size = 2.0 * truth.camera.principal_point
+        found = {
+            name: self.fits.of_kind(name, seen, truth, size, camera, generator).fitted
+            for name, camera in zip(ESTIMATES[:3], cameras[:3], strict=True)
+        }
+        disturbed = self.fits.disturbed(truth, "body25", size, generator)
+        found["regressed"] = self.fits.regressor(None, disturbed, cameras[3])
         masks = np.stack([photo.people[0].mask for photo in photos])
         visible = visible_vertices(self.body, truth, torch.from_numpy(masks), self.rasterizer)
-        size = photos[0].pixels.shape
-        windows = [window_around(photo.people[0].box, (size[0], size[1]), self.config.side) for photo in photos]
+        whole = photos[0].pixels.shape
+        windows = [window_around(photo.people[0].box, (whole[0], whole[1]), self.config.side) for photo in photos]
         if self.config.cut_from is None:
             windows = [Window((0, 0), self.config.side, self.config.side)] * len(photos)
         seen, truth = moved_detections(seen, windows), moved_estimate(truth, windows)
@@ -192,25 +189,6 @@ class SampleMaker:
             camera = Camera(torch.tensor(photo.view.focal), torch.tensor(photo.view.principal_point))
             found.append(self.detector.in_boxes(Image(photo.pixels, camera, ""), (box + wobble)[None]))
         return concatenate(found)
-
-    def disturbed(self, truth: BodyEstimate, convention: str, generator: torch.Generator) -> Detections:
-        """True keypoints disturbed as detectors err, in a convention; with 3D landmarks in mediapipe's."""
-        points = self.kinematics(truth.params)
-        exact = project(points, truth.camera)
-        tall = 1.7 * truth.camera.focal / points[..., 2].mean(1).clamp_min(0.3)
-        keypoints, confidence = self.noise.pixels(exact, tall, generator)
-        size = 2.0 * truth.camera.principal_point[:, None]
-        confidence = confidence * (self.noise.seen(exact, generator) & ((exact > 0) & (exact < size)).all(-1))
-        names = convention_named(convention).landmarks
-        columns = torch.tensor([KEYPOINT_NAMES.index(name) for name in names if name is not None])
-        keypoints, confidence = keypoints[:, columns], confidence[:, columns]
-        hips = points[:, [KEYPOINT_NAMES.index("left_hip"), KEYPOINT_NAMES.index("right_hip")]].mean(1, keepdim=True)
-        low, high = exact.clamp_min(0.0).minimum(size).amin(1), exact.clamp_min(0.0).minimum(size).amax(1)
-        seen = Detections(keypoints, confidence, torch.cat([low, high], -1), convention)
-        if convention != "mediapipe33":
-            return seen
-        world = self.noise.world(points - hips, generator)[:, columns]
-        return replace(seen, landmarks=world, landmark_confidence=torch.ones_like(confidence))
 
 
 def truths_of(photos: list[SyntheticPhoto], body: Body) -> BodyEstimate:

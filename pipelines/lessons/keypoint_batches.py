@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fitloop.body import Body, Detections
+from fitloop.body.spreads import LEVELS, share_inside, spread_loss, temperatures
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap, load_mocap
 from fitloop.evaluation.joints import mpjpe, pa_mpjpe, pve
@@ -18,7 +19,7 @@ from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from fitloop.regressor.losses import Criterion, Supervision, output_params, truth_params
-from fitloop.regressor.uncertainty import LEVELS, misses, share_inside, spread_loss, temperatures
+from fitloop.regressor.uncertainty import misses
 from fitloop.regressor.views import View, project_in_view
 
 MESHES = 64
@@ -176,7 +177,7 @@ def vertex_errors(model: HMR, batches: list[RegressorBatch], body: Body) -> dict
 
 @torch.no_grad()
 def told_errors(model: HMR, batches: list[RegressorBatch]) -> tuple[Tensor, Tensor] | None:
-    """What a network missed and how sure it was, people of all batches: see `regressor.uncertainty`.
+    """What a network missed and how sure it was, people of all batches: see `body.spreads`.
 
     Returns:
         Errors and logarithms of their spreads, a row per person; None where the network does not say how sure it is.

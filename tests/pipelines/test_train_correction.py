@@ -12,11 +12,13 @@ from sample_scenes import ROWS, samples
 import fitloop.pipelines.train_correction as training
 from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
+from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
 from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
 from fitloop.refinement import DisplacementNet, load_network
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.weights import load_correction, save_network
+from fitloop.regressor import load_regressor
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,13 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+def reader(folder: Path, network: DisplacementNet, kind: str = "coco17") -> ClueReader:
+    return ClueReader(folder / "held-out", BODY, network, ErringFits(BODY, load_regressor("mean", BODY)), (kind,))
+
+
 def config(folder: Path, out: Path, **changed) -> CorrectionTrainConfig:
     usual = {"epochs": 4.0, "batch_size": 8, "evaluate_every": 4, "width": 16, "layers": 1, "warmup": 1}
+    usual |= {"kinds": ("detected", "coco17"), "regressor": "mean", "uncertainty": 4}
     weights = folder / "displacement.safetensors"
     return CorrectionTrainConfig(samples=(folder,), displacement=weights, out=out, **{**usual, **changed})
 
@@ -70,28 +77,29 @@ def test_photos_are_looked_at_again_by_another_network_and_if_the_file_is_damage
     path = tmp_path / "seen.safetensors"
     torch.manual_seed(1)
     other = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
-    first = ClueReader(folder / "held-out", BODY, load_network(folder / "displacement.safetensors"), (1,))
-    second = ClueReader(folder / "held-out", BODY, other, (1,))
+    first = reader(folder, load_network(folder / "displacement.safetensors"))
+    second = reader(folder, other)
     first.read(0, False, path)
-    before = load_file(path)["1.features"]
+    before = load_file(path)["coco17.features"]
     second.read(0, False, path)
-    assert not torch.equal(load_file(path)["1.features"], before)
+    assert not torch.equal(load_file(path)["coco17.features"], before)
     path.write_bytes(path.read_bytes()[:100])
     first.read(0, False, path)
-    torch.testing.assert_close(load_file(path)["1.features"], before)
+    torch.testing.assert_close(load_file(path)["coco17.features"], before)
 
 
 def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
-    reader = ClueReader(folder / "held-out", BODY, load_network(folder / "displacement.safetensors"), (1,))
-    reader.read(0, False, tmp_path / "seen.safetensors")
+    looking = reader(folder, load_network(folder / "displacement.safetensors"), "detected")
+    looking.read(0, False, tmp_path / "seen.safetensors")
     maker = LessonMaker(BODY)
     (lesson,) = maker(tmp_path / "seen.safetensors")
-    rows = reader.batches.rows([(0, row) for row in range(ROWS)])
-    ours, true = (BODY(one.params) for one in (rows.estimates[1], rows.truth))
+    rows = looking.batches.rows([(0, row) for row in range(ROWS)])
+    ours, true = (BODY(one.params) for one in (looking.erring(0)["detected"].fitted, rows.truth))
     expected = (ours.joints - ours.joints[:, :1]) - (true.joints - true.joints[:, :1])
     found = maker.points(lesson.rotations, lesson.betas) - lesson.points.float()
     torch.testing.assert_close(found[:, :24], expected, atol=2e-3, rtol=0)
-    assert len(load_file(tmp_path / "seen.safetensors")) == 9
+    # What is left out of the network's input is left out of the files.
+    assert len(load_file(tmp_path / "seen.safetensors")) == 14
 
 
 def test_people_in_a_mirror_err_as_much_and_are_where_the_mirror_shows_them(folder):
@@ -119,5 +127,5 @@ def test_training_starts_from_weights_and_looks_at_several_folders(folder, tmp_p
 def test_folders_without_photos_and_unknown_estimates_are_refused(folder, tmp_path):
     with pytest.raises(ValueError, match="train-refinement"):
         config(tmp_path, tmp_path)
-    with pytest.raises(ValueError, match="estimates some of .*guessed"):
-        config(folder, tmp_path, estimates=("guessed",))
+    with pytest.raises(ValueError, match="kinds some of .*guessed"):
+        config(folder, tmp_path, kinds=("guessed",))

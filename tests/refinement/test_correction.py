@@ -78,7 +78,7 @@ def test_clues_tell_how_far_points_were_seen_from_where_they_were_drawn():
 
 def test_the_blind_see_the_body_and_nothing_of_the_photo():
     estimate, clues = clues_of(disturbed(TRUTH, 0.1))
-    blind, open_eyed = (correction_input(BODY, estimate, clues, blind) for blind in (True, False))
+    blind, open_eyed = (correction_input(BODY, estimate, clues, blind=blind) for blind in (True, False))
     assert (blind.joints[..., 20:] == 0).all() and (blind.whole[:, 17:] == 0).all()
     torch.testing.assert_close(blind.joints[..., :20], open_eyed.joints[..., :20])
     assert (open_eyed.joints[..., 20:] != 0).any()

@@ -9,20 +9,13 @@ from toy import random_params, stick_body, toy_camera
 
 from fitloop.body import KeypointKinematics, convention_named, load_body
 from fitloop.body.records import Detections
+from fitloop.body.spreads import FREEDOM, LEVELS, share_inside, spread_loss, temperatures
 from fitloop.geometry import project, rotvec_to_rotmat
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
 from fitloop.regressor.checkpoints import blend, start_from_keypoints
 from fitloop.regressor.hmr import FIRST_SPREAD, SPREADS, HMROutput, IterativeHead
 from fitloop.regressor.regressor import BLIND, NetworkRegressor, load_regressor
-from fitloop.regressor.uncertainty import (
-    FREEDOM,
-    LEVELS,
-    misses,
-    share_inside,
-    spread_loss,
-    temperatures,
-    uncertainty_of,
-)
+from fitloop.regressor.uncertainty import misses, uncertainty_of
 
 SURE = HMRConfig(width=16, blocks=1, head=HeadConfig(2, 16, 0.0, uncertainty=8))
 SILENT = replace(SURE, head=replace(SURE.head, uncertainty=0))
