@@ -1,4 +1,4 @@
-"""How sure somebody is of a body: the likelihood that teaches a network to say it, and how it is held to what it claims.
+"""How sure somebody is of a body: the likelihood that teaches a network to say so, and how it is held to its claims.
 
 Each rotation is off by a turn whose axis-angle vector follows a spherical Student distribution: `FREEDOM` degrees of
 freedom leave room for limbs that are turned the wrong way round, which a Gaussian would pay for at all the others. The

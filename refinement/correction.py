@@ -2,8 +2,8 @@
 
 A displacement lies in the picture. Where a fit leans the wrong way, or bends a limb towards the camera instead of away
 from it, all its points may be drawn in the right place. The correction network sees how the body stands, what the
-displacement network saw around each joint, where it would move the surface, and what the fit rests on; it has learned how fits err,
-and says how sure it is of its answer.
+displacement network saw around each joint, where it would move the surface, and what the fit rests on; it has learned
+how fits err, and says how sure it is of its answer.
 """
 
 import math
@@ -137,13 +137,15 @@ class SpreadOfTokens(nn.Module):
         super().__init__()
         self.expand, self.contract = nn.Linear(width, hidden), nn.Linear(hidden, 1)
         nn.init.zeros_(self.contract.weight)
-        nn.init.constant_(self.contract.bias, math.log(FIRST_SPREAD))
+        nn.init.zeros_(self.contract.bias)
+        # Joints differ more in this than what is seen of each can tell.
+        self.usual = nn.Parameter(torch.full((len(JOINT_NAMES) + 1,), math.log(FIRST_SPREAD)))
         self.register_buffer("temperature", torch.zeros(len(JOINT_NAMES) + 1))
 
     def forward(self, tokens: Tensor) -> Float[Tensor, "people parts"]:
         """Logarithms of the spreads: joints, then the shape."""
         told = self.contract(nn.functional.gelu(self.expand(tokens))).float()[..., 0].roll(-1, -1)
-        return told.clamp(-6.0, 2.0) + self.temperature
+        return (told + self.usual).clamp(-6.0, 2.0) + self.temperature
 
 
 class CorrectionNet(nn.Module):

@@ -55,7 +55,7 @@ class RefineConfig:
     corrected: bool = True
     """Whether pose and shape are corrected by what was seen before the first round."""
     held: bool = True
-    """Whether the rounds hold on to each corrected joint as firmly as the correction is sure of it; all alike if not."""
+    """Whether the rounds hold each corrected joint as firmly as the correction is sure of it; all alike if not."""
     without: tuple[str, ...] = ()
     """Groups of the network's input channels to leave out; for measuring."""
 

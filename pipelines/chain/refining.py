@@ -23,7 +23,9 @@ from fitloop.refinement.person_texture import load_texture
 from fitloop.refinement.refiner import DenseFit, Subjects
 from fitloop.rendering import Rasterizer, load_rasterizer
 
-REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, usual_turn=0.25, surface=1.2, surface_scale=8.0)
+REFINEMENT_STAGE = replace(
+    AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, usual_turn=0.25, surface=1.2, surface_scale=8.0
+)
 """Weights of the fit to what was seen: keypoints, priors, seen points of the surface, and the corrected body that it
 starts from, which has weighed the detector's 3D landmarks against the photo and so leaves them less to say; its joints
 are held as firmly as the correction is sure of them."""

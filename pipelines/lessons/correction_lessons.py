@@ -1,8 +1,8 @@
 """What the correction network learns from: what was seen of each wrong body, and the true one.
 
-The photos are those of ``fitloop train-refinement`` (`pipelines.lessons.erring_bodies`); regressor and fit run anew, for
-photos are dear and estimates age with both. Each body is shown to the displacement network once as it is and once in a
-mirror, and what it said is kept in files, so that training itself looks at no picture.
+The photos are those of ``fitloop train-refinement`` (`pipelines.lessons.erring_bodies`); regressor and fit run anew,
+for photos are dear and estimates age with both. Each body is shown to the displacement network once as it is and once
+in a mirror, and what it said is kept in files, so that training itself looks at no picture.
 """
 
 from collections.abc import Iterator
@@ -231,7 +231,11 @@ class LessonMaker:
         people = len(rests.known)
         kept = torch.rand(people, generator=torch.Generator().manual_seed(people)) >= self.unguessed
         nothing = no_grounds(self.body, people)
-        return replace(where(kept, rests, nothing), misfit=rests.misfit, known=torch.where(kept[:, None], rests.known, rests.known * rests.known.new_tensor([1.0, 0.0, 0.0])))
+        return replace(
+            where(kept, rests, nothing),
+            misfit=rests.misfit,
+            known=torch.where(kept[:, None], rests.known, rests.known * rests.known.new_tensor([1.0, 0.0, 0.0])),
+        )
 
     def points(
         self, rotations: Float[Tensor, "people joints 3 3"], betas: Float[Tensor, "people betas"]

@@ -16,8 +16,7 @@ from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.regressor import NetworkRegressor
 
 KINDS = ("detected", "coco17", "mediapipe33", "clean")
-"""Fitted to the detector's keypoints, to disturbed ones of two conventions, and to true ones as a careful annotator gives
-them."""
+"""Fitted to the detector's keypoints, to disturbed ones of two conventions, and to those of a careful annotator."""
 CLEAN = 0.1
 """How large and how frequent the mistakes of clean keypoints are, of those of a detector."""
 
@@ -53,7 +52,7 @@ class ErringFits:
         regressor = self.regressor
         if not isinstance(regressor, NetworkRegressor):
             return regressor.name
-        sizes = [float(t.double().abs().sum()) for t in regressor.weights.model.parameters()]
+        sizes = [float(t.detach().double().abs().sum()) for t in regressor.weights.model.parameters()]
         return f"{regressor.name} {sum(sizes):.6f}"
 
     def __call__(self, seen: Detections, camera: Camera) -> ErringFit:

@@ -12,8 +12,8 @@ from sample_scenes import ROWS, samples
 import fitloop.pipelines.train_correction as training
 from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
-from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
+from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
 from fitloop.refinement import DisplacementNet, load_network
 from fitloop.refinement.network import NetworkConfig

@@ -8,6 +8,7 @@ from fitting_scenes import see
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 from torch import nn
 
+from fitloop.body import convention_named
 from fitloop.body.mirror import MIRRORED_JOINTS
 from fitloop.geometry import rotmat_to_rotvec
 from fitloop.pipelines.chain.refining import make_refiner
@@ -59,6 +60,39 @@ def test_a_right_correction_stays_through_the_rounds_that_follow():
     assert asked == 1 and silent == 0
     assert (turned(refined.proposal) < 0.5 * turned(FITTED)).all()
     assert (turned(refined.proposal) < 0.6 * turned(without.proposal)).all()
+
+
+class Doubting(Knowing):
+    """Says the same, but is not sure of the left arm."""
+
+    unsure = (16, 18, 20)
+
+    def forward(self, seen):
+        found = super().forward(seen)
+        told = torch.full((len(found.turns), 25), -3.0)
+        told[:, list(self.unsure)] = 1.5
+        # Of the mirrored person it is the right arm.
+        told[2:, list(self.unsure)], told[2:, [17, 19, 21]] = -3.0, 1.5
+        return replace(found, log_spread=told)
+
+
+def test_the_rounds_hold_on_to_what_the_correction_is_sure_of_and_let_the_rest_go():
+    seen = see(BODY, TRUTH)
+    # Keypoints that pull both wrists up; the correction knows better, and says so of one side.
+    pulled = seen.keypoints.clone()
+    names = convention_named(seen.convention).keypoints
+    for name in ("left_wrist", "right_wrist", "left_elbow", "right_elbow"):
+        pulled[:, names.index(name), 1] -= 15.0
+    seen = replace(seen, keypoints=pulled)
+    held, loose = (
+        make_refiner(BODY, RefineConfig(held=held), NETWORK, Doubting())(PHOTO, seen, FITTED).proposal
+        for held in (True, False)
+    )
+    apart = [rotmat_to_rotvec(one.params.rotations.mT @ TRUTH.params.rotations).norm(dim=-1) for one in (held, loose)]
+    left, right = (16, 18), (17, 19)
+    assert apart[0][:, right].mean() < 0.8 * apart[1][:, right].mean()
+    assert apart[0][:, left].mean() > apart[1][:, left].mean()
+    assert held.params.betas.isfinite().all()
 
 
 def test_the_gate_compares_with_the_fitted_body_and_not_with_the_corrected_one():

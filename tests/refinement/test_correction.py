@@ -6,6 +6,7 @@ import pytest
 import torch
 from refinement_scenes import BODY, disturbed, look, photograph, standing
 
+from fitloop.body.spreads import spread_loss
 from fitloop.geometry import Camera, rotvec_to_rotmat
 from fitloop.refinement import DisplacementNet
 from fitloop.refinement.clues import clues_of as read_from
@@ -18,6 +19,7 @@ from fitloop.refinement.correction import (
     corrected,
     correction_input,
     mean_correction,
+    widen,
 )
 from fitloop.refinement.look import see
 from fitloop.refinement.network import NetworkConfig, made_quick
@@ -167,6 +169,58 @@ def test_what_two_looks_say_alike_is_kept_and_what_changes_sides_cancels():
     both = mean_correction(Correction(turns, betas), Correction(mirrored, betas))
     torch.testing.assert_close(both.turns, turns)
     assert (mean_correction(Correction(turns, betas), Correction(turns, betas)).turns[:, left] < 0.2).all()
+
+
+def test_a_network_goes_on_from_one_that_reads_fewer_numbers():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    given, start = seen(3, generator), CorrectionNet(SMALL).eval()
+    with torch.no_grad():
+        start.turn.weight.normal_()
+        start.shape.weight.normal_()
+    more = CorrectionInput(
+        torch.cat([given.joints, torch.randn(3, 24, 2, generator=generator)], -1),
+        torch.cat([given.whole, torch.randn(3, 4, generator=generator)], -1),
+    )
+    wide = CorrectionNet(replace(SMALL, joint_numbers=7, whole_numbers=11, uncertainty=4)).eval()
+    wide.even_out(more)
+    widen(wide, start)
+    found = wide(more)
+    torch.testing.assert_close(found.turns, start(given).turns)
+    torch.testing.assert_close(
+        found.betas, start(more).betas, msg="a network reads the first numbers of those there are"
+    )
+    with pytest.raises(ValueError, match="another size"):
+        widen(start, wide)
+
+
+def test_a_network_learns_of_which_joints_it_cannot_be_sure():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    network = CorrectionNet(replace(SMALL, uncertainty=8))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    for _ in range(150):
+        missed = torch.full((32, 25), 0.05)
+        missed[:, 7] = 0.8 * torch.randn(32, generator=generator).abs()
+        told = network(seen(32, generator)).log_spread
+        loss = spread_loss(missed, told, torch.ones(32), 10)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    told = network(seen(32, generator)).log_spread.mean(0)
+    assert told[7] > told[:7].max() + 0.5
+    again = corrected(BODY, TRUTH, network(seen(2, generator)))
+    assert again.uncertainty is not None and again.uncertainty.rotations.shape == (2, 24)
+    assert (again.uncertainty.rotations[:, 7] > 2 * again.uncertainty.rotations[:, 3]).all()
+
+
+def test_two_looks_join_what_they_say_of_the_same_joint():
+    turns, betas = torch.zeros(1, 24, 3), torch.zeros(1, 10)
+    left, right = (BODY.joint_names.index(f"{side}_knee") for side in ("left", "right"))
+    straight, mirrored = torch.zeros(1, 25), torch.zeros(1, 25)
+    straight[:, left], mirrored[:, right] = 1.0, 1.0
+    told = mean_correction(Correction(turns, betas, straight), Correction(turns, betas, mirrored)).log_spread
+    assert told is not None and told[0, left] == 1.0 and told[0, right] == 0.0
 
 
 @pytest.mark.parametrize(("half", "near"), [(False, 1e-4), (True, 0.05)])
