@@ -101,8 +101,9 @@ def cut_photo(photo: Tensor, crop: Crop, size: int) -> Float[Tensor, "people 3 s
         if not piece.numel():
             cut.append(center.new_zeros(3, size, size))
             continue
-        source = piece.permute(2, 0, 1)[None].to(center.dtype) / 255.0
-        source = avg_pool2d(source, factor, ceil_mode=True) if factor > 1 else source
+        source = piece.permute(2, 0, 1).contiguous()[None].to(center.dtype)
+        # Shrunk first: of a near person the square holds a million pixels, and then a few ten thousand.
+        source = (avg_pool2d(source, factor, ceil_mode=True) if factor > 1 else source) / 255.0
         moved = Crop((center - center.new_tensor(low)) / factor, center.new_tensor(side / factor), center.new_zeros(()))
         cut.append(cut_photos(source, moved.map(lambda tensor: tensor[None]), size)[0])
     return torch.stack(cut) if cut else crop.side.new_zeros(0, 3, size, size)
