@@ -77,7 +77,8 @@ def stages_for(job: Job) -> Any:
         stages = job.make_stages(config)
         if config.keypoints is not None:
             # Whose entries are whose is only known from the names of all photos.
-            stages.expect([photo.name for photo in open_place(config.images).photos()])
+            listing = open_place(config.images).photos(open_place(config.out))
+            stages.expect([photo.name for photo in listing])
         _loaded.update({"for": (job.make_stages, config), "stages": stages})
     return _loaded["stages"]
 

@@ -110,7 +110,7 @@ def _refuse(config: RunConfig, out: Place) -> None:
     strangers = [name for name in config.texture_people if not photos.exists(name.rpartition(":")[0])]
     if strangers:
         raise ValueError(f"--texture-people names {', '.join(strangers)}, which {photos.shown} does not hold.")
-    if next(photos.photos(), None) is None:
+    if next(photos.photos(out), None) is None:
         raise ValueError(f"No photos in {photos.shown}: expected files such as .jpg or .png.")
 
 
@@ -119,7 +119,7 @@ def _run(config: RunConfig, make_stages: Callable[[RunConfig], Any], out: Place,
         _note_options(config, out)
         stamp = Sources(config, None).stamp
         job = Job(config, make_stages, stamp, work)
-        listing = open_place(config.images).photos()
+        listing = open_place(config.images).photos(out)
         parts = parts_of(out.names(TABLE))
         chunks = Chunks(unfinished(listing, parts, stamp), config.batch_size, stamp)
         client = Client(job, out, chunks, lease)

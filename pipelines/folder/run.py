@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,6 @@ from fitloop.refinement.person_texture import photo_and_person
 
 FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes", "workers", "scheduler"}
 """Options that may differ between runs into one place."""
-_PICTURES = {"overlays", "page", "motion"}
-"""Folders of a run that hold pictures and clips of its own."""
 _BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 """Errors of a file system that cannot hold a photo's name."""
 
@@ -123,19 +120,8 @@ def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
 
 def _outside(names: list[str], config: RunConfig) -> list[str]:
     """Files of the folder of photos that this program did not write there, in this run or an earlier one."""
-    out, root = config.out.resolve(), config.images.resolve()
-
-    @cache
-    def holds_results(folder: Path) -> bool:
-        return folder == out or (folder / "run.json").is_file()
-
-    def is_ours(name: str) -> bool:
-        first, *_ = (below := Path(name)).parts
-        return any(holds_results(root / folder) for folder in below.parents[:-1]) or (
-            first in _PICTURES and holds_results(root)
-        )
-
-    return [name for name in names if not is_ours(name)]
+    ours = open_place(config.images).written_by_runs(open_place(config.out))
+    return [name for name in names if not ours(name)]
 
 
 def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
