@@ -44,7 +44,7 @@ def with_doubts(people: People) -> People:
         if not bool(off[row] <= FARTHEST):
             told.append(
                 f"Person {row} is probably wrong: the body lies far from its keypoints ({100 * off[row]:.1f} % of the "
-                f"box on average, usual are 1 to 2). Check the keypoints' names and order, and the focal length."
+                f"box on average, usual are 1 to 3). Check the keypoints' names and order, and the focal length."
             )
         elif not bool(pose[row] <= MOST_POSE):
             told.append(f"Person {row} is doubtful: hardly anybody bends limbs like that (pose {pose[row]:.0f}).")

@@ -103,6 +103,7 @@ def _refuse(config: RunConfig, out: Place) -> None:
     """Refuse at once what cannot work."""
     if not have_pyarrow():
         raise ImportError("Addresses, --workers and --scheduler need pyarrow: pip install 'fitloop[scale]'.")
+    config.refuse_without_clips("Addresses, --workers and --scheduler take photos only (docs/scale.md).")
     several = config.workers is not None or config.scheduler is not None
     for place in (out, photos := open_place(config.images)):
         if several and not place.shared:

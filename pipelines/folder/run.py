@@ -63,6 +63,8 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
     try:
         clips = _outside(find_clips(config.images), config)
         photos = _list_photos(config, clips)
+        if not clips:
+            config.refuse_without_clips(f"There is none in {config.images}.")
         config.out.mkdir(parents=True, exist_ok=True)
         with Lease(open_place(config.out)):
             _prepare_out(config)
@@ -77,18 +79,20 @@ def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stage
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
+    # One photo that is given itself lies in a folder whose others stay as they are.
+    here = replace(config, images=config.images.parent) if config.images.is_file() else config
     try:
         if config.images.is_dir():
             journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
         usable = leave_out(photos, config.out, journal)
-        _process(config, usable, stages, journal)
-        run_clips(config, clips, stages, journal)
+        _process(here, usable, stages, journal)
+        run_clips(here, clips, stages, journal)
         start = time.perf_counter()
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
         summary = write_page(config, shown, journal.skipped, stages.body)
         journal.clock("page", start, len(photos))
-        write_table(config, photos, journal, Sources(config, stages).stamp)
+        write_table(here, photos, journal, Sources(here, stages).stamp)
         journal.save("finished", summary)
     except KeyboardInterrupt:
         journal.save("interrupted")
@@ -107,7 +111,9 @@ def results_path(config: RunConfig, photo: str) -> Path:
 
 
 def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
-    photos = [] if clips and config.images.is_file() else _outside(find_images(config.images), config)
+    if config.images.is_file():
+        return [] if clips else [config.images.name]
+    photos = _outside(find_images(config.images), config)
     if not photos and not clips:
         unread = first_names(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
