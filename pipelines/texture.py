@@ -48,7 +48,7 @@ class TextureConfig:
     results: Path
     """Folder of a finished run of the main job."""
     images: Path
-    """Folder of its photos."""
+    """Folder of its photos, or the photo if it was one."""
     out: Path = Path("person")
     """Gets texture.npz, body.glb, contact.png and index.html."""
     people: tuple[str, ...] = ()
@@ -168,7 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(config.threads)
     try:
         body = load_body(config.body).to(open_device(config.device))
-        given = list(gather_colors(body, choose_people(config), config.images, config.masks))
+        folder = config.images.parent if config.images.is_file() else config.images
+        given = list(gather_colors(body, choose_people(config), folder, config.masks))
         if not given:
             raise ValueError("No photo shows the person.")
         texture, given = make_texture(body, given)

@@ -16,7 +16,8 @@ class FolderConfig:
     """Which folder of photos, and what of it is written where."""
 
     images: Path
-    """Folder of photos, or an address such as s3://bucket/photos; folders below it are read too."""
+    """Folder of photos and clips, or an address such as s3://bucket/photos; folders below it are read too. Or one photo
+    or one clip."""
     out: Path = Path("out")
     """Folder of the results, or an address; a run that was interrupted continues there."""
     outputs: tuple[Output, ...] = ("meshes", "overlays", "page")
