@@ -47,7 +47,8 @@ class SynthesizeConfig:
     seed: int = 0
     """The same seed gives the same photos on any number of workers."""
     preset: Literal["scenes", "open-bench"] = "scenes"
-    """`scenes` draws what `scene` says; `open-bench` is the benchmark: held-out people in five grades."""
+    """`scenes`: photos as the options of `--scene` ask for. `open-bench`: the test set of the tables in the documentation,
+    photos in five grades from plain to hard, of poses, clothes and places that training never sees."""
     scene: SceneConfig = field(default_factory=SceneConfig)
     """What scenes are like; open-bench has its own."""
     video: bool = False
@@ -110,6 +111,14 @@ def _prepare(config: SynthesizeConfig) -> None:
             changed.append("count")
         if changed:
             raise ValueError(f"{config.out} holds photos made with another {', '.join(changed)}; choose another --out.")
+    # Photos beyond the count would lie beside a truth that does not know them.
+    there = max((int(path.stem) + 1 for path in (config.out / "truth").glob("[0-9]*.npz")), default=0)
+    if there > config.photos:
+        what = "clips" if config.video else "photos"
+        raise ValueError(
+            f"{config.out} holds {there} {what} of an earlier run, more than --count {config.photos}: give --count "
+            f"{there} or more, or choose another --out."
+        )
     config.out.mkdir(parents=True, exist_ok=True)
     with whole_file(saved) as file:
         save_config(config, file)
