@@ -47,8 +47,8 @@ class SynthesizeConfig:
     seed: int = 0
     """The same seed gives the same photos on any number of workers."""
     preset: Literal["scenes", "open-bench"] = "scenes"
-    """`scenes`: photos as the options of `--scene` ask for. `open-bench`: the test set of the tables in the documentation,
-    photos in five grades from plain to hard, of poses, clothes and places that training never sees."""
+    """`scenes`: photos as the options of `--scene` ask for. `open-bench`: the test set of the tables in the docs: photos
+    in five grades from plain to hard, of poses, clothes and places that training never sees."""
     scene: SceneConfig = field(default_factory=SceneConfig)
     """What scenes are like; open-bench has its own."""
     video: bool = False
