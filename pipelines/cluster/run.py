@@ -29,6 +29,7 @@ from fitloop.pipelines.console.endings import (
     SOME_UNREADABLE,
     UNFINISHED_RUN,
     USAGE_ERROR,
+    sentence_of,
     stop,
     warn,
 )
@@ -89,7 +90,7 @@ def run_anywhere(
     except (ValueError, ImportError) as error:
         return stop(masked(str(error)), USAGE_ERROR)
     except FileNotFoundError as error:
-        told = f"There is no such file, bucket or folder: {masked(str(error)).rstrip('.')}"
+        told = f"There is no such file, bucket or folder: {masked(sentence_of(error)).rstrip('.')}"
         return stop(f"{told} (results go to {shown(config.out)}).", USAGE_ERROR)
     except PermissionError as error:
         told = f"{shown(config.out)} may not be written with the credentials that fsspec finds"

@@ -23,7 +23,7 @@ from fitloop.data.places import open_place
 from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
-from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop, stop_for
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
@@ -69,10 +69,10 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
         with Lease(open_place(config.out)):
             _prepare_out(config)
             return _run_here(config, photos, clips, make_stages)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         return stop(str(error))
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error.strerror}. Choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
 
 
 def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stages: Callable[[RunConfig], Any]) -> int:
@@ -97,10 +97,10 @@ def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stage
     except KeyboardInterrupt:
         journal.save("interrupted")
         return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
-    except (ValueError, ImportError, FileNotFoundError) as error:
+    except (ValueError, ImportError) as error:
         return stop(str(error), USAGE_ERROR)
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
     tell_ending(config, summary, journal)
     return SOME_UNREADABLE if journal.skipped else DONE
 

@@ -23,6 +23,12 @@ def test_ctrl_c_ends_every_command_with_a_sentence_while_it_loads_and_later(monk
     assert capsys.readouterr().err == "fitloop: Interrupted.\n"
 
 
+def test_a_folder_that_cannot_be_made_is_a_sentence_without_the_number_of_an_error(capsys):
+    assert cli.main(["samples", "--out", "/dev/null/x"]) == 3
+    told = capsys.readouterr().err
+    assert "cannot be read or written: /dev/null" in told and "--out" in told and "Errno" not in told
+
+
 def test_a_command_that_is_not_there_is_told_with_those_that_are(capsys):
     assert cli.main(["fly"]) == 2
     assert "Unknown command 'fly'" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_a_folder_without_photos_is_a_sentence(tmp_path, capsys, make):
 def test_a_folder_that_cannot_be_written_is_a_sentence(photos, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run_folder(_config(photos, tmp_path, out=tmp_path / "file" / "out"), StickStages) == 3
-    assert "Choose another --out" in capsys.readouterr().err
+    assert "choose another --out" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_whole_files_only(photos, tmp_path, capsys, monkeypatch):
