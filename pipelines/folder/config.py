@@ -25,9 +25,11 @@ class FolderConfig:
     batch_size: int = 8
     """Photos whose people are fitted together."""
     workers: int | None = None
-    """So many processes of this machine share the photos (docs/scale.md); this process alone if not given."""
+    """So many processes of this machine share the photos (docs/scale.md); this process alone if not given.
+    Needs `pip install fitloop[scale]`."""
     scheduler: str | None = None
-    """Address of a Dask scheduler, such as tcp://node1:8786, whose workers share the photos."""
+    """Address of a Dask scheduler, such as tcp://node1:8786, whose workers share the photos. Needs
+    `pip install fitloop[scale]`."""
 
 
 # The folder comes second so that its options come first in --help.
