@@ -11,9 +11,9 @@ from fitloop.body import KeypointKinematics, convention_named, load_body
 from fitloop.body.records import Detections
 from fitloop.geometry import project, rotvec_to_rotmat
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
-from fitloop.regressor.checkpoints import blend, start_from_keypoints
 from fitloop.regressor.hmr import FIRST_SPREAD, SPREADS, HMROutput, IterativeHead
 from fitloop.regressor.regressor import BLIND, NetworkRegressor, load_regressor
+from fitloop.regressor.starts import blend, start_from_keypoints
 from fitloop.regressor.uncertainty import (
     FREEDOM,
     LEVELS,
