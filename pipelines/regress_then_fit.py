@@ -8,6 +8,13 @@ A second network compares the body with the photo's pixels, and the body follows
 """
 
 import sys
+
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import main as command
+
+    # Whatever is stopped while libraries still load ends as the console command does.
+    sys.exit(command(["run", *sys.argv[1:]]))
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -79,7 +86,3 @@ def main(arguments: list[str] | None = None) -> int:
     from fitloop.pipelines.folder.run import run_folder
 
     return run_folder(parse(RunConfig, arguments), Stages)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
