@@ -16,8 +16,8 @@ def columns_of(path, color) -> np.ndarray:
 
 def test_x_that_grows_tenfold_gives_every_ten_the_same_room(tmp_path):
     curve = Curve("one", [(0.01, 5.0), (0.1, 5.0), (1.0, 5.0)])
-    for steps, middle in (("tenfold", 0.5), ("even", 0.1)):
-        draw_plots(tmp_path / "plot.png", [Plot("s", "mm", [curve], steps)])
+    for plot, middle in ((Plot("s", "mm", [curve], "tenfold"), 0.5), (Plot("s", "mm", [curve]), 0.1)):
+        draw_plots(tmp_path / "plot.png", [plot])
         pixels = np.asarray(PIL.Image.open(tmp_path / "plot.png").convert("RGB"))
         tall = np.flatnonzero((pixels[:250] == COLORS[0]).all(-1).sum(0) > 5)
         centers = [group.mean() for group in np.split(tall, np.flatnonzero(np.diff(tall) > 1) + 1)]
