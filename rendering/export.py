@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from torch import Tensor
 
 from fitloop.body.files import whole_file
-from fitloop.rendering.interpolation import vertex_normals
+from fitloop.rendering.interpolation import smooth_normals
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _gltf_mesh(vertices: Tensor, faces: Tensor, look: Material) -> Any:
     from trimesh.visual import TextureVisuals
     from trimesh.visual.material import PBRMaterial
 
-    normals = vertex_normals(vertices, faces)
+    normals = smooth_normals(vertices, faces)
     material = PBRMaterial(metallicFactor=0.0, roughnessFactor=0.75)
     visual = TextureVisuals(material=material)
     if look.texture is not None and look.uv is not None and look.uv_faces is not None:
@@ -144,7 +144,7 @@ def _gltf_mesh(vertices: Tensor, faces: Tensor, look: Material) -> Any:
 def _plain_mesh(vertices: Tensor, faces: Tensor, normals: Tensor | None = None) -> Any:
     from trimesh import Trimesh
 
-    normals = vertex_normals(vertices, faces) if normals is None else normals
+    normals = smooth_normals(vertices, faces) if normals is None else normals
     return Trimesh(vertices.numpy(), faces.numpy(), vertex_normals=normals.numpy(), process=False, validate=False)
 
 
