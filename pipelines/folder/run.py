@@ -27,7 +27,7 @@ from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.ending import first_names, tell_ending
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
 from fitloop.pipelines.folder.lease import Lease
-from fitloop.pipelines.folder.looking import Looked, core_for_each, look_at_photos, photos_at_once
+from fitloop.pipelines.folder.looking import Looked, look_at_photos, photos_at_once, side_by_side
 from fitloop.pipelines.folder.made_from import UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, shortened
 from fitloop.pipelines.folder.page import write_page
@@ -193,7 +193,7 @@ def process_batches(
     """
     at_once = photos_at_once(config, stages)
     with (
-        core_for_each(at_once),
+        side_by_side(at_once),
         closing(look_at_photos(config, chain.from_iterable(waiting), stages, journal.watch)) as looked,
         Writing(config, journal, sources, 1 if journal.watch else min(at_once, config.batch_size)) as writing,
     ):
