@@ -1,6 +1,7 @@
 """Splits a network in two, so that one costly output is only made when somebody asks for it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -15,17 +16,27 @@ def split(content: bytes, late: int) -> tuple[bytes, bytes]:
         A network of the other outputs, in their order, followed by what the second one takes; and the second network,
         whose output is the late one. Both do with the same numbers what the whole one does.
     """
-    whole = _read(content)
-    outputs = [int(tensor) for tensor in whole.subgraphs[0].outputs]
+    network = _read(content)
+    graph = network.subgraphs[0]
+    whole = Whole(graph.operators, [buffer.data for buffer in network.buffers])
+    outputs = [int(tensor) for tensor in graph.outputs]
     last = outputs.pop(late)
-    kept = _needed(whole, outputs)
-    cut = _needed(whole, [last]) - kept
-    made = {int(tensor) for row in kept for tensor in whole.subgraphs[0].operators[row].outputs}
-    taken = {int(tensor) for row in cut for tensor in whole.subgraphs[0].operators[row].inputs}
+    kept = _needed(whole.operators, outputs)
+    cut = _needed(whole.operators, [last]) - kept
+    made = {int(tensor) for row in kept for tensor in whole.operators[row].outputs}
+    taken = {int(tensor) for row in cut for tensor in whole.operators[row].inputs}
     between = sorted(made & taken)
-    inputs = [int(tensor) for tensor in whole.subgraphs[0].inputs]
-    first = _part(_read(content), kept, inputs, [*outputs, *between])
-    return first, _part(whole, cut, between, [last])
+    first = _part(network, whole, kept, [*map(int, graph.inputs)], [*outputs, *between])
+    return first, _part(network, whole, cut, between, [last])
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a network holds before parts are made of it."""
+
+    operators: list[Any]
+    weights: list[Any]
+    """Of each buffer."""
 
 
 def _read(content: bytes) -> Any:
@@ -35,9 +46,8 @@ def _read(content: bytes) -> Any:
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
 
 
-def _needed(network: Any, outputs: Iterable[int]) -> set[int]:
+def _needed(operators: Sequence[Any], outputs: Iterable[int]) -> set[int]:
     """Rows of the operations without which the outputs cannot be made."""
-    operators = network.subgraphs[0].operators
     makers = {int(tensor): row for row, operator in enumerate(operators) for tensor in operator.outputs}
     rows: set[int] = set()
     waiting = list(outputs)
@@ -49,19 +59,19 @@ def _needed(network: Any, outputs: Iterable[int]) -> set[int]:
     return rows
 
 
-def _part(network: Any, rows: set[int], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+def _part(network: Any, whole: Whole, rows: set[int], inputs: list[int], outputs: list[int]) -> bytes:
     """A file with some of the operations, and with the weights that they take."""
     import flatbuffers
 
     graph = network.subgraphs[0]
-    graph.operators = [operator for row, operator in enumerate(graph.operators) if row in rows]
-    graph.inputs, graph.outputs = list(inputs), list(outputs)
+    graph.operators = [operator for row, operator in enumerate(whole.operators) if row in rows]
+    graph.inputs, graph.outputs = inputs, outputs
     # Names of inputs and outputs, which are of the whole network.
     network.signatureDefs = None
     used = {int(tensor) for operator in graph.operators for tensor in (*operator.inputs, *operator.outputs)}
-    weights = {graph.tensors[tensor].buffer for tensor in used if tensor >= 0}
+    kept = {graph.tensors[tensor].buffer for tensor in used if tensor >= 0}
     for number, buffer in enumerate(network.buffers):
-        buffer.data = buffer.data if number in weights else None
+        buffer.data = whole.weights[number] if number in kept else None
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(network.Pack(builder), b"TFL3")
     return bytes(builder.Output())
