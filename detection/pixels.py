@@ -20,7 +20,8 @@ class PhotoPieces:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        return self._photo.size
+        height, width = self._levels[0].shape[:2]
+        return width, height
 
     def grey(self, tile: Float[np.ndarray, "3"]) -> UInt8[np.ndarray, "rows columns"]:
         """The part of the photo in an upright square (x, y of the corner, side), small and grey."""
@@ -42,7 +43,7 @@ class PhotoPieces:
         """
         level = max(0, int(np.floor(np.log2(max(side, 1.0) / size))))
         while len(self._levels) <= level:
-            self._levels.append(np.asarray(PIL.Image.fromarray(self._levels[-1]).reduce(2)))
+            self._levels.append(np.array(PIL.Image.fromarray(self._levels[-1]).reduce(2)))
         photo, halved = self._levels[level], 2.0**level
         step = side / halved / size
         a, b = step * np.cos(angle), -step * np.sin(angle)
