@@ -126,7 +126,12 @@ class LandmarkNetwork:
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))
+    # In place: a look has a quarter of a million of them.
+    found = np.clip(values, -60.0, 60.0)
+    np.negative(found, out=found)
+    np.exp(found, out=found)
+    found += 1.0
+    return np.divide(1.0, found, out=found)
 
 
 def _refined(

@@ -55,21 +55,21 @@ class Network:
 
     def __call__(self, pixels: Float[np.ndarray, "size size 3"]) -> list[Float[np.ndarray, "..."]]:
         """Run on one square crop, in the value range the network wants; outputs without their batch axis, in order."""
-        found = _run(self._ready()[0], [pixels.astype(np.float32, copy=False)])
+        found = self._ready()[0]([pixels.astype(np.float32, copy=False)])
         # The count is drawn in one step, so that no run of another thread is lost.
         self.runs = next(self._count) + 1
         return found
 
-    def _ready(self) -> list[Any]:
-        """Interpreters of this thread, one for each part of the network."""
-        if not hasattr(self._of_thread, "interpreters"):
+    def _ready(self) -> list["Part"]:
+        """What runs the network in this thread."""
+        if not hasattr(self._of_thread, "parts"):
             # File descriptor 2 belongs to the process: one thread at a time may silence it.
             with _STARTING:
-                self._of_thread.interpreters = [_start(part, self._threads) for part in self._parts]
-        return self._of_thread.interpreters
+                self._of_thread.parts = [Part(content, self._threads) for content in self._contents]
+        return self._of_thread.parts
 
     @cached_property
-    def _parts(self) -> tuple[bytes, ...]:
+    def _contents(self) -> tuple[bytes, ...]:
         return (network_file(self._path).read_bytes(),)
 
 
@@ -92,27 +92,37 @@ class LateNetwork(Network):
     ) -> tuple[list[Float[np.ndarray, "..."]], Callable[[], Float[np.ndarray, "..."]]]:
         """Run on one square crop; the other outputs in order, and what makes the late one, in whichever thread."""
         found = self(pixels)
-        count = len(found) - len(self._ready()[1].get_input_details())
+        count = len(found) - len(self._ready()[1].inputs)
         between = found[count:]
-        return found[:count], lambda: _run(self._ready()[1], between)[0]
+        return found[:count], lambda: self._ready()[1](between)[0]
 
     @cached_property
-    def _parts(self) -> tuple[bytes, ...]:
+    def _contents(self) -> tuple[bytes, ...]:
         return split(network_file(self._path).read_bytes(), self._late)
 
 
-def _start(content: bytes, threads: int) -> Any:
-    with quiet_start():
-        from ai_edge_litert.interpreter import Interpreter
+class Part:
+    """A network, or a part of one, ready to be run by one thread."""
 
-        interpreter = Interpreter(model_content=content, num_threads=threads)
-        interpreter.allocate_tensors()
-    return interpreter
+    def __init__(self, content: bytes, threads: int) -> None:
+        """Make it ready.
 
+        Args:
+            content: Of a .tflite file.
+            threads: Of each run.
+        """
+        with quiet_start():
+            from ai_edge_litert.interpreter import Interpreter
 
-def _run(interpreter: Any, inputs: list[Float[np.ndarray, "..."]]) -> list[Float[np.ndarray, "..."]]:
-    """Outputs for inputs, all without their batch axis."""
-    for place, values in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(place["index"], values[None])
-    interpreter.invoke()
-    return [interpreter.get_tensor(place["index"])[0] for place in interpreter.get_output_details()]
+            self._interpreter: Any = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        # Asking for them takes as long as copying what they name.
+        self.inputs = [place["index"] for place in self._interpreter.get_input_details()]
+        self._outputs = [place["index"] for place in self._interpreter.get_output_details()]
+
+    def __call__(self, inputs: list[Float[np.ndarray, "..."]]) -> list[Float[np.ndarray, "..."]]:
+        """Outputs for inputs, all without their batch axis."""
+        for number, values in zip(self.inputs, inputs, strict=True):
+            self._interpreter.set_tensor(number, values[None])
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(number)[0] for number in self._outputs]
