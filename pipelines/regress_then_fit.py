@@ -7,6 +7,8 @@ An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joi
 A second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
 """
 
+import atexit
+import gc
 import sys
 
 if __name__ == "__main__":
@@ -85,4 +87,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the main job on a folder; return the exit code (docs/running.md)."""
     from fitloop.pipelines.folder.run import run_folder
 
+    # Half a second that Python takes to look through all modules for rings once more when it ends.
+    atexit.register(gc.freeze)
     return run_folder(parse(RunConfig, arguments), Stages)

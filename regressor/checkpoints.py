@@ -136,11 +136,11 @@ def _load_ours(path: Path) -> Weights:
         raise ValueError(f"{path} does not say what network it holds ({error}); its header was changed.") from error
     if config.encoder in ("keypoints", "proxy") and keypoints != KEYPOINT_NAMES:
         raise ValueError(f"{path} was trained with other keypoints: {sorted(set(keypoints) ^ set(KEYPOINT_NAMES))}.")
-    # Shapes are compared before a network of the header's size takes memory.
+    # Shapes are compared before a network of the header's size takes memory, and no weights are drawn in vain.
     with torch.device("meta"):
-        check_fit(build_hmr(config), tensors, str(path))
-    model = build_hmr(config)
-    load_strictly(model, {name: _widen(tensor) for name, tensor in tensors.items()}, str(path))
+        model = build_hmr(config)
+    check_fit(model, tensors, str(path))
+    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     return Weights(model.eval(), config, body)
 
 

@@ -20,7 +20,8 @@ from fitloop.pipelines.cluster.workshop import Workshop
 from fitloop.pipelines.folder.journal import Journal
 from fitloop.pipelines.folder.made_from import Sources
 from fitloop.pipelines.folder.names import printable, shortened
-from fitloop.pipelines.folder.run import leave_out, process_batches, results_path, waiting_batches
+from fitloop.pipelines.folder.run import leave_out, process_batches, waiting_batches
+from fitloop.pipelines.folder.writing import results_path
 
 AT = "at"
 """Folder of the notes that say which photo a watched worker is at."""
