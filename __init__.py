@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from PIL.Image import Image as PillowImage
 
     from fitloop.body import Body as Body
     from fitloop.body import BodyEstimate as BodyEstimate
@@ -54,11 +55,11 @@ _HOMES = {
 }
 __all__ = ["predict", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
-Photo = Union["str", "Path", "np.ndarray", "Image"]
+Photo = Union["str", "Path", "np.ndarray", "Image", "PillowImage"]
 
 
 @overload
-def predict(photo: "np.ndarray | Image", **options: Any) -> "People": ...
+def predict(photo: "np.ndarray | Image | PillowImage", **options: Any) -> "People": ...
 @overload
 def predict(photo: "str | Path", **options: Any) -> "Any": ...
 @overload
@@ -72,7 +73,8 @@ def predict(photo: Any, **options: Any) -> Any:
             people.save(f"{people.name}.glb")
 
     Args:
-        photo: A file; pixels (height, width, 3), RGB, uint8; an `Image`; or a folder or any iterable of these.
+        photo: A file; pixels (height, width, 3), RGB, uint8; an `Image`; a picture of Pillow; or a folder or any
+            iterable of these.
         **options: Those of the command line (`fitloop run --help`), with underscores. The networks that they name are
             loaded once and kept for the next call.
 
@@ -83,21 +85,32 @@ def predict(photo: Any, **options: Any) -> Any:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If an option does not fit, or the file is no readable photo.
-        TypeError: If there is no such option.
+        TypeError: If there is no such option, or the photo is something else.
     """
     from pathlib import Path
 
-    import numpy as np
-
-    from fitloop.body import Image
     from fitloop.pipelines.chain.config import StagesConfig
 
+    _check_options(StagesConfig, options)
     stages = _stages(StagesConfig(**options))
     if isinstance(photo, str | Path) and Path(photo).is_dir():
         return _predict_folder(Path(photo), stages)
-    if isinstance(photo, str | Path | np.ndarray | Image):
-        return _predict(photo, stages)
-    return (_predict(one, stages) for one in photo)
+    # Pixels can be iterated over as well, but one row of them is no photo.
+    if isinstance(photo, Iterable) and not isinstance(photo, str) and not hasattr(photo, "shape"):
+        return (_predict(one, stages) for one in photo)
+    return _predict(photo, stages)
+
+
+def _check_options(config: type, options: dict[str, Any]) -> None:
+    from dataclasses import fields
+    from difflib import get_close_matches
+
+    known = [field.name for field in fields(config)]
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise TypeError(f"fitloop.predict has no option {name!r}; {meant}It has {', '.join(known)}.")
 
 
 @lru_cache(maxsize=2)
@@ -108,9 +121,23 @@ def _stages(config: Any) -> "Stages":
 
 
 def _predict(photo: Any, stages: "Stages", name: str | None = None) -> "People":
+    from pathlib import Path
+
+    import numpy as np
+    from PIL import ImageOps
+    from PIL.Image import Image as PillowImage
+
+    from fitloop.body import Image
     from fitloop.pipelines.chain.photo import as_image
     from fitloop.pipelines.regress_then_fit import predict
 
+    if isinstance(photo, PillowImage):
+        photo = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+    if not isinstance(photo, str | Path | np.ndarray | Image):
+        raise TypeError(
+            "fitloop.predict takes a file, a folder, pixels (a NumPy array (height, width, 3), RGB, uint8), a picture "
+            f"of Pillow, a fitloop.Image, or an iterable of these; got {type(photo).__name__}."
+        )
     return predict(as_image(photo, stages.config, name), stages)
 
 

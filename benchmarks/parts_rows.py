@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.claims import Rows
 from fitloop.data.detector_noise import NoiseConfig
 from fitloop.data.part_noise import PartNoise
-from fitloop.pipelines.lessons.image_batches import ImageSampling
+from fitloop.pipelines.lessons.image_sampling import ImageSampling
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.regressor import PRESETS, HeadConfig, HMRConfig
 

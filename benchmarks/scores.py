@@ -11,6 +11,7 @@ from fitloop.geometry import project
 
 NUM_TRUE_JOINTS = 22
 """Hands are not captured."""
+MESHES_AT_ONCE = 64
 
 
 class Scores(NamedTuple):
@@ -39,14 +40,14 @@ def score(body: Body, estimate: BodyEstimate, truth: BodyEstimate, convention: s
     distance = (pixels - exact).norm(dim=-1).mean(-1) / side
 
     vertices = [
-        float(pve(_surface(body, estimate[rows]), _surface(body, truth[rows])).mean())
-        for rows in torch.arange(len(side)).split(64)
+        pve(_surface(body, estimate[rows]), _surface(body, truth[rows]))
+        for rows in torch.arange(len(side)).split(MESHES_AT_ONCE)
     ]
     return Scores(
         100.0 * float(distance.mean()),
         float(mpjpe(centred, goal).mean()),
         float(pa_mpjpe(centred, goal).mean()),
-        sum(vertices) / len(vertices),
+        float(torch.cat(vertices).mean()),
     )
 
 

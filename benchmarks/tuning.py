@@ -18,6 +18,7 @@ import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.curves import Curve, Plot, draw_plots
 from benchmarks.metrics import Metric, write_metrics
 from benchmarks.people import People, make_people
 from benchmarks.scores import score
@@ -199,32 +200,17 @@ def told(name: str, seconds: float, found: BodyEstimate, body: Body, people: Peo
 
 def draw(metrics: list[Metric], path: Path, people: int) -> None:
     """MPJPE against seconds, one line per way."""
-    import matplotlib  # pyright: ignore[reportMissingImports]
-
-    matplotlib.use("agg")
-    from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
-
-    values = {metric.key: metric.value for metric in metrics}
-    figure, axes = pyplot.subplots(figsize=(7.2, 4.2), dpi=110)
+    values, curves = {metric.key: metric.value for metric in metrics}, []
     for way, label in LABELS.items():
         places = [
             key.removesuffix(".mpjpe") for key in values if key.startswith(f"tuning.{way}.") and key.endswith(".mpjpe")
         ]
-        if not places:
-            continue
-        seconds = [values[f"{place}.seconds"] for place in places]
-        axes.plot(seconds, [values[f"{place}.mpjpe"] for place in places], marker="o", markersize=3.5, label=label)
+        if places:
+            points = [(values[f"{place}.seconds"], values[f"{place}.mpjpe"]) for place in places]
+            # The guess alone takes no time, which has no place on an axis of tenfold steps.
+            curves.append(Curve(label, [point for point in points if point[0] > 0]))
     guess = values.get("tuning.fit.guess.mpjpe")
     if guess is not None:
-        axes.axhline(guess, color="0.6", linestyle=":", label="the network's guess")
-    axes.set_xscale("log")
-    axes.set_xlabel("CPU seconds per person, one core")
-    axes.set_ylabel("MPJPE, mm")
-    axes.set_title(
-        f"Tuning the network or fitting the body: {people} held-out people, keypoints with a detector's noise"
-    )
-    axes.title.set_fontsize(10)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path)
+        curves.append(Curve("dashed: the network's guess", (), level=guess))
+    beside = f"MPJPE, mm; {people} held-out people, keypoints with a detector's noise"
+    draw_plots(path, [Plot("CPU seconds per person, one core", beside, curves, steps="tenfold")])

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from fitloop.body.keypoints import mirrored
 from fitloop.body.params import JOINT_NAMES
+from fitloop.data.archives import read_arrays
 
 NUM_MOCAP_JOINTS = 22
 """SMPL's first 22: no hands."""
 HELD_OUT_PERCENT = 20
+_NEEDED = ("pose", "clip_start", "clip_len", "clip_id", "clip_subject", "clip_source", "clip_quality", "distinct")
+_MANUAL = "docs/synthetic.md tells how to make one"
 _MIRROR = [JOINT_NAMES.index(mirrored(name)) for name in JOINT_NAMES[:NUM_MOCAP_JOINTS]]
 
 
@@ -86,7 +89,7 @@ def mirror_pose(pose: Float[np.ndarray, "*batch 22 3"]) -> Float[np.ndarray, "*b
 
 
 def load_mocap(path: str | Path, distinct: bool = True) -> Mocap:
-    """Load poses from a ``cmu_poses.npz`` file (docs/fitting.md names its fields).
+    """Load poses from a ``cmu_poses.npz`` file (docs/synthetic.md names its arrays).
 
     Args:
         path: The file.
@@ -94,26 +97,9 @@ def load_mocap(path: str | Path, distinct: bool = True) -> Mocap:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a field is missing.
+        ValueError: If it is another file, or lacks an array.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the path of cmu_poses.npz.")
-    with np.load(path, allow_pickle=False) as file:
-        needed = {
-            "pose",
-            "clip_start",
-            "clip_len",
-            "clip_id",
-            "clip_subject",
-            "clip_source",
-            "clip_quality",
-            "distinct",
-        }
-        missing = sorted(needed - set(file.files))
-        if missing:
-            raise ValueError(f"{path} has no {', '.join(missing)}; a mocap file has {', '.join(sorted(needed))}.")
-        arrays = {key: file[key] for key in needed}
+    arrays = read_mocap(Path(path), _NEEDED)
     clip = np.full(len(arrays["pose"]), -1)
     for number, (start, length) in enumerate(zip(arrays["clip_start"], arrays["clip_len"], strict=True)):
         clip[start : start + length] = number
@@ -127,6 +113,27 @@ def load_mocap(path: str | Path, distinct: bool = True) -> Mocap:
     )
     usable = np.isfinite(mocap.pose).all((1, 2)) & (clip >= 0)
     return mocap.frames(usable & arrays["distinct"].astype(bool) if distinct else usable)
+
+
+def read_mocap(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Read arrays of a ``cmu_poses.npz`` file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is another file, or lacks an array; says what a mocap file is.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; give the path of cmu_poses.npz ({_MANUAL}).")
+    try:
+        arrays = read_arrays(path, known=needed)
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of motion capture such as cmu_poses.npz ({_MANUAL}): {error}") from error
+    missing = [key for key in needed if key not in arrays]
+    if missing:
+        raise ValueError(f"{path} has no {', '.join(missing)}; a mocap file has {', '.join(needed)} ({_MANUAL}).")
+    if arrays["pose"].ndim != 3 or arrays["pose"].shape[1:] != (NUM_MOCAP_JOINTS, 3):
+        raise ValueError(f"{path}: pose is {arrays['pose'].shape}, expected (frames, 22, 3) axis-angle.")
+    return {key: arrays[key] for key in needed}
 
 
 def subject_or_source(subject: str, source: str) -> str:

@@ -3,7 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 
 import PIL.features
 
@@ -25,6 +26,11 @@ _BEGINNINGS = (
     *(b"\x00\x00\x00\x0cjP  \r\n", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cJXL ", b"\xff\x0a"),
 )
 _BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"heim", b"crx ")
+
+RUN_RECORD = "run.json"
+"""What a run of the main job writes beside its results, last of all."""
+_PICTURES_OF_RUNS = {"overlays", "page", "motion"}
+"""Folders of a run that hold pictures and clips of its own."""
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +74,31 @@ def find_unread_pictures(folder: str | Path) -> list[str]:
     root = Path(folder)
     others = [name for name in files_below(root, lambda _: None) if not name.lower().endswith(SUFFIXES)]
     return sorted(name for name in others if name.lower().endswith(_OTHER_PICTURES) or _begins_as_picture(root / name))
+
+
+def written_by_runs(inside: str | None, holds_run: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Tell what runs wrote from photos: pictures in ``overlays``, ``page`` and ``motion`` beside a ``run.json``.
+
+    Args:
+        inside: Where the run that asks writes, a path below the listed place, "" for the place itself; all that lies
+            in a folder of its own is its own. None if it writes elsewhere.
+        holds_run: Whether a run wrote into a folder, a path as ``inside``. Only folders that hold one of the three are
+            asked about, each once.
+
+    Returns:
+        Whether a name of the listing is no photo.
+    """
+    asked = cache(lambda folder: folder == inside or holds_run(folder))
+
+    def ours(name: str) -> bool:
+        pictures = (folder for folder in PurePosixPath(name).parents if folder.name in _PICTURES_OF_RUNS)
+        return bool(inside and name.startswith(f"{inside}/")) or any(asked(_path(one.parent)) for one in pictures)
+
+    return ours
+
+
+def _path(folder: PurePosixPath) -> str:
+    return "/".join(folder.parts)
 
 
 def _begins_as_picture(path: Path) -> bool:

@@ -4,7 +4,7 @@ Credentials are fsspec's own business: it finds them in its configuration and in
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -15,20 +15,12 @@ import fsspec
 from fitloop.body.files import whole_file
 from fitloop.data.addresses import address_of, folder_of, masked, shown
 from fitloop.data.patience import persistently, store_troubles
-from fitloop.data.photo_files import SUFFIXES
+from fitloop.data.photo_files import RUN_RECORD, SUFFIXES, written_by_runs
 from fitloop.data.s3_pages import in_pages, listed_in_pages
 
 _STAMPS = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "CRC",
-    "mtime",
-    "LastModified",
-    "updated",
-    "last_modified",
-    "created",
-    "date_time",
+    *("ETag", "etag", "md5Hash", "CRC", "mtime"),
+    *("LastModified", "updated", "last_modified", "created", "date_time"),
 )
 
 
@@ -78,14 +70,32 @@ class Place:
         # An archive's names begin without a slash.
         return "/".join(part for part in (self._root, name.rstrip("/")) if part)
 
-    def photos(self) -> Iterator[Listed]:
+    def photos(self, out: "Place | None" = None) -> Iterator[Listed]:
         """List the photos here and below as a stream, in the order of their sorted names.
 
-        One folder at a time is held, of S3 a page of a thousand names; hidden files and folders (".name") are left out.
+        One folder at a time is held, of S3 a page of a thousand names; hidden files and folders (".name") are left out,
+        and so are the pictures that runs wrote here; of a folder, links are followed and each folder is visited once.
+
+        Args:
+            out: Where the run that asks writes; its earlier pictures are known there before it has told of itself.
 
         Raises:
             ValueError: If there is no such place, or it may not be read.
         """
+        ours = self.written_by_runs(out)
+        return (photo for photo in self._listed() if not ours(photo.name))
+
+    def written_by_runs(self, out: "Place | None" = None) -> Callable[[str], bool]:
+        """Tell which names here are no photos but what runs wrote: `fitloop.data.photo_files.written_by_runs`."""
+        inside = None if out is None else self._path_of(out)
+        return written_by_runs(inside, lambda folder: self.exists(f"{folder}/{RUN_RECORD}".lstrip("/")))
+
+    def _path_of(self, other: "Place") -> str | None:
+        """Where another place lies below this one, "" if it is this one; None if it lies elsewhere."""
+        root, far = f"{self._root}/", f"{other._root}/"
+        return far[len(root) : -1] if self.scheme == other.scheme and far.startswith(root) else None
+
+    def _listed(self) -> Iterator[Listed]:
         if not in_pages(self.fs, self._root):
             yield from self._below("")
             return
@@ -197,8 +207,12 @@ class Folder(Place):
         """The folder's file system for libraries that want one."""
         return fsspec.filesystem("file")
 
-    def photos(self) -> Iterator[Listed]:
-        """See `Place.photos`; links are followed, each folder is visited once."""
+    def _path_of(self, other: Place) -> str | None:
+        if not isinstance(other, Folder) or not (far := other.path.resolve()).is_relative_to(self.path.resolve()):
+            return None
+        return "/".join(far.relative_to(self.path.resolve()).parts)
+
+    def _listed(self) -> Iterator[Listed]:
         if not self.path.exists():
             raise ValueError(f"There is no folder {self.shown!r}; give the folder that holds the photos.")
         if not self.path.is_dir():

@@ -1,5 +1,6 @@
 """The body of one person in a turned square: mediapipe's landmark network (BlazePose GHUM, full)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,13 @@ from jaxtyping import Float
 
 from fitloop.body.keypoints import MEDIAPIPE_33
 from fitloop.detection.pixels import PhotoPieces
-from fitloop.detection.tflite import Network
+from fitloop.detection.tflite import LateNetwork
 
 _SIZE = 256
 _BODY = 33
 _FLIP = list(MEDIAPIPE_33.flip)
+_MASK = 2
+"""Position of the mask among the network's outputs."""
 _WINDOW = 3
 """Cells around a landmark that its heatmap may move it by: mediapipe's kernel of 7."""
 
@@ -44,12 +47,41 @@ class Pose:
     """Share, in [0, 1], of a keypoint's heatmap that lies around it: less where there are two places, or none."""
     landmarks: Float[np.ndarray, "33 3"]
     """Metres, camera axes, relative to the middle of the hips."""
-    mask: Float[np.ndarray, "256 256"]
-    """Probability of belonging to the person, over ``place``."""
+    seen_mask: "Float[np.ndarray, '256 256'] | LateMask"
+    """What `mask` gives; where nobody asked for it yet, how to make it."""
     place: Place
     """The square it was seen in."""
     next_place: Place
     """The square that fits the person better."""
+
+    @property
+    def mask(self) -> Float[np.ndarray, "256 256"]:
+        """Probability of belonging to the person, over ``place``."""
+        return self.seen_mask() if isinstance(self.seen_mask, LateMask) else self.seen_mask
+
+
+class LateMask:
+    """A mask that is made when it is first asked for: two fifths of a look, and half of the looks need none."""
+
+    def __init__(self, make: Callable[[], Float[np.ndarray, "256 256 1"]], mirrored: bool) -> None:
+        """Note how to make it.
+
+        Args:
+            make: Gives logits.
+            mirrored: Whether the network was shown the mirrored square.
+        """
+        self._make: Callable[[], Float[np.ndarray, "256 256 1"]] | None = make
+        self._mirrored = mirrored
+        self._mask = np.zeros((0, 0), np.float32)
+
+    def __call__(self) -> Float[np.ndarray, "256 256"]:
+        """Probability, over the square that was looked at."""
+        if self._make is not None:
+            mask = _sigmoid(self._make()[..., 0])
+            self._mask = mask[:, ::-1] if self._mirrored else mask
+            # What it was made of takes five times its memory.
+            self._make = None
+        return self._mask
 
 
 def place_of(middle: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"], margin: float = 1.25) -> Place:
@@ -62,19 +94,19 @@ class LandmarkNetwork:
     """Runs the network on places of a photo."""
 
     def __init__(self, threads: int) -> None:
-        self.network = Network("pose_landmark/pose_landmark_full.tflite", threads)
+        self.network = LateNetwork("pose_landmark/pose_landmark_full.tflite", threads, _MASK)
 
     def __call__(self, photo: PhotoPieces, place: Place, mirrored: bool = False) -> Pose:
         """See one person; ``mirrored`` shows the network the mirrored square, and mirrors back what it sees."""
         piece = photo.cut(place.center, place.side, place.angle, _SIZE).astype(np.float32) / 255.0
-        raw, score, mask, heatmaps, world = self.network(piece[:, ::-1] if mirrored else piece)
+        (raw, score, heatmaps, world), make_mask = self.network.see(piece[:, ::-1] if mirrored else piece)
         values = raw.reshape(-1, 5).astype(float)
         points, heat = _refined(values[:, :2] / _SIZE, heatmaps)
         certainty = np.concatenate([_sigmoid(values[:_BODY, 3:]), heat[:_BODY]], -1)
         landmarks = world.reshape(-1, 3)[:_BODY].astype(float)
         if mirrored:
             points = np.concatenate([points[_FLIP], points[_BODY:]]) * (-1.0, 1.0) + (1.0, 0.0)
-            certainty, landmarks, mask = certainty[_FLIP], landmarks[_FLIP] * (-1.0, 1.0, 1.0), mask[:, ::-1]
+            certainty, landmarks = certainty[_FLIP], landmarks[_FLIP] * (-1.0, 1.0, 1.0)
         cos, sin = np.cos(place.angle), np.sin(place.angle)
         turn = np.array([[cos, sin], [-sin, cos]])
         in_photo = (points - 0.5) @ turn * place.side + place.center
@@ -87,14 +119,19 @@ class LandmarkNetwork:
             certainty[:, 2],
             certainty[:, 3],
             landmarks - landmarks[[23, 24]].mean(0),
-            _sigmoid(mask[..., 0]),
+            LateMask(make_mask, mirrored),
             place,
             place_of(in_photo[33], in_photo[34]),
         )
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(values, -60.0, 60.0)))
+    # In place: a look has a quarter of a million of them.
+    found = np.clip(values, -60.0, 60.0)
+    np.negative(found, out=found)
+    np.exp(found, out=found)
+    found += 1.0
+    return np.divide(1.0, found, out=found)
 
 
 def _refined(

@@ -127,8 +127,11 @@ class PhotoNames:
         well, they are refused when they are asked for.
 
         Raises:
-            BadKeypoints: If no entry fits any photo, a number fits several, or the numbers fit only when shifted.
+            BadKeypoints: If no entry fits any photo or there is none, a number fits several, or the numbers fit only
+                when shifted.
         """
+        if names and not self._keys:
+            raise BadKeypoints(f"{self._source} names no photo and nobody. Give the file that belongs to these photos.")
         self._belongs = {name: name for name in names if name in self._index(0)}
         matches = [(name, found) for name in names if (found := self._nearest_or_none(name)) is not None]
         sharing: dict[str, list[tuple[int, str]]] = {}

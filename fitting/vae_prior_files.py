@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fitloop.body.files import whole_file
+from fitloop.body.own_weights import read_own_weights
 from fitloop.body.params import JOINT_NAMES
 from fitloop.body.tensor_files import load_tensors
 from fitloop.fitting.build_prior import added_variance
@@ -65,17 +65,7 @@ _JOINTS = list(JOINT_NAMES[1 : NUM_TURNED + 1])
 
 
 def _load_ours(path: Path) -> VaePrior:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); get or train it again.") from error
-    found = (header.get("format"), header.get("version"))
-    if found != (FORMAT, str(VERSION)):
-        raise ValueError(
-            f"{path} is {found[0]!r} version {found[1]!r}; this program reads {FORMAT!r} version {str(VERSION)!r}."
-        )
+    header, tensors = read_own_weights(path, FORMAT, VERSION)
     joints, slopes = _header(header, path)
     if joints != _JOINTS:
         raise ValueError(

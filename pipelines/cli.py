@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from fitloop.pipelines.console.endings import USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import INTERRUPTED, USAGE_ERROR, stop, stop_for
 
 COMMANDS = {
     "run": ("fitloop.pipelines.regress_then_fit", "photos in, posed bodies out (the main job)"),
@@ -36,8 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     if given[0] not in COMMANDS:
         return stop(f"Unknown command {given[0]!r}; known: {', '.join(COMMANDS)}.")
     sys.argv[0] = f"fitloop {given[0]}"
-    command: Callable[[list[str]], int | None] = import_module(COMMANDS[given[0]][0]).main
-    return command(given[1:]) or 0
+    try:
+        # Libraries take seconds to load, and a command says itself what becomes of work that it has begun.
+        command: Callable[[list[str]], int | None] = import_module(COMMANDS[given[0]][0]).main
+        return command(given[1:]) or 0
+    except OSError as error:
+        return stop_for(error)
+    except KeyboardInterrupt:
+        return stop("Interrupted.", INTERRUPTED)
 
 
 def _help() -> str:

@@ -1,5 +1,6 @@
 """Score results under a named protocol.
 
+    fitloop evaluate --protocol open-bench --truth truth.npz --results out/
     fitloop evaluate --protocol open-bench --truth truth.npz --results out/ --json scores.json
 
 docs/evaluation.md lists the protocols, the layouts of truth and results files, and every metric's definition.
@@ -20,7 +21,7 @@ from fitloop.evaluation.run import ScoreOptions, score
 from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, text_table, write_csv, write_json
 from fitloop.evaluation.silhouettes import MaskSource
 from fitloop.evaluation.truth import read_truth
-from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.endings import sentence_of, stop
 from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.console.provenance import provenance
 
@@ -36,8 +37,8 @@ class EvaluateConfig(BodyFiles):
     results: Path
     """A folder or an address of results, people.parquet, SPIN's result .npz, a COCO keypoint results .json, or an .npz
     of joints."""
-    json: Path
-    """Where the scores go; the lines per person go beside it as .csv."""
+    json: Path | None = None
+    """Where the scores go, and beside it the lines per person as .csv; without it they are only printed."""
     stage: Literal["all", "regressed", "fitted", "refined", "landmarks", "result"] = "all"
     """Score only this stage of the results."""
     label: str | None = None
@@ -114,12 +115,13 @@ def main(arguments: list[str] | None = None) -> int:
         made_with = provenance(config.weights or weights_of(config.results), ["evaluate", *given])
         card = scorecard(protocol, truth, entries, made_with, config.seed)
     except (ValueError, FileNotFoundError) as error:
-        return stop(str(error))
+        return stop(sentence_of(error))
     except OSError as error:
-        return stop(f"A file cannot be read: {error}.")
+        return stop(f"A file cannot be read: {sentence_of(error)}.")
     try:
-        write_json(card, config.json)
-        write_csv(truth, entries, config.json.with_suffix(".csv"))
+        if config.json is not None:
+            write_json(card, config.json)
+            write_csv(truth, entries, config.json.with_suffix(".csv"))
     except OSError as error:
         return stop(f"Cannot write {config.json}: {error.strerror}.", 3)
     _say(f"{protocol.name}: {protocol.data_set}, {len(truth)} people.\n\n{text_table(card)}")

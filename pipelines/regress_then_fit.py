@@ -7,7 +7,16 @@ An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joi
 A second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
 """
 
+import atexit
+import gc
 import sys
+
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import main as command
+
+    # Whatever is stopped while libraries still load ends as the console command does.
+    sys.exit(command(["run", *sys.argv[1:]]))
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -78,8 +87,6 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the main job on a folder; return the exit code (docs/running.md)."""
     from fitloop.pipelines.folder.run import run_folder
 
+    # Half a second that Python takes to look through all modules for rings once more when it ends.
+    atexit.register(gc.freeze)
     return run_folder(parse(RunConfig, arguments), Stages)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

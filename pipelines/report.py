@@ -32,7 +32,7 @@ from fitloop.evaluation.scorecard import Entry, scorecard, stage_label, write_js
 from fitloop.evaluation.silhouettes import MaskSource
 from fitloop.evaluation.tables import Table
 from fitloop.evaluation.truth import read_truth
-from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.endings import sentence_of, stop
 from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.console.provenance import provenance
 
@@ -186,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
                 file.write_text(text, encoding="utf-8")
         write_json(report_json(data), config.out.with_suffix(".json"))
     except (ValueError, FileNotFoundError) as error:
-        return stop(str(error))
+        return stop(sentence_of(error))
     except OSError as error:
         return stop(f"Cannot write {config.out}: {error.strerror}.", 3)
     print(f"{len(data.truth)} people, {len(page) / 1e6:.1f} MB. Look at {config.out}")

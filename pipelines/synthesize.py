@@ -22,12 +22,11 @@ from fitloop.data.synthetic.clips import ClipConfig, arrange_clip
 from fitloop.data.synthetic.files import join_truth, truth_arrays, write_photo
 from fitloop.data.synthetic.grades import GRADES, PEOPLE_PER_GRADE, render_graded
 from fitloop.data.synthetic.sequences import load_sequences
-from fitloop.pipelines.console.endings import USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import INTERRUPTED, USAGE_ERROR, stop, stop_for
 from fitloop.pipelines.console.options import config_to_tree, load_config, parse, refuse_ignored, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.pages.contact_sheet import write_contact_sheet
 
-CANNOT_WRITE, INTERRUPTED = 3, 130
 CLIPS = 20
 """So many clips has the benchmark, and who asks for none in particular."""
 BENCH_CLIPS = ClipConfig(split="held-out")
@@ -47,7 +46,8 @@ class SynthesizeConfig:
     seed: int = 0
     """The same seed gives the same photos on any number of workers."""
     preset: Literal["scenes", "open-bench"] = "scenes"
-    """`scenes` draws what `scene` says; `open-bench` is the benchmark: held-out people in five grades."""
+    """`scenes`: photos as the options of `--scene` ask for. `open-bench`: the test set of the tables in the docs:
+    photos in five grades from plain to hard, of poses, clothes and places that training never sees."""
     scene: SceneConfig = field(default_factory=SceneConfig)
     """What scenes are like; open-bench has its own."""
     video: bool = False
@@ -90,10 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
         _prepare(config)
         _render_all(config)
         _finish(config)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         return stop(str(error), USAGE_ERROR)
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
     except KeyboardInterrupt:
         return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
     what, where = ("clips", "contact.jpg") if config.video else ("photos", "contact.html")
@@ -110,6 +110,14 @@ def _prepare(config: SynthesizeConfig) -> None:
             changed.append("count")
         if changed:
             raise ValueError(f"{config.out} holds photos made with another {', '.join(changed)}; choose another --out.")
+    # Photos beyond the count would lie beside a truth that does not know them.
+    there = max((int(path.stem) + 1 for path in (config.out / "truth").glob("[0-9]*.npz")), default=0)
+    if there > config.photos:
+        what = "clips" if config.video else "photos"
+        raise ValueError(
+            f"{config.out} holds {there} {what} of an earlier run, more than --count {config.photos}: give --count "
+            f"{there} or more, or choose another --out."
+        )
     config.out.mkdir(parents=True, exist_ok=True)
     with whole_file(saved) as file:
         save_config(config, file)

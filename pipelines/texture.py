@@ -22,7 +22,7 @@ from fitloop.evaluation.body_arrays import STAGE_PREFIXES
 from fitloop.fitting import Status
 from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.console.devices import open_device
-from fitloop.pipelines.console.endings import USAGE_ERROR, stop, warn
+from fitloop.pipelines.console.endings import USAGE_ERROR, stop, stop_for, warn
 from fitloop.pipelines.console.options import parse, refuse_ignored
 from fitloop.pipelines.pages.texture_page import write_outputs
 from fitloop.refinement import Look, Photo, look_at
@@ -31,7 +31,6 @@ from fitloop.refinement.person_texture import Chosen, Contribution, make_texture
 from fitloop.refinement.texture import look_up
 from fitloop.rendering import load_rasterizer
 
-CANNOT_WRITE = 3
 CROP = 512
 """Pixels along an edge of what is looked at: half a centimetre of a standing person each."""
 MARGIN = 1.0 / 128.0
@@ -48,7 +47,7 @@ class TextureConfig:
     results: Path
     """Folder of a finished run of the main job."""
     images: Path
-    """Folder of its photos."""
+    """Folder of its photos, or the photo if it was one."""
     out: Path = Path("person")
     """Gets texture.npz, body.glb, contact.png and index.html."""
     people: tuple[str, ...] = ()
@@ -168,17 +167,20 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(config.threads)
     try:
         body = load_body(config.body).to(open_device(config.device))
-        given = list(gather_colors(body, choose_people(config), config.images, config.masks))
+        folder = config.images.parent if config.images.is_file() else config.images
+        given = list(gather_colors(body, choose_people(config), folder, config.masks))
         if not given:
             raise ValueError("No photo shows the person.")
         texture, given = make_texture(body, given)
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         return stop(str(error), USAGE_ERROR)
+    except OSError as error:
+        return stop_for(error)
     try:
         # Files and pictures are made of what was merged, wherever that was done.
         write_outputs(config.out, body.to("cpu"), texture, given)
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
     seen = 100.0 * float((texture.known == 1).mean())
     told = f"{seen:.0f} % of the surface seen in {len(given)} {'photo' if len(given) == 1 else 'photos'}"
     print(f"{told}, the rest guessed. Look at {config.out / 'index.html'}")

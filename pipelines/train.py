@@ -31,13 +31,13 @@ from fitloop.pipelines.training.loop import BEST, LAST, Losses, Rhythm, Schedule
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.pipelines.training.state import Average, TrainingState
 from fitloop.regressor import HMR, HMROutput, Weights, build_hmr, load_weights, save_weights
-from fitloop.regressor.checkpoints import load_backbone, start_from_keypoints
 from fitloop.regressor.discriminator import Discriminator, discrimination_loss, realism_loss
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.losses import Criterion, Supervision
 from fitloop.regressor.parts import PartNet, load_part_net
 from fitloop.regressor.regressor import weights_path
 from fitloop.regressor.silhouettes import SIZE
+from fitloop.regressor.starts import load_backbone, start_from_keypoints
 
 log = logging.getLogger("fitloop.train")
 Batches = KeypointBatches | ImageBatches

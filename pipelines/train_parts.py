@@ -14,7 +14,8 @@ from fitloop.body.part_maps import NOBODY
 from fitloop.evaluation.part_scores import part_scores
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
-from fitloop.pipelines.lessons.image_batches import ImageBatches, ImageSampling, PartBatch
+from fitloop.pipelines.lessons.image_batches import ImageBatches, PartBatch
+from fitloop.pipelines.lessons.image_sampling import ImageSampling
 from fitloop.pipelines.lessons.keypoint_batches import split_mocap
 from fitloop.pipelines.training.devices import mixed_precision, training_device
 from fitloop.pipelines.training.loop import LAST, Losses, Rhythm, Schedule, Training, run_training

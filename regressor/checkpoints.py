@@ -8,17 +8,17 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fitloop.body import Body
 from fitloop.body.files import whole_file
+from fitloop.body.own_weights import read_own_weights
 from fitloop.body.safe_pickle import numpy_globals
 from fitloop.body.tensor_files import load_tensors
 from fitloop.regressor.hmr import HMR, HeadConfig
 from fitloop.regressor.hmr2 import HMR2Config, our_names
-from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointEncoder
+from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.models import HMRConfig, build_hmr
 from fitloop.regressor.parts import part_net_config
 from fitloop.regressor.recipes import RECIPES, Kind
@@ -68,7 +68,7 @@ class Weights:
             return self
         config = replace(self.config, head=replace(self.config.head, uncertainty=0))
         model = build_hmr(config)
-        tensors = {name: value for name, value in self.model.state_dict().items() if not _is_of_spread(name)}
+        tensors = {name: value for name, value in self.model.state_dict().items() if not is_of_spread(name)}
         load_strictly(model, tensors, "The network without what says how sure it is")
         return replace(self, model=model.train(self.model.training), config=config)
 
@@ -128,17 +128,7 @@ def load_weights(path: Path) -> Weights:
 
 
 def _load_ours(path: Path) -> Weights:
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}); get or train it again.") from error
-    found = (header.get("format"), header.get("version"))
-    if found != (FORMAT, str(VERSION)):
-        raise ValueError(
-            f"{path} is {found[0]!r} version {found[1]!r}; this program reads {FORMAT!r} version {str(VERSION)!r}."
-        )
+    header, tensors = read_own_weights(path, FORMAT, VERSION)
     try:
         config = _config(json.loads(header["config"]))
         keypoints, body = tuple(json.loads(header["keypoints"])), header["body"]
@@ -146,11 +136,11 @@ def _load_ours(path: Path) -> Weights:
         raise ValueError(f"{path} does not say what network it holds ({error}); its header was changed.") from error
     if config.encoder in ("keypoints", "proxy") and keypoints != KEYPOINT_NAMES:
         raise ValueError(f"{path} was trained with other keypoints: {sorted(set(keypoints) ^ set(KEYPOINT_NAMES))}.")
-    # Shapes are compared before a network of the header's size takes memory.
+    # Shapes are compared before a network of the header's size takes memory, and no weights are drawn in vain.
     with torch.device("meta"):
-        check_fit(build_hmr(config), tensors, str(path))
-    model = build_hmr(config)
-    load_strictly(model, {name: _widen(tensor) for name, tensor in tensors.items()}, str(path))
+        model = build_hmr(config)
+    check_fit(model, tensors, str(path))
+    model.load_state_dict({name: _widen(tensor) for name, tensor in tensors.items()}, strict=True, assign=True)
     return Weights(model.eval(), config, body)
 
 
@@ -261,78 +251,6 @@ def _our_name(name: str) -> str:
     return "head." + name if name.startswith(_HEAD) else name
 
 
-def load_backbone(model: HMR, path: Path) -> None:
-    """Start an image encoder from torchvision's ImageNet weights, or any state dict with its names.
-
-    The classifier (``fc.*``), which the encoder has no use for, is the only thing left out.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, or keys are missing, extra, or of another shape; names some of them.
-    """
-    loaded = read_torch_file(path)
-    tensors = {name: value for name, value in loaded.items() if not str(name).startswith("fc.")}
-    load_strictly(model.encoder, with_counters(tensors, model.encoder), str(path))
-
-
-def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter]:
-    """Give a ``keypoints`` network, or the keypoints half and head of a ``proxy`` one, weights of a ``keypoints`` one.
-
-    Args:
-        model: Its encoder is ``keypoints`` or ``proxy``.
-        source: Its encoder is ``keypoints``.
-
-    Returns:
-        The parameters that are no longer fresh.
-
-    Raises:
-        ValueError: If the networks differ in width, blocks or head; names what.
-    """
-    if source.config.encoder != "keypoints":
-        raise ValueError(f"A network starts from a 'keypoints' one, these weights are {source.config.encoder!r}.")
-    known = {
-        name if isinstance(model.encoder, KeypointEncoder) else name.replace("encoder.", "encoder.keypoints."): tensor
-        for name, tensor in source.model.state_dict().items()
-    }
-    wanted = model.state_dict()
-    # How sure a network is may be told by one of the two alone: what is not there starts fresh, what is too much stays.
-    known = {name: tensor for name, tensor in known.items() if name in wanted or not _is_of_spread(name)}
-    fresh = {
-        name: tensor
-        for name, tensor in wanted.items()
-        if _is_of_maps(name) or (_is_of_spread(name) and name not in known)
-    }
-    load_strictly(model, {**fresh, **known}, "The keypoints network to start from")
-    return [parameter for name, parameter in model.named_parameters() if name not in fresh]
-
-
-def blend(first: Weights, second: Weights, share: float) -> Weights:
-    """Weights between those of two networks of which one went on from the other (Wortsman et al. 2022).
-
-    Between what a network knew and what it learned of one detector there are networks that know both. How sure the
-    blend is of its answers must be learned anew, so it does not say.
-
-    Args:
-        first: Where the other started.
-        second: The other; alike but for what says how sure it is.
-        share: Of the second, in [0, 1].
-
-    Raises:
-        ValueError: If the networks differ, or the share lies outside.
-    """
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
-    first, second = first.silent(), second.silent()
-    model, older, newer = build_hmr(first.config), first.model.state_dict(), second.model.state_dict()
-    check_fit(model, newer, "The second network to blend")
-    between = {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
-    load_strictly(model, between, "The blend")
-    return Weights(model.eval(), first.config, first.body)
-
-
-def _is_of_spread(name: str) -> bool:
+def is_of_spread(name: str) -> bool:
+    """Whether a tensor of this name says how sure a network is."""
     return name.startswith("head.spread.")
-
-
-def _is_of_maps(name: str) -> bool:
-    return name.startswith(("encoder.maps.", "encoder.scale.", "encoder.correct."))

@@ -25,13 +25,8 @@ class GltfFile:
         self, values: np.ndarray, shape: str, target: int | None = None, normalized: bool = False, bounds: bool = False
     ) -> int:
         """Append an array of the glTF type ``shape``; return its accessor."""
-        values = np.ascontiguousarray(values)
-        use = {} if target is None else {"target": target}
-        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": values.nbytes, **use})
-        # Arrays begin at multiples of four bytes, as glTF demands.
-        self.data += values.tobytes() + b"\0" * (-values.nbytes % 4)
         accessor = {
-            **{"bufferView": len(self.views) - 1, "type": shape, "count": len(values)},
+            **{"bufferView": self.attach(values.tobytes(), target), "type": shape, "count": len(values)},
             **{"componentType": _KINDS[values.dtype.type], "normalized": normalized},
         }
         if bounds:
@@ -39,6 +34,14 @@ class GltfFile:
             accessor |= {"min": rows.min(0).tolist(), "max": rows.max(0).tolist()}
         self.accessors.append(accessor)
         return len(self.accessors) - 1
+
+    def attach(self, content: bytes, target: int | None = None) -> int:
+        """Append bytes, such as a picture; return their view."""
+        use = {} if target is None else {"target": target}
+        self.views.append({"buffer": 0, "byteOffset": len(self.data), "byteLength": len(content), **use})
+        # Arrays begin at multiples of four bytes, as glTF demands.
+        self.data += content + b"\0" * (-len(content) % 4)
+        return len(self.views) - 1
 
     def encode(self, tree: dict[str, Any]) -> bytes:
         """The file: header, JSON padded by spaces, binary data."""

@@ -1,5 +1,6 @@
 """Pictures from fragments: whatever is known at vertices, corners or faces, looked up at every pixel."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -54,6 +55,29 @@ def vertex_normals(
     normals = torch.linalg.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
     spread = normals[..., :, None, :].expand(corners.shape).flatten(-3, -2)
     return normalize(torch.zeros_like(vertices).index_add(-2, faces.flatten(), spread), dim=-1, eps=1e-20)
+
+
+def smooth_normals(
+    vertices: Float[Tensor, "*batch vertices 3"], faces: Int[Tensor, "faces 3"]
+) -> Float[Tensor, "*batch vertices 3"]:
+    """`vertex_normals` for what is drawn or written: compiled loops on a CPU, and there the last bit may differ."""
+    if not can_be_compiled(vertices, faces):
+        return vertex_normals(vertices, faces)
+    from fitloop.rendering.surface_kernels import add_normals
+
+    corners = np.ascontiguousarray(faces.numpy())
+    normals = np.zeros(vertices.shape, np.float32)
+    for row in np.ndindex(*vertices.shape[:-2]):
+        add_normals(vertices[row].contiguous().numpy(), corners, normals[row])
+    return torch.from_numpy(normals)
+
+
+def can_be_compiled(vertices: Float[Tensor, "*batch vertices 3"], faces: Int[Tensor, "faces 3"]) -> bool:
+    """Whether compiled loops take a mesh: single precision on a CPU, no gradient to keep, faces of its own vertices."""
+    if vertices.device.type != "cpu" or vertices.dtype != torch.float32 or vertices.requires_grad:
+        return False
+    # Compiled loops do not check where they write.
+    return faces.numel() == 0 or (int(faces.min()) >= 0 and int(faces.max()) < vertices.shape[-2])
 
 
 def normal_map(

@@ -2,12 +2,13 @@
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fitloop.rendering.interpolation import vertex_normals
+from fitloop.rendering.interpolation import can_be_compiled, smooth_normals
 
 PERSON_COLORS = (
     *((0.47, 0.69, 0.95), (0.98, 0.66, 0.45), (0.52, 0.82, 0.62), (0.93, 0.56, 0.70), (0.72, 0.64, 0.95)),
@@ -45,7 +46,7 @@ def shade(
         faces: Counter-clockwise seen from outside.
         colors: Of the surface, sRGB in [0, 1], one per mesh or one per vertex.
     """
-    normals = vertex_normals(vertices, faces)
+    normals = smooth_normals(vertices, faces)
     to_camera = normalize(-vertices, dim=-1)
     albedo = _to_linear(colors)
     hollow = _openness(vertices, normals, faces)
@@ -63,6 +64,25 @@ def shade(
 
 
 def _openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
+    """`openness`, by compiled loops where there is no gradient to keep."""
+    if not can_be_compiled(vertices, faces):
+        return openness(vertices, normals, faces)
+    from fitloop.rendering.surface_kernels import add_neighbours, add_slopes
+
+    corners = np.ascontiguousarray(faces.numpy())
+    sums = np.zeros((*vertices.shape[:-1], 2), np.float32)
+    for row in np.ndindex(*vertices.shape[:-2]):
+        add_slopes(vertices[row].contiguous().numpy(), normals[row].contiguous().numpy(), corners, sums[row])
+        for _ in range(2):
+            add_neighbours(sums[row].copy(), corners, sums[row])
+    return _open(*torch.from_numpy(sums).unbind(-1))
+
+
+def openness(
+    vertices: Float[Tensor, "*batch vertices 3"],
+    normals: Float[Tensor, "*batch vertices 3"],
+    faces: Int[Tensor, "faces 3"],
+) -> Float[Tensor, "*batch vertices 1"]:
     """1 on flat and bulging surface, down to 0.3 in creases; from the slope of the edges around each vertex."""
     edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     start, end = edges.unbind(1)
@@ -72,6 +92,10 @@ def _openness(vertices: Tensor, normals: Tensor, faces: Tensor) -> Tensor:
     count = vertices.new_zeros(vertices.shape[-2]).index_add(0, start, vertices.new_ones(len(start)))
     for _ in range(2):
         total, count = _spread(total, start, end), _spread(count, start, end)
+    return _open(total, count)
+
+
+def _open(total: Tensor, count: Tensor) -> Tensor:
     hollow = (total / count.clamp_min(1e-6)).clamp_min(0)
     return torch.exp(-6.0 * hollow).clamp_min(0.3)[..., None]
 

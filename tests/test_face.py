@@ -53,8 +53,9 @@ def test_a_file_and_its_pixels_give_the_same_people():
     by_path = fitloop.predict(str(PHOTO), threads=1)
     by_pixels = fitloop.predict(np.asarray(PillowImage.open(PHOTO).convert("RGB")), threads=1)
     by_image = fitloop.predict(fitloop.load_image(PHOTO), threads=1)
+    by_pillow = fitloop.predict(PillowImage.open(PHOTO), threads=1)
     assert len(by_path) == 1 and by_path.name == "hall.jpg"
-    for other in (by_pixels, by_image):
+    for other in (by_pixels, by_image, by_pillow):
         assert np.array_equal(other.to_arrays()["joints_3d"], by_path.to_arrays()["joints_3d"])
 
 
@@ -72,8 +73,12 @@ def test_wrong_photos_and_options_are_told(tmp_path):
         fitloop.predict(tmp_path / "none.jpg")
     with pytest.raises(ValueError, match=r"\(height, width, 3\), RGB, uint8; got shape \(4, 4\)"):
         fitloop.predict(np.zeros((4, 4), np.uint8))
-    with pytest.raises(TypeError, match="refien"):
+    with pytest.raises(TypeError, match=r"predict has no option 'refien'; did you mean refine\? It has detector, .*"):
         fitloop.predict(PHOTO, refien=True)
+    with pytest.raises(TypeError, match=r"predict takes a file.*got int\."):
+        fitloop.predict(3)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    with pytest.raises(TypeError, match=r"predict takes a file.*got bytes\."):
+        next(fitloop.predict([b"photo"]))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def test_packages_of_the_wheel_are_the_folders(tmp_path):

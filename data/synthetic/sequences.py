@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fitloop.body import Body
 from fitloop.body.model import forward_kinematics
-from fitloop.data.mocap import full_pose, is_held_out, subject_or_source
+from fitloop.data.mocap import full_pose, is_held_out, read_mocap, subject_or_source
 from fitloop.data.synthetic.config import Split
 from fitloop.data.synthetic.poses import shrink_noisy
 from fitloop.geometry import rotvec_to_rotmat
@@ -70,13 +70,8 @@ def load_sequences(path: Path, split: Split, frames: int) -> tuple[Sequence, ...
         FileNotFoundError: If there is no such file.
         ValueError: If it has no places, or no recording is long enough.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; give a folder of assets with mocap/cmu_poses.npz.")
-    with np.load(path, allow_pickle=False) as file:
-        if "trans" not in file.files:
-            raise ValueError(f"{path} has no trans; clips need the place of the person in every frame.")
-        keys = ("pose", "trans", "clip_start", "clip_len", "clip_id", "clip_subject", "clip_source", "clip_quality")
-        found = {key: file[key] for key in keys}
+    keys = ("pose", "trans", "clip_start", "clip_len", "clip_id", "clip_subject", "clip_source", "clip_quality")
+    found = read_mocap(path, keys)
     groups = [
         subject_or_source(str(a), str(b)) for a, b in zip(found["clip_subject"], found["clip_source"], strict=True)
     ]

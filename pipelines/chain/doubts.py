@@ -6,12 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fitloop.body import KeypointKinematics
 from fitloop.body.kinematics import usable_keypoints
-from fitloop.fitting import FitConfig, Status
-from fitloop.fitting.prior import load_pose_prior
+from fitloop.fitting import Status
 from fitloop.fitting.terms import pose_prior
 from fitloop.geometry import project, rotmat_to_rotvec
+from fitloop.pipelines.chain.known import kinematics_of, usual_prior
 from fitloop.pipelines.chain.people import People
 
 FARTHEST = 0.04
@@ -37,14 +36,14 @@ def with_doubts(people: People) -> People:
     status, params = people.fitted.status.cpu(), people.params.detach().to("cpu", torch.float32)
     judged = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
     off = distance_from_keypoints(people)
-    pose = pose_prior(rotmat_to_rotvec(params.body_pose).flatten(-2), load_pose_prior(FitConfig().pose_prior))
+    pose = pose_prior(rotmat_to_rotvec(params.body_pose).flatten(-2), usual_prior())
     shape = params.betas.abs().amax(-1)
     # Written so that a NaN is doubtful too.
     for row in judged.nonzero()[:, 0].tolist():
         if not bool(off[row] <= FARTHEST):
             told.append(
                 f"Person {row} is probably wrong: the body lies far from its keypoints ({100 * off[row]:.1f} % of the "
-                f"box on average, usual are 1 to 2). Check the keypoints' names and order, and the focal length."
+                f"box on average, usual are 1 to 3). Check the keypoints' names and order, and the focal length."
             )
         elif not bool(pose[row] <= MOST_POSE):
             told.append(f"Person {row} is doubtful: hardly anybody bends limbs like that (pose {pose[row]:.0f}).")
@@ -65,7 +64,7 @@ def distance_from_keypoints(people: People) -> Float[Tensor, "people"]:
     usable = usable_keypoints(people.body, people.detections.convention)
     columns = list(usable.keypoints)
     estimate = people.fitted.estimate
-    bodies = project(KeypointKinematics(people.body, usable.landmarks)(estimate.params), estimate.camera)
+    bodies = project(kinematics_of(people.body, usable.landmarks)(estimate.params), estimate.camera)
     weight = people.detections.confidence[:, columns].square()
     off = (bodies - people.detections.keypoints[:, columns]).norm(dim=-1)
     mean = torch.where(weight > 0, weight * off, 0.0).sum(-1) / weight.sum(-1)

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics
+from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections
 from fitloop.evaluation.body_arrays import NOT_FITTED, STAGE_PREFIXES, bodies_of
 from fitloop.fitting import Fit, Status
 from fitloop.geometry import TensorRecord, project
+from fitloop.pipelines.chain.known import kinematics_of
 from fitloop.refinement import Look, Reason
 from fitloop.refinement.network import Displacement
 from fitloop.refinement.offsets import OffsetReason, Offsets
@@ -54,7 +55,7 @@ class StoredRefinement(TensorRecord):
 
 def estimate_arrays(estimate: BodyEstimate, body: Body) -> dict[str, np.ndarray]:
     params, camera = estimate.params, estimate.camera
-    joints = KeypointKinematics(body, JOINT_NAMES)(params)
+    joints = kinematics_of(body, JOINT_NAMES)(params)
     values = {
         **{"global_orient": params.global_orient, "body_pose": params.body_pose, "betas": params.betas},
         **{"transl": params.transl, "focal": camera.focal, "principal_point": camera.principal_point},

@@ -20,7 +20,8 @@ from fitloop.pipelines.cluster.workshop import Workshop
 from fitloop.pipelines.folder.journal import Journal
 from fitloop.pipelines.folder.made_from import Sources
 from fitloop.pipelines.folder.names import printable, shortened
-from fitloop.pipelines.folder.run import leave_out, process_batches, results_path, waiting_batches
+from fitloop.pipelines.folder.run import leave_out, process_batches, waiting_batches
+from fitloop.pipelines.folder.writing import results_path
 
 AT = "at"
 """Folder of the notes that say which photo a watched worker is at."""
@@ -77,7 +78,8 @@ def stages_for(job: Job) -> Any:
         stages = job.make_stages(config)
         if config.keypoints is not None:
             # Whose entries are whose is only known from the names of all photos.
-            stages.expect([photo.name for photo in open_place(config.images).photos()])
+            listing = open_place(config.images).photos(open_place(config.out))
+            stages.expect([photo.name for photo in listing])
         _loaded.update({"for": (job.make_stages, config), "stages": stages})
     return _loaded["stages"]
 

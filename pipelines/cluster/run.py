@@ -29,6 +29,7 @@ from fitloop.pipelines.console.endings import (
     SOME_UNREADABLE,
     UNFINISHED_RUN,
     USAGE_ERROR,
+    sentence_of,
     stop,
     warn,
 )
@@ -89,7 +90,7 @@ def run_anywhere(
     except (ValueError, ImportError) as error:
         return stop(masked(str(error)), USAGE_ERROR)
     except FileNotFoundError as error:
-        told = f"There is no such file, bucket or folder: {masked(str(error)).rstrip('.')}"
+        told = f"There is no such file, bucket or folder: {masked(sentence_of(error)).rstrip('.')}"
         return stop(f"{told} (results go to {shown(config.out)}).", USAGE_ERROR)
     except PermissionError as error:
         told = f"{shown(config.out)} may not be written with the credentials that fsspec finds"
@@ -103,6 +104,7 @@ def _refuse(config: RunConfig, out: Place) -> None:
     """Refuse at once what cannot work."""
     if not have_pyarrow():
         raise ImportError("Addresses, --workers and --scheduler need pyarrow: pip install 'fitloop[scale]'.")
+    config.refuse_without_clips("Addresses, --workers and --scheduler take photos only (docs/scale.md).")
     several = config.workers is not None or config.scheduler is not None
     for place in (out, photos := open_place(config.images)):
         if several and not place.shared:
@@ -110,7 +112,7 @@ def _refuse(config: RunConfig, out: Place) -> None:
     strangers = [name for name in config.texture_people if not photos.exists(name.rpartition(":")[0])]
     if strangers:
         raise ValueError(f"--texture-people names {', '.join(strangers)}, which {photos.shown} does not hold.")
-    if next(photos.photos(), None) is None:
+    if next(photos.photos(out), None) is None:
         raise ValueError(f"No photos in {photos.shown}: expected files such as .jpg or .png.")
 
 
@@ -119,7 +121,7 @@ def _run(config: RunConfig, make_stages: Callable[[RunConfig], Any], out: Place,
         _note_options(config, out)
         stamp = Sources(config, None).stamp
         job = Job(config, make_stages, stamp, work)
-        listing = open_place(config.images).photos()
+        listing = open_place(config.images).photos(out)
         parts = parts_of(out.names(TABLE))
         chunks = Chunks(unfinished(listing, parts, stamp), config.batch_size, stamp)
         client = Client(job, out, chunks, lease)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 USAGE_ERROR = 2
+DONE, SOME_UNREADABLE, CANNOT_WRITE, UNFINISHED_RUN, INTERRUPTED = 0, 1, 3, 4, 130
 
 
 def stop(message: str, code: int = USAGE_ERROR) -> int:
@@ -18,11 +19,27 @@ def warn(message: str) -> None:
     sys.stderr.write(f"fitloop: {message}\n")
 
 
+def sentence_of(error: Exception) -> str:
+    """What an error says; of one that the system raised the file and the reason, without its number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+
+
+def stop_for(error: OSError) -> int:
+    """End a program for a file: one that it misses itself is a wrong option, one that the system refuses is told.
+
+    Returns:
+        The exit code: 2, or 3 where the system did not let a file be read or written.
+    """
+    if error.strerror is None:
+        return stop(str(error))
+    told = f"A file or folder cannot be read or written: {sentence_of(error)}."
+    return stop(f"{told} Free space, allow it, or choose another --out.", CANNOT_WRITE)
+
+
 class TrainingStopped(RuntimeError):
     """Training cannot go on; the message says why and which checkpoint is good."""
-
-
-DONE, SOME_UNREADABLE, CANNOT_WRITE, UNFINISHED_RUN, INTERRUPTED = 0, 1, 3, 4, 130
 
 
 def end_well(work: Callable[[], str], out: Path) -> int:
@@ -40,12 +57,15 @@ def end_well(work: Callable[[], str], out: Path) -> int:
         if told:
             print(told)
         return 0
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except (ValueError, ImportError) as error:
         return stop(str(error))
     except TrainingStopped as error:
         return stop(str(error), 1)
     except OSError as error:
-        return stop(f"A file could not be read or written ({error}). Make room or allow it, and start again.", 1)
+        if error.strerror is None:
+            return stop(str(error))
+        told = f"A file or folder cannot be read or written: {sentence_of(error)}."
+        return stop(f"{told} Make room, allow it or choose another --out, and start again.", 1)
     except KeyboardInterrupt:
         if not (out / "last.pt").is_file():
             return stop("Stopped before the first checkpoint; the same command begins again.", 130)

@@ -79,7 +79,7 @@ class DemoConfig:
             outputs=("meshes", "page", "bvh", "rigged"),
             frames_per_second=None if frame_rate is None or frame_rate <= FASTEST else FASTEST,
             # A clip may be longer than it says.
-            end=self.max_seconds,
+            end=None if frame_rate is None else self.max_seconds,
             detector=self.detector,
             regressor=self.regressor,
             body=self.body,

@@ -16,7 +16,8 @@ class FolderConfig:
     """Which folder of photos, and what of it is written where."""
 
     images: Path
-    """Folder of photos, or an address such as s3://bucket/photos; folders below it are read too."""
+    """Folder of photos and clips, or an address such as s3://bucket/photos; folders below it are read too. Or one photo
+    or one clip."""
     out: Path = Path("out")
     """Folder of the results, or an address; a run that was interrupted continues there."""
     outputs: tuple[Output, ...] = ("meshes", "overlays", "page")
@@ -24,9 +25,11 @@ class FolderConfig:
     batch_size: int = 8
     """Photos whose people are fitted together."""
     workers: int | None = None
-    """So many processes of this machine share the photos (docs/scale.md); this process alone if not given."""
+    """So many processes of this machine share the photos (docs/scale.md); this process alone if not given.
+    Needs `pip install fitloop[scale]`."""
     scheduler: str | None = None
-    """Address of a Dask scheduler, such as tcp://node1:8786, whose workers share the photos."""
+    """Address of a Dask scheduler, such as tcp://node1:8786, whose workers share the photos. Needs
+    `pip install fitloop[scale]`."""
 
 
 # The folder comes second so that its options come first in --help.

@@ -17,6 +17,7 @@ from fitloop.pipelines.chain.results_file import estimate_of
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.pictures import page_picture, shrunk_size
 from fitloop.pipelines.folder.summary import CHANCE, SHOWN_WHOLE, WORST, Summary
+from fitloop.pipelines.pages.plain_words import fit_words, verdict_words
 from fitloop.pipelines.video.page import clip_entries
 from fitloop.refinement.correction import CorrectionConfig
 from fitloop.rendering.pages import write_html
@@ -27,7 +28,7 @@ STAGES = {
     **{"fitted": "Fitted", "flow": "Displacements", "refined": "Refined", "clothed": "With hair and clothes"},
 }
 """Pictures of a photo and what they are called; in the order of the page."""
-_LEGEND = "(hue: direction, as on the wheel; strength: distance)"
+_LEGEND = "(hue: the way the surface should go, as on the wheel; strength: how far)"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def write_entries(
     """
     about = {"name": config.images.name, "count": count, "stages": _stages(config), "body": viewer_body(body)}
     about |= {"facts": facts, "worst": WORST, "chance": CHANCE}
-    about |= {"clips": clip_entries(config.out)}
+    about |= {"clips": clip_entries(config.out), "with_clips": (config.out / "motion").is_dir()}
     write_html(config.out / "index.html", "fitloop.pipelines", "run.html", photos=entries, **about)
 
 
@@ -213,8 +214,8 @@ def _caption(stage: str, body: str) -> str:
         return STAGES[stage]
     # The network looks at what the correction made of the fitted body, which the picture before this one does not show.
     corrected = body == CorrectionConfig().body
-    start = "the corrected body, not of the fitted one" if corrected else "the fitted body"
-    return f"{STAGES[stage]} of {start} {_LEGEND}"
+    start = ", from the fitted body after a network corrected its pose, which no picture shows" if corrected else ""
+    return f"{STAGES[stage]} {_LEGEND}{start}"
 
 
 def _write_scene(out: Path, photo: str, found: Mapping[str, Any], picture: str | None) -> str:
@@ -243,7 +244,7 @@ def _link(path: Path, out: Path) -> str:
 def _person(out: Path, photo: str, found: Mapping[str, Any], number: int) -> Person:
     mesh = out / "meshes" / photo / f"{number}.glb"
     return Person(
-        status=_words(found["status"][number]),
+        status=fit_words(found["status"][number]),
         energy=float(found["energy"][number]),
         distance=float(found["transl"][number, 2]),
         verdict=_verdict(found, number),
@@ -253,12 +254,4 @@ def _person(out: Path, photo: str, found: Mapping[str, Any], number: int) -> Per
 
 def _verdict(found: Mapping[str, Any], number: int) -> str:
     kinds = {"": "refined_reason", "clothes ": "refined_offsets_reason"}
-    return "; ".join(what + _taken(found[name][number]) for what, name in kinds.items() if name in found)
-
-
-def _taken(reason: Any) -> str:
-    return "taken" if str(reason) == "better" else f"not taken: {_words(reason)}"
-
-
-def _words(name: Any) -> str:
-    return str(name).replace("_", " ")
+    return "; ".join(what + verdict_words(found[name][number]) for what, name in kinds.items() if name in found)

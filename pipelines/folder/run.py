@@ -1,18 +1,14 @@
 """The main job over a folder: streaming, resumable, every file whole or absent."""
 
-import errno
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fitloop.body.files import UNFINISHED, whole_file
@@ -21,33 +17,26 @@ from fitloop.data.addresses import folder_of
 from fitloop.data.clip_files import find_clips
 from fitloop.data.images import SUFFIXES, find_unread_pictures
 from fitloop.data.places import open_place
-from fitloop.pipelines.chain.doubts import with_doubts
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.photo import ImpossibleCamera, open_photo
-from fitloop.pipelines.console.endings import CANNOT_WRITE, DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop
+from fitloop.pipelines.console.endings import DONE, INTERRUPTED, SOME_UNREADABLE, USAGE_ERROR, stop, stop_for
 from fitloop.pipelines.console.options import config_to_tree, save_config
 from fitloop.pipelines.console.progress import Progress
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.ending import first_names, tell_ending
 from fitloop.pipelines.folder.journal import SAVE_INTERVAL, Journal
 from fitloop.pipelines.folder.lease import Lease
-from fitloop.pipelines.folder.looking import Looked, look_at_photos
-from fitloop.pipelines.folder.made_from import KEY, UNKNOWN, Sources
+from fitloop.pipelines.folder.looking import Looked, look_at_photos, photos_at_once, side_by_side
+from fitloop.pipelines.folder.made_from import UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, shortened
 from fitloop.pipelines.folder.page import write_page
-from fitloop.pipelines.folder.pictures import page_picture, write_pictures
-from fitloop.pipelines.folder.rigs import KINDS as RIGS
-from fitloop.pipelines.folder.rigs import write_rigs
 from fitloop.pipelines.folder.table import write_table
+from fitloop.pipelines.folder.writing import Writing, clear, results_path
 from fitloop.pipelines.video.run import run_clips
 from fitloop.refinement.person_texture import photo_and_person
 
 FREE_TO_CHANGE = {"images", "out", "threads", "keypoints", "boxes", "workers", "scheduler"}
 """Options that may differ between runs into one place."""
-_PICTURES = {"overlays", "page", "motion"}
-"""Folders of a run that hold pictures and clips of its own."""
-_BAD_NAME = {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
-"""Errors of a file system that cannot hold a photo's name."""
 
 
 def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> int:
@@ -66,51 +55,52 @@ def run_folder(config: RunConfig, make_stages: Callable[[RunConfig], Any]) -> in
     try:
         clips = _outside(find_clips(config.images), config)
         photos = _list_photos(config, clips)
+        if not clips:
+            config.refuse_without_clips(f"There is none in {config.images}.")
         config.out.mkdir(parents=True, exist_ok=True)
         with Lease(open_place(config.out)):
             _prepare_out(config)
             return _run_here(config, photos, clips, make_stages)
-    except (ValueError, FileNotFoundError) as error:
+    except ValueError as error:
         return stop(str(error))
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error.strerror}. Choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
 
 
 def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stages: Callable[[RunConfig], Any]) -> int:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     journal = Journal(config, len(photos))
+    # One photo that is given itself lies in a folder whose others stay as they are.
+    here = replace(config, images=config.images.parent) if config.images.is_file() else config
     try:
         if config.images.is_dir():
             journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
         stages = make_stages(config)
         usable = leave_out(photos, config.out, journal)
-        _process(config, usable, stages, journal)
-        run_clips(config, clips, stages, journal)
+        _process(here, usable, stages, journal)
+        run_clips(here, clips, stages, journal)
         start = time.perf_counter()
         shown = sorted([*usable, *(name for name in journal.skipped if name not in set(usable))])
         summary = write_page(config, shown, journal.skipped, stages.body)
         journal.clock("page", start, len(photos))
-        write_table(config, photos, journal, Sources(config, stages).stamp)
+        write_table(here, photos, journal, Sources(here, stages).stamp)
         journal.save("finished", summary)
     except KeyboardInterrupt:
         journal.save("interrupted")
         return stop("Interrupted; the same command continues where it was.", INTERRUPTED)
-    except (ValueError, ImportError, FileNotFoundError) as error:
+    except (ValueError, ImportError) as error:
         return stop(str(error), USAGE_ERROR)
     except OSError as error:
-        return stop(f"Cannot write to {config.out}: {error}. Free space or choose another --out.", CANNOT_WRITE)
+        return stop_for(error)
     tell_ending(config, summary, journal)
     return SOME_UNREADABLE if journal.skipped else DONE
 
 
-def results_path(config: RunConfig, photo: str) -> Path:
-    """Where the results of a photo lie."""
-    return config.out / "results" / f"{photo}.npz"
-
-
 def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
-    photos = [] if clips and config.images.is_file() else _outside(find_images(config.images), config)
+    if config.images.is_file():
+        return [] if clips else [config.images.name]
+    photos = _outside(find_images(config.images), config)
     if not photos and not clips:
         unread = first_names(find_unread_pictures(config.images))
         others = f" Pictures of other kinds are there: {unread}; convert to .jpg or .png." if unread else ""
@@ -123,19 +113,8 @@ def _list_photos(config: RunConfig, clips: list[str]) -> list[str]:
 
 def _outside(names: list[str], config: RunConfig) -> list[str]:
     """Files of the folder of photos that this program did not write there, in this run or an earlier one."""
-    out, root = config.out.resolve(), config.images.resolve()
-
-    @cache
-    def holds_results(folder: Path) -> bool:
-        return folder == out or (folder / "run.json").is_file()
-
-    def is_ours(name: str) -> bool:
-        first, *_ = (below := Path(name)).parts
-        return any(holds_results(root / folder) for folder in below.parents[:-1]) or (
-            first in _PICTURES and holds_results(root)
-        )
-
-    return [name for name in names if not is_ours(name)]
+    ours = open_place(config.images).written_by_runs(open_place(config.out))
+    return [name for name in names if not ours(name)]
 
 
 def leave_out(photos: list[str], out: Path, journal: Journal) -> list[str]:
@@ -204,28 +183,30 @@ def process_batches(
         journal: Told times, and photos that could not be used.
         sources: What results are made from.
     """
-    looked = look_at_photos(config, chain.from_iterable(waiting), stages, journal.watch)
-    with closing(looked):
+    at_once = photos_at_once(config, stages)
+    with (
+        side_by_side(at_once),
+        closing(look_at_photos(config, chain.from_iterable(waiting), stages, journal.watch)) as looked,
+        Writing(config, journal, sources, 1 if journal.watch else min(at_once, config.batch_size)) as writing,
+    ):
+        before = 0
         for chunk in waiting:
-            # The next photos are being looked at while the people of these are fitted and drawn.
+            # The next photos are looked at, and the last ones written, while the people of these are fitted.
             crowd = list(_regressed(islice(looked, len(chunk)), stages, journal))
             start = time.perf_counter()
             journal.at(*(people.name for people, _ in crowd))
             fitted = stages.correct(*(people for people, _ in crowd))
             journal.clock("fitting", start, len(crowd))
             refined = _refined(config, fitted, stages, journal)
+            writing.finish()
+            if before:
+                yield before
             for people, (_, image_size) in zip(refined, crowd, strict=True):
                 journal.at(people.name)
-                people = with_doubts(people)
-                try:
-                    _write(config, people, image_size, journal, sources)
-                except OSError as error:
-                    if error.errno not in _BAD_NAME:
-                        raise
-                    _clear(config, people.name)
-                    journal.skipped[people.name] = f"Its results cannot be written under its name: {error.strerror}."
-                journal.made.add(people.name)
-            yield len(chunk)
+                writing.add(people, image_size)
+            before = len(chunk)
+        writing.finish()
+        yield before
 
 
 def waiting_batches(config: RunConfig, photos: list[str], sources: Sources, journal: Journal) -> list[list[str]]:
@@ -241,7 +222,7 @@ def waiting_batches(config: RunConfig, photos: list[str], sources: Sources, jour
         if any(photo not in there and photo not in unreadable for photo in chunk):
             todo = chunk
         for photo in todo:
-            _clear(config, photo)
+            clear(config, photo)
         kept = [photo for photo in chunk if photo not in todo]
         journal.kept += len(kept)
         journal.unknown += sum(changes[photo] == (UNKNOWN,) for photo in kept)
@@ -255,16 +236,6 @@ def _skipped_before(config: RunConfig) -> set[str]:
         return set(json.loads((config.out / "run.json").read_text(encoding="utf-8"))["skipped"])
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-
-
-def _clear(config: RunConfig, photo: str) -> None:
-    """Remove all that an earlier run wrote of a photo, the results file first."""
-    results_path(config, photo).unlink(missing_ok=True)
-    for kind in ("meshes", *RIGS):
-        shutil.rmtree(config.out / kind / photo, ignore_errors=True)
-    (config.out / "overlays" / f"{photo}.jpg").unlink(missing_ok=True)
-    for stage in ("photo", "regressed", "tuned", "fitted", "flow", "refined", "clothed"):
-        page_picture(config.out, photo, stage).unlink(missing_ok=True)
 
 
 def _regressed(looked: Iterator[Looked], stages: Any, journal: Journal) -> Iterator[tuple[People, tuple[int, int]]]:
@@ -293,19 +264,3 @@ def _refined(config: RunConfig, crowd: list[People], stages: Any, journal: Journ
     refined = stages.refine_together(crowd, lambda people: open_photo(config.images, people.name, config))
     journal.clock("refinement", start, len(crowd))
     return refined
-
-
-def _write(config: RunConfig, people: People, image_size: tuple[int, int], journal: Journal, sources: Sources) -> None:
-    start = time.perf_counter()
-    if "meshes" in config.outputs:
-        for number in range(len(people)):
-            people.save(config.out / "meshes" / people.name / f"{number}.glb", number)
-    write_rigs(config, people)
-    journal.clock("meshes", start)
-    start = time.perf_counter()
-    write_pictures(config, people, lambda: open_photo(config.images, people.name, config).pixels)
-    journal.clock("pictures", start)
-    record = np.array(json.dumps(sources.record(people.name)))
-    arrays = people.to_arrays() | {"image_size": np.array(image_size, np.int32), KEY: record}
-    with whole_file(results_path(config, people.name)) as file:
-        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]

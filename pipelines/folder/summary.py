@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fitloop.evaluation.people_table import NOBODY, SKIPPED
+from fitloop.pipelines.pages.plain_words import fit_words, verdict_words
 
 SHOWN_WHOLE = 1000
 """Photos up to which the page shows all of them."""
@@ -100,8 +101,8 @@ class Summary:
         if self._energies:
             shares = ((0.5, "half"), (0.9, "90 %"), (0.99, "99 %"))
             told += [(f"energy of {name} of the people below", _short(self.percentile(p))) for p, name in shares]
-        told += [(f"fit: {name.replace('_', ' ')}", f"{count:,}") for name, count in self.statuses.most_common()]
-        told += [(f"refinement: {name.replace('_', ' ')}", f"{n:,}") for name, n in self.verdicts.most_common()]
+        told += [(f"fit: {fit_words(name)}", f"{count:,}") for name, count in self.statuses.most_common()]
+        told += [(f"refinement: {verdict_words(name)}", f"{n:,}") for name, n in self.verdicts.most_common()]
         return told
 
 

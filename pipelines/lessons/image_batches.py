@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,25 +12,24 @@ from torch import Tensor
 from fitloop.body import Body, Detections, KeypointKinematics
 from fitloop.body.mirror import mirror_points
 from fitloop.body.part_maps import NOBODY, mirror_parts
-from fitloop.data.augmentation import Occluders, PixelAugmentation, augment_pixels, draw_occluders
-from fitloop.data.detector_noise import NoiseConfig
+from fitloop.data.augmentation import Occluders, augment_pixels, draw_occluders
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, mocap_poses
 from fitloop.data.mocap import Mocap
-from fitloop.data.part_noise import PartNoise, disturb_parts, sample_labels
-from fitloop.data.silhouette_noise import SilhouetteNoise, disturb_silhouettes
+from fitloop.data.part_noise import disturb_parts, sample_labels
+from fitloop.data.silhouette_noise import disturb_silhouettes
 from fitloop.data.synthetic import StoredPeople, SyntheticPeople, SyntheticPeopleBatch, collate
 from fitloop.data.synthetic.config import Split
 from fitloop.data.synthetic.dataset import CROPS
 from fitloop.data.synthetic.parts import PartStore
 from fitloop.geometry import Crop, crop_of_box
 from fitloop.geometry.crops import sampling_grid, to_crop
+from fitloop.pipelines.lessons.image_sampling import PHOTOS, ImageSampling
 from fitloop.pipelines.lessons.keypoint_batches import RegressorBatch, known_where
 from fitloop.pipelines.lessons.rarity import rarity
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, tight_boxes
 from fitloop.regressor.looks import (
     MIRRORED_KEYPOINTS,
-    AugmentationConfig,
     AugmentedView,
     Changes,
     augmented_keypoint_view,
@@ -47,53 +45,8 @@ from fitloop.regressor.proxy import ProxyInputs, joint_maps, make_proxy
 from fitloop.regressor.resnet import normalize_rgb
 from fitloop.regressor.views import project_in_view
 
-PHOTOS = 2**31 - 1
 _BOX_SHIFT = 0.08
 """Largest shift of the edges of a detector's box, share of its longer side."""
-
-
-@dataclass(frozen=True)
-class ImageSampling:
-    """What the photos are like, and how they are changed."""
-
-    assets: Path | None = None
-    """Folder of skins, garments, backgrounds and poses (docs/synthetic.md); needed for encoders of images."""
-    side: int = 256
-    """Of the square photos, pixels."""
-    texture_side: int = 256
-    """Texels along the finest level of each texture."""
-    photos: int = PHOTOS
-    """Different photos to learn from."""
-    held_out_photos: int | None = None
-    """Different photos to measure on, of those kept apart; as many as ``photos`` if not given."""
-    keep: Path | None = None
-    """Folder in which photos are kept once drawn (68 kB each at 128 pixels); none draws them anew each time."""
-    resampled: float = 0.0
-    """Share of each batch that is drawn by how rare a pose is among the photos, so that near-identical ones do not
-    drown the rest; draws and looks through all ``photos`` first."""
-    views: AugmentationConfig = field(default_factory=AugmentationConfig)
-    """Flip, turn and size of the crop."""
-    pixels: PixelAugmentation = field(default_factory=PixelAugmentation)
-    """Colours and occluders."""
-    noise: NoiseConfig = field(default_factory=NoiseConfig)
-    """Of the detector that the `proxy` encoder listens to."""
-    silhouettes: SilhouetteNoise = field(default_factory=SilhouetteNoise)
-    """Of the same detector."""
-    parts: PartNoise = field(default_factory=PartNoise)
-    """Of the segmentation that the `parts` encoder is given, where it does not find parts itself."""
-    workers: int = 0
-    """Processes that draw photos; 0 draws them where training runs."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be drawn."""
-        if not 0.0 <= self.resampled <= 1.0:
-            raise ValueError(f"resampled is a share in [0, 1], got {self.resampled}.")
-        if self.resampled and (self.keep is None or self.photos == PHOTOS):
-            raise ValueError("resampled looks through all photos first: give images.photos and images.keep.")
-        if not 1 <= self.photos <= PHOTOS:
-            raise ValueError(f"photos lies between 1 and {PHOTOS}, got {self.photos}.")
-        if self.held_out_photos is not None and not 1 <= self.held_out_photos <= PHOTOS:
-            raise ValueError(f"held_out_photos lies between 1 and {PHOTOS}, got {self.held_out_photos}.")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from fitloop.data.keypoint_samples import KeypointSampling
-from fitloop.pipelines.lessons.image_batches import ImageSampling
+from fitloop.pipelines.lessons.image_sampling import ImageSampling
 from fitloop.regressor import PRESETS, HMRConfig, LossConfig
 from fitloop.regressor.hmr import HeadConfig
 

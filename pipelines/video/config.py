@@ -27,3 +27,17 @@ class ClipsConfig:
             ValueError: If the options make no sense.
         """
         return Sampling(self.frames_per_second, self.start, self.end)
+
+    def refuse_without_clips(self, why: str) -> None:
+        """Refuse options of clips where no clip is run.
+
+        Args:
+            why: Where there is none, a sentence.
+
+        Raises:
+            ValueError: If one was set; names all of them.
+        """
+        given = {"--frames-per-second": self.frames_per_second, "--from": self.start or None, "--to": self.end}
+        ignored = [option for option, value in given.items() if value is not None]
+        if ignored:
+            raise ValueError(f"{' and '.join(ignored)} would be ignored: only clips have a time. {why}")

@@ -73,5 +73,22 @@ def test_files_that_are_no_mocap_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"):
         load_mocap(tmp_path / "absent.npz")
     np.savez(tmp_path / "other.npz", pose=np.zeros((1, 22, 3)))
-    with pytest.raises(ValueError, match="has no clip_id"):
+    with pytest.raises(ValueError, match="has no clip_start, clip_len, clip_id"):
         load_mocap(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("content", [b"# A page of text\n", b"", b"\x93NUMPY\x01\x00", b"PK\x03\x04 cut off"])
+def test_another_file_is_refused_in_words_of_our_own(tmp_path, content):
+    path = tmp_path / "README.md"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="README.md is no file of motion capture such as cmu_poses.npz") as raised:
+        load_mocap(path)
+    assert "pickle" not in str(raised.value)
+
+
+def test_poses_of_another_shape_are_refused(mocap_file):
+    with np.load(mocap_file) as file:
+        arrays = dict(file)
+    np.savez(mocap_file, **{**arrays, "pose": np.zeros((60, 72))})
+    with pytest.raises(ValueError, match=r"pose is \(60, 72\), expected \(frames, 22, 3\)"):
+        load_mocap(mocap_file)

@@ -129,10 +129,11 @@ def test_a_file_of_other_photos_is_refused(tmp_path):
         KeypointFile(tmp_path / "folder").expect(["a.jpg"])
 
 
-def test_results_of_nobody_are_no_error(tmp_path):
+def test_results_of_nobody_are_no_error_for_a_photo_but_for_a_whole_run(tmp_path):
     source = KeypointFile(write(tmp_path / "r.json", []))
-    source.expect(["a.jpg"])
     assert len(source(photo()).boxes) == 0
+    with pytest.raises(BadKeypoints, match=r"r\.json names no photo and nobody"):
+        source.expect(["a.jpg"])
 
 
 def test_files_in_a_folder_are_found_in_other_case_and_unicode_forms(tmp_path):

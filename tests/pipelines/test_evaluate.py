@@ -44,6 +44,14 @@ def test_a_run_is_scored_into_json_and_csv(bench, capsys):
     assert "| fitted (SMPLify) | 6 |" in capsys.readouterr().out
 
 
+def test_without_a_file_to_write_scores_are_printed_alone(bench, capsys):
+    before = sorted(bench.rglob("*"))
+    given = ["--truth", str(bench / "truth.npz"), "--results", str(bench / "out")]
+    assert main(["evaluate", "--protocol", "open-bench", *given]) == 0
+    assert "| fitted (SMPLify) | 6 |" in capsys.readouterr().out
+    assert sorted(bench.rglob("*")) == before
+
+
 def test_one_stage_can_be_chosen(bench):
     assert evaluate(bench, "--stage", "fitted", "--label", "ours") == 0
     card = json.loads((bench / "scores.json").read_text())

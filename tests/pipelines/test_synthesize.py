@@ -72,6 +72,13 @@ def test_a_folder_of_other_photos_is_refused(asset_folder, dataset, capsys):
     assert "another seed" in capsys.readouterr().err
 
 
+def test_fewer_photos_than_lie_there_are_refused_and_nothing_is_changed(asset_folder, dataset, capsys):
+    truth = (dataset / "truth.npz").stat().st_mtime_ns
+    assert main(["--assets", str(asset_folder), "--out", str(dataset), "--count", "2", *SMALL]) == 2
+    assert "holds 3 photos of an earlier run, more than --count 2" in capsys.readouterr().err
+    assert (dataset / "truth.npz").stat().st_mtime_ns == truth
+
+
 def test_the_page_shows_every_photo_and_loads_nothing_from_elsewhere(dataset):
     page = (dataset / "contact.html").read_text()
     assert page.count("<figure>") == 3 and "http" not in page

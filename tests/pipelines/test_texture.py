@@ -248,7 +248,7 @@ def test_photos_and_bodies_of_another_run_are_refused(run, capsys):
 def test_a_folder_that_cannot_be_written_is_a_sentence(run, capsys):
     run.person.write_text("a file")
     assert run.texture("--no-masks") == 3
-    assert "Cannot write to" in capsys.readouterr().err
+    assert "cannot be read or written" in capsys.readouterr().err
 
 
 def test_options_of_the_main_job_that_go_nowhere_are_refused(tmp_path):

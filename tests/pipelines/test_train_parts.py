@@ -14,7 +14,7 @@ from fitloop.body.part_maps import NOBODY
 from fitloop.data.mocap import Mocap
 from fitloop.data.synthetic import SyntheticPeopleBatch
 from fitloop.geometry import Camera
-from fitloop.pipelines.lessons.image_batches import ImageSampling
+from fitloop.pipelines.lessons.image_sampling import ImageSampling
 from fitloop.pipelines.train_parts import PartsTrainConfig, main, train
 from fitloop.pipelines.training.regressor_config import TrainConfig
 from fitloop.regressor import HeadConfig, HMRConfig, load_weights

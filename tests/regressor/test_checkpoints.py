@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from toy import stick_body
 
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
-from fitloop.regressor.checkpoints import load_backbone
 from fitloop.regressor.hmr import HMR
 from fitloop.regressor.resnet import ResNet
+from fitloop.regressor.starts import load_backbone
 
 SMALL = HMRConfig(width=16, blocks=1, head=HeadConfig(2, 16, 0.0))
 

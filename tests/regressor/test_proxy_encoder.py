@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr
-from fitloop.regressor.checkpoints import start_from_keypoints
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointInputs
 from fitloop.regressor.proxy import NUM_PROXY_CHANNELS, ProxyInputs
+from fitloop.regressor.starts import start_from_keypoints
 
 KEYPOINTS = HMRConfig("keypoints", width=16, blocks=2, head=HeadConfig(2, 24, 0.0))
 PROXY = HMRConfig("proxy", width=8, keypoints_width=16, blocks=2, image_size=32, head=HeadConfig(2, 24, 0.0))

@@ -12,9 +12,9 @@ from fitloop.body.records import Detections
 from fitloop.body.spreads import FREEDOM, LEVELS, share_inside, spread_loss, temperatures
 from fitloop.geometry import project, rotvec_to_rotmat
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
-from fitloop.regressor.checkpoints import blend, start_from_keypoints
 from fitloop.regressor.hmr import FIRST_SPREAD, SPREADS, HMROutput, IterativeHead
 from fitloop.regressor.regressor import BLIND, NetworkRegressor, load_regressor
+from fitloop.regressor.starts import blend, start_from_keypoints
 from fitloop.regressor.uncertainty import misses, uncertainty_of
 
 SURE = HMRConfig(width=16, blocks=1, head=HeadConfig(2, 16, 0.0, uncertainty=8))

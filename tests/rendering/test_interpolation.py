@@ -5,7 +5,7 @@ import torch
 
 from fitloop.geometry import Camera
 from fitloop.rendering import interpolate, load_rasterizer, normal_map, part_map, sample_texture, unique_vertex_colors
-from fitloop.rendering.interpolation import vertex_normals
+from fitloop.rendering.interpolation import can_be_compiled, smooth_normals, vertex_normals
 
 SIZE = (40, 50)
 CAMERA = Camera(torch.tensor(120.0), torch.tensor([25.0, 20.0]))
@@ -85,9 +85,26 @@ def test_normals_of_a_sphere_point_away_from_its_middle(make_sphere):
     assert ((normals * points / 0.5).sum(-1)[fragments.covered] > 0.98).all()
 
 
-def test_a_vertex_without_faces_has_no_normal():
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3), (0,)])
+def test_compiled_normals_are_those_of_the_readable_twin(make_sphere, batch):
+    vertices, faces = make_sphere()
+    meshes = vertices * torch.rand(*batch, 1, 3).add(0.5)
+    torch.testing.assert_close(smooth_normals(meshes, faces), vertex_normals(meshes, faces), rtol=0, atol=1e-5)
+
+
+def test_normals_keep_gradients_and_refuse_vertices_that_are_not_there(make_soup):
+    vertices, faces = make_soup()
+    points = vertices.clone().requires_grad_()
+    smooth_normals(points, faces).square().sum().backward()
+    assert points.grad is not None
+    for wrong in (-1, len(vertices)):
+        assert not can_be_compiled(vertices, torch.cat([faces, torch.tensor([[0, 1, wrong]])]))
+
+
+@pytest.mark.parametrize("normals_of", [vertex_normals, smooth_normals])
+def test_a_vertex_without_faces_has_no_normal(normals_of):
     vertices = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [5.0, 5.0, 5.0]])
-    normals = vertex_normals(vertices, torch.tensor([[0, 1, 2]]))
+    normals = normals_of(vertices, torch.tensor([[0, 1, 2]]))
     torch.testing.assert_close(normals, torch.tensor([[0.0, 0.0, 1.0]] * 3 + [[0.0, 0.0, 0.0]]))
 
 

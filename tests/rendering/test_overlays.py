@@ -165,3 +165,14 @@ def test_light_falls_from_above_and_colours_stay_in_range(make_sphere, batch):
     front = vertices[:, 2] < 2.8
     top, bottom = front & (vertices[:, 1] < -0.3), front & (vertices[:, 1] > 0.3)
     assert (shaded[..., top, :].mean((-1, -2)) > shaded[..., bottom, :].mean((-1, -2)) + 0.1).all()
+
+
+def test_compiled_creases_are_as_dark_as_those_of_the_readable_twin(make_sphere):
+    ball, faces = make_sphere()
+    vertices = torch.stack([ball, ball * (1.0 + 0.1 * (40.0 * ball[:, 1:2]).sin())])
+    colors = torch.full((2, 1, 3), 0.5)
+    # A mesh that keeps its gradient takes the readable way.
+    readable = shade(vertices.clone().requires_grad_(), faces, colors).detach()
+    shaded = shade(vertices, faces, colors)
+    torch.testing.assert_close(shaded, readable, rtol=0, atol=1e-4)
+    assert shaded[1].std() > shaded[0].std() + 0.02, "creases are dark"

@@ -98,9 +98,10 @@ def test_pictures_and_page_show_the_clothed_body(people, tmp_path):
     np.savez(path, **people.to_arrays(), image_size=np.array(SIZE))
     write_page(config, ["a.jpg"], {}, BODY)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "With hair and clothes" in page and "clothes not taken: no silhouette" in page
+    assert "What the words mean" in page and "sides mended" not in page
+    assert "With hair and clothes" in page and "clothes not taken: the detector gave no outline" in page
     scene = (tmp_path / "page" / "a.jpg.scene.js").read_text(encoding="utf-8")
-    assert 'data-scene="page/a.jpg.scene.js"' in page and "corrected body, not of the fitted one" in page
+    assert 'data-scene="page/a.jpg.scene.js"' in page and "after a network corrected its pose" in page
     assert scene.count('"offsets":"') == 1 and '"name":"clothed"' in scene
 
 

@@ -62,6 +62,19 @@ def test_a_stream_lists_a_folder_in_the_order_of_the_sorted_list(tmp_path):
     assert listed == find_images(tmp_path) == ["a-b/c.jpg", "a.jpg", "a/b/c.tif", "a/z.png", "b.jpg"]
 
 
+@pytest.mark.parametrize("kind", ["", "memory://"])
+def test_a_listing_leaves_out_what_runs_wrote_and_keeps_photos_of_such_names(tmp_path, kind):
+    place = open_place(f"{kind}{tmp_path}")
+    mine = ("a.jpg", "old/b.jpg", "overlays/c.jpg", "deep/page/d.jpg")
+    written = ("old/overlays/b.jpg.jpg", "old/page/x/b.jpg.photo.jpg", "new/overlays/a.jpg.jpg")
+    for name in (*mine, *written, "old/run.json"):
+        place.write(name, b"")
+    out = open_place(f"{kind}{tmp_path}/new")
+    assert sorted(photo.name for photo in place.photos(out)) == sorted(mine)
+    place.write("run.json", b"")
+    assert "overlays/c.jpg" not in {photo.name for photo in place.photos(place)}
+
+
 def test_chunks_are_whole_batches_and_grow_to_the_wished_time():
     chunks, sizes = chunks_of(PHOTOS), []
     while (chunk := chunks.take(2)) is not None:

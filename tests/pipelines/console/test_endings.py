@@ -22,7 +22,8 @@ def raising(error: BaseException):
         (FileNotFoundError("no such file"), 2, "no such file"),
         (ImportError("needs smplx"), 2, "needs smplx"),
         (TrainingStopped("the loss of step 3 is not finite"), 1, "step 3"),
-        (OSError(28, "No space left on device"), 1, "No space left on device.*Make room"),
+        (OSError(28, "No space left on device"), 1, "written: No space left on device.*Make room"),
+        (FileNotFoundError(2, "No such file or directory", "/proc/x"), 1, "written: /proc/x: No such file.*--out"),
         (KeyboardInterrupt(), 130, "before the first checkpoint; the same command begins again"),
     ],
 )

@@ -19,6 +19,7 @@ def _result(image_id: object) -> dict:
     [
         (None, "There is no keypoint file"),
         ("{", "not valid JSON"),
+        ([], "names no photo and nobody"),
         ([_result(2)], "'2' fits 'cam1_0002.png' and 'cam2_0002.png'"),
         ([_result("other.png")], "lists none of the photos"),
     ],

@@ -10,6 +10,7 @@ from html_elements import elements
 from PIL import Image as PillowImage
 from stick_stages import BODY, StickStages
 
+from fitloop.pipelines.console.options import load_config
 from fitloop.pipelines.folder.config import RunConfig
 from fitloop.pipelines.folder.run import run_folder
 
@@ -128,7 +129,7 @@ def test_a_folder_without_photos_is_a_sentence(tmp_path, capsys, make):
 def test_a_folder_that_cannot_be_written_is_a_sentence(photos, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run_folder(_config(photos, tmp_path, out=tmp_path / "file" / "out"), StickStages) == 3
-    assert "Choose another --out" in capsys.readouterr().err
+    assert "choose another --out" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_whole_files_only(photos, tmp_path, capsys, monkeypatch):
@@ -199,3 +200,23 @@ def test_pictures_of_earlier_runs_are_not_taken_for_photos(photos, tmp_path, ins
     for out in (config.out, tmp_path / "elsewhere"):
         assert run_folder(replace(config, out=out), StickStages) == 0
         assert json.loads((out / "run.json").read_text())["photos_done"] == 4
+
+
+def test_one_photo_is_run_alone_and_again_by_the_options_that_it_left(photos, tmp_path):
+    photo, out = photos / "a" / "same.png", tmp_path / "out"
+    PillowImage.new("RGB", (64, 48)).save(photo.with_name("neighbour.png"))
+    config = _config(photo, tmp_path)
+    assert run_folder(config, StickStages) == 0
+    assert [path.name for path in (out / "results").iterdir()] == ["same.png.npz"]
+    assert (out / "overlays" / "same.png.jpg").is_file() and (out / "people.parquet").exists()
+    kept = StickStages(config)
+    assert run_folder(load_config(out / "config.yaml", RunConfig), lambda _: kept) == 0
+    assert kept.detected == 0
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+@pytest.mark.parametrize(("given", "option"), [({"start": 2.0}, "--from"), ({"frames_per_second": 5.0}, "--frames")])
+def test_times_of_clips_are_refused_where_there_are_photos_alone(photos, tmp_path, capsys, given, option, workers):
+    assert run_folder(_config(photos, tmp_path, workers=workers, **given), StickStages) == 2
+    assert f"fitloop: {option}" in (told := capsys.readouterr().err) and "would be ignored" in told
+    assert not (tmp_path / "out" / "results").exists()

@@ -15,7 +15,8 @@ from fitloop.data.part_noise import PartNoise
 from fitloop.data.synthetic import SyntheticPeopleBatch
 from fitloop.data.synthetic.config import Split
 from fitloop.geometry import Camera, project
-from fitloop.pipelines.lessons.image_batches import ImageBatches, ImageSampling
+from fitloop.pipelines.lessons.image_batches import ImageBatches
+from fitloop.pipelines.lessons.image_sampling import ImageSampling
 from fitloop.regressor import HMRConfig
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 from fitloop.regressor.models import EncoderKind
