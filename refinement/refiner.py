@@ -1,4 +1,4 @@
-"""Dense refinement of fitted bodies: render, correct, predict displacements, fit to them, look again, and judge.
+"""Dense refinement of fitted bodies: render, predict displacements, fit again with them, look again, and judge.
 
 Wehrbein et al. 2023 refine bodies on dense displacements; keypoints, priors and shape stay in the energy.
 """
@@ -31,7 +31,7 @@ from fitloop.rendering.flow import Flow
 
 Network = TypeVar("Network", bound=nn.Module)
 DenseFit = Callable[[Body, Detections, BodyEstimate, SurfaceEvidence], BodyEstimate]
-"""Moves bodies from where they are towards keypoints and seen points of their surface."""
+"""Moves bodies, which it holds on to, towards keypoints and seen points of their surface."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,16 @@ class RefineConfig:
     """Whether points count by the uncertainty that the network predicts."""
     withheld: int = 3
     """Every how-manieth seen keypoint is kept from a second fit, which the gate judges by."""
+    corrected: bool = False
+    """Whether pose and shape are corrected by what was seen before the first round, by a network that learned on drawn
+    people; the rounds then hold on to the corrected body."""
     twice: bool = True
-    """Whether the fitted body is looked at in a mirror too, and its correction is the mean of both."""
+    """Whether a body that is corrected is looked at in a mirror too: the correction is then the mean of both."""
     rounds_twice: bool = False
     """Whether the rounds look in a mirror too: a third of the time more."""
-    corrected: bool = True
-    """Whether pose and shape are corrected by what was seen before the first round."""
     held: bool = True
-    """Whether the rounds hold each corrected joint as firmly as the correction is sure of it; all alike if not."""
+    """Whether the rounds hold on to each joint as firmly as the guess, or the correction, is sure of it; if not, to the
+    fitted or corrected body, and to all joints alike."""
     without: tuple[str, ...] = ()
     """Groups of the network's input channels to leave out; for measuring."""
 
@@ -183,22 +185,24 @@ class Refiner:
     def _refine(self, before: Look, texture: Appearance | None, crowd: list[Subjects]) -> Refined:
         detections = concatenate([replace(one.detections, silhouettes=None, silhouette_boxes=None) for one in crowd])
         fitted = concatenate([one.fitted for one in crowd])
-        sight = self.see(before, texture, self.config.twice)
-        # What the gate compares is the fitted body; what the rounds start from may be the corrected one.
-        start = self._corrected(crowd, fitted, before, sight)
+        correction = self._knowing()
+        sight = self.see(before, texture, self.config.twice if correction is not None else self.config.rounds_twice)
         first, displacement = look, found = before, sight.displacement
-        if start is not fitted:
-            first, displacement = look, found = self._look_again(before, start, sight.texture)
+        if correction is None:
+            anchor = self._guess(crowd, fitted)
+        else:
+            anchor = self._corrected(correction, crowd, before, sight)
+            first, displacement = look, found = self._look_again(before, anchor, sight.texture)
         surface = self._gather(look, found)
         # The last round's fit is done together with those that the gate judges by.
         for _ in range(self.config.rounds - 1):
             with self._clock("fit"):
-                moved = self.fit(self.body, detections, start, surface)
-            # What the correction was sure of stays sure where the first round has moved it little.
-            start = replace(moved, uncertainty=start.uncertainty)
-            surface = self._gather(*self._look_again(before, start, sight.texture))
+                moved = self.fit(self.body, detections, anchor, surface)
+            # Who says how sure it is stays what is held on to; else each round holds on to what the last one found.
+            anchor = moved if anchor.uncertainty is None else anchor
+            surface = self._gather(*self._look_again(before, moved, sight.texture))
         with self._clock("fit"):
-            proposal, withheld = self._fit_and_withhold(detections, fitted, start, surface)
+            proposal, withheld = self._fit_and_withhold(detections, fitted, anchor, surface)
         with self._clock("gate"):
             outcome = self._outcome(proposal, before, withheld)
             usable = [torch.ones_like(before.seen[: len(one)]) if one.usable is None else one.usable for one in crowd]
@@ -231,12 +235,21 @@ class Refiner:
         with self._clock("evidence"):
             return gather_evidence(self.body, look, predicted, self.config.weighted)
 
-    def _corrected(self, crowd: list[Subjects], fitted: BodyEstimate, look: Look, sight: Sight) -> BodyEstimate:
-        """Bodies with pose and shape as the correction network would have them."""
+    def _knowing(self) -> CorrectionNet | None:
+        """The correction network, if bodies are to be corrected and it knows this kind of body."""
         network = self._correction
-        if network is None or network.config.body != self.body.name or not self.config.corrected:
-            return fitted
+        known = network is not None and network.config.body == self.body.name
+        return network if known and self.config.corrected else None
+
+    def _guess(self, crowd: list[Subjects], fitted: BodyEstimate) -> BodyEstimate:
+        """What fits started from, where it is known and says how sure it is; else the fitted bodies."""
+        guesses = [one.guess for one in crowd if one.guess is not None and one.guess.uncertainty is not None]
+        return concatenate(guesses) if self.config.held and len(guesses) == len(crowd) else fitted
+
+    def _corrected(self, network: CorrectionNet, crowd: list[Subjects], look: Look, sight: Sight) -> BodyEstimate:
+        """Bodies with pose and shape as the correction network would have them."""
         with self._clock("correction"), torch.no_grad():
+            fitted = concatenate([one.fitted for one in crowd])
             rests = concatenate([grounds_of(self.body, one.fitted, one.detections, one.guess) for one in crowd])
             proposed = corrected(self.body, fitted, correct(self.body, network, look, fitted, sight, rests))
             told = proposed.uncertainty if self.config.held else None
@@ -252,7 +265,7 @@ class Refiner:
         return torch.where(usable, reason, int(Reason.NOT_FITTED))
 
     def _fit_and_withhold(
-        self, detections: Detections, fitted: BodyEstimate, start: BodyEstimate, surface: SurfaceEvidence
+        self, detections: Detections, fitted: BodyEstimate, anchor: BodyEstimate, surface: SurfaceEvidence
     ) -> tuple[BodyEstimate, tuple[Tensor, Tensor]]:
         """The fit to everything; and errors of withheld keypoints without and with what was seen of the surface."""
         # Three fits in one batch: bodies are independent, and a batch takes little longer than one of them.
@@ -260,8 +273,9 @@ class Refiner:
         people = len(detections.boxes)
         evidence = concatenate([detections, kept, kept])
         dense = concatenate([surface, replace(surface, confidence=torch.zeros_like(surface.confidence)), surface])
-        before = replace(fitted, uncertainty=start.uncertainty)
-        found = self.fit(self.body, evidence, concatenate([start, before, start]), dense)
+        # A guess has not been fitted to what is withheld; a corrected body has, and is compared with the fitted one.
+        before = replace(fitted, uncertainty=anchor.uncertainty) if self._knowing() is not None else anchor
+        found = self.fit(self.body, evidence, concatenate([anchor, before, anchor]), dense)
         apart = replace(detections, confidence=detections.confidence * (kept.confidence == 0))
         errors = [self.keypoint_error(apart, found[people * k : people * (k + 1)]) for k in (1, 2)]
         return found[:people], (errors[0], errors[1])

@@ -87,6 +87,9 @@ class StagesConfig(SourcesConfig):
     around too where the regressor is unsure and nothing else tells front from back; `mean` always gets its four."""
     refine: bool = True
     """Correct the fitted bodies by what the photo's pixels show, where that helps; `--no-fit` leaves it out too."""
+    correction: bool = False
+    """Before refinement compares pixels, correct pose and shape by a network that learned on drawn people: better on
+    drawn people, worse on the real ones whose 3D is known (docs/refinement.md)."""
     offsets: bool = False
     """Move the refined bodies' vertices out to hair and clothes, where the silhouette shows them."""
     rasterizer: Backend = "auto"
@@ -106,6 +109,7 @@ class StagesConfig(SourcesConfig):
                 "pose_prior": (self.fit, "it is for fits, so leave out --no-fit."),
                 "starts": (self.fit, "they are the fit's, so leave out --no-fit."),
                 "rasterizer": (self.refines, f"it says who draws for refinement, {_LEAVE_IN}"),
+                "correction": (self.refines, f"it is a part of refinement, {_LEAVE_IN}"),
                 "offsets": (self.refines, f"they clothe refined bodies, {_LEAVE_IN}"),
                 "texture": (self.refines, f"it is for refinement to compare with, {_LEAVE_IN}"),
                 "texture_people": (self.texture is not None, "they say who wears a texture, so add --texture."),

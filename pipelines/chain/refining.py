@@ -12,6 +12,7 @@ from fitloop.body import Body, BodyEstimate, Detections, Image, SurfaceEvidence
 from fitloop.detection import MediapipeDetector
 from fitloop.detection.fetching import NetworksMissing, fetch_networks
 from fitloop.fitting import AFTER_REGRESSION, StageConfig, Status, fit
+from fitloop.geometry import where
 from fitloop.pipelines.chain.config import StagesConfig
 from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.wearers import Wearers
@@ -23,19 +24,23 @@ from fitloop.refinement.person_texture import load_texture
 from fitloop.refinement.refiner import DenseFit, Subjects
 from fitloop.rendering import Rasterizer, load_rasterizer
 
-REFINEMENT_STAGE = replace(
-    AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, usual_turn=0.25, surface=1.2, surface_scale=8.0
-)
-"""Weights of the fit to what was seen: keypoints, priors, seen points of the surface, and the corrected body that it
-starts from, which has weighed the detector's 3D landmarks against the photo and so leaves them less to say; its joints
-are held as firmly as the correction is sure of them."""
+DENSE = {"surface": 1.2, "surface_scale": 8.0}
+TOLD_STAGE = replace(AFTER_REGRESSION.told_stages[-1], **DENSE)
+"""The fit of a guess that says how sure it is, once more, with seen points of the surface beside the keypoints."""
+REFINEMENT_STAGE = replace(AFTER_REGRESSION.stages[-1], landmarks=5.0, start_prior=20.0, **DENSE)
+"""Where nobody says: a short fit that holds on to the body as it was fitted."""
 _INSIDE = 0.3
 """Probability from which a keypoint lies on the person."""
 
 
-def dense_fit(stage: StageConfig = REFINEMENT_STAGE) -> DenseFit:
-    """One short stage from where the body is, towards keypoints and seen points of the surface."""
-    config = replace(AFTER_REGRESSION, stages=(stage,), told_stages=(), camera_init="none")
+def dense_fit(told: StageConfig = TOLD_STAGE, untold: StageConfig = REFINEMENT_STAGE) -> DenseFit:
+    """One stage towards keypoints and seen points of the surface, from a guess or from where the body is.
+
+    Args:
+        told: For bodies that say how sure they are.
+        untold: For others.
+    """
+    config = replace(AFTER_REGRESSION, stages=(untold,), told_stages=(told,), camera_init="none")
 
     def run(body: Body, detections: Detections, start: BodyEstimate, surface: SurfaceEvidence) -> BodyEstimate:
         return fit(body, detections, start, config, surface).estimate
@@ -90,7 +95,11 @@ def subjects_of(image: Image, people: People, wearers: Wearers | None = None) ->
     status = fitted.status
     # A body that was never fitted is where the regressor put it, and no ground to refine from.
     usable = (status != int(Status.NOT_ENOUGH_EVIDENCE)) & (status != int(Status.DEGENERATE))
-    return people, Subjects(photo, seen, fitted.estimate, usable, people.start)
+    # Who was turned around before the fit is held on to as fitted: that guess was given up.
+    told = people.start.uncertainty
+    guess = where(fitted.start == 0, replace(people.start, uncertainty=None), fitted.estimate)
+    guess = replace(guess, uncertainty=told)
+    return people, Subjects(photo, seen, fitted.estimate, usable, guess)
 
 
 def with_silhouettes(detector: MediapipeDetector, image: Image, people: People) -> People:
@@ -157,7 +166,7 @@ class Dresser:
 
 def _kind(people: People) -> Hashable:
     """What people must share to be refined in one batch: the convention, and which parts of the records there are."""
-    records = (people.detections, people.before_refinement)
+    records = (people.detections, people.before_refinement, people.start)
     parts = [getattr(record, part.name) is None for record in records for part in fields(record)]
     return people.detections.convention, *parts
 
@@ -225,7 +234,7 @@ class RefinementStage:
     @cached_property
     def refiner(self) -> Refiner:
         """Fitted bodies -> bodies where the photo shows them."""
-        return make_refiner(self.body, rasterizer=self.rasterizer)
+        return make_refiner(self.body, RefineConfig(corrected=self.config.correction), rasterizer=self.rasterizer)
 
     @cached_property
     def wearers(self) -> Wearers | None:

@@ -174,7 +174,7 @@ def _entries(config: RunConfig, photos: list[str], skipped: dict[str, str], summ
         with np.load(results, allow_pickle=False) as found:
             _count(photo, found, summary)
             if "page" in config.outputs:
-                yield _entry(config.out, photo, found)
+                yield _entry(config.out, photo, found, config.correction)
 
 
 def _count(photo: str, found: Mapping[str, Any], summary: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ def _count(photo: str, found: Mapping[str, Any], summary: dict[str, Any]) -> Non
         summary["notices"][photo] = [str(notice) for notice in found["notices"]]
 
 
-def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
+def _entry(out: Path, photo: str, found: Mapping[str, Any], correction: bool) -> Entry:
     height, width = (int(side) for side in found["image_size"])
     small = shrunk_size(height, width)
     drawn = {stage: page_picture(out, photo, stage) for stage in STAGES}
@@ -198,7 +198,8 @@ def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
         height=small[0],
         view=(0, 0, width, height),
         pictures=tuple(
-            Picture(stage, STAGES[stage], _caption(stage, str(found["body"])), link) for stage, link in links.items()
+            Picture(stage, STAGES[stage], _caption(stage, correction, str(found["body"])), link)
+            for stage, link in links.items()
         ),
         before_after=(links["fitted"], links["refined"]) if {"fitted", "refined"} <= set(links) else (),
         scene=_write_scene(out, photo, found, links.get("photo")) if len(found["boxes"]) else "",
@@ -209,11 +210,11 @@ def _entry(out: Path, photo: str, found: Mapping[str, Any]) -> Entry:
     )
 
 
-def _caption(stage: str, body: str) -> str:
+def _caption(stage: str, correction: bool, body: str) -> str:
     if stage != "flow":
         return STAGES[stage]
     # The network looks at what the correction made of the fitted body, which the picture before this one does not show.
-    corrected = body == CorrectionConfig().body
+    corrected = correction and body == CorrectionConfig().body
     start = ", from the fitted body after a network corrected its pose, which no picture shows" if corrected else ""
     return f"{STAGES[stage]} {_LEGEND}{start}"
 

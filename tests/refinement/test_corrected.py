@@ -48,7 +48,10 @@ def turned(estimate) -> torch.Tensor:
     return torch.rad2deg(apart.norm(dim=-1).mean(-1))
 
 
-def refine(config: RefineConfig = RefineConfig(), fitted=FITTED):
+CORRECTED = RefineConfig(corrected=True)
+
+
+def refine(config: RefineConfig = CORRECTED, fitted=FITTED):
     knowing = Knowing()
     seen = see(BODY, TRUTH)
     return make_refiner(BODY, config, NETWORK, knowing)(PHOTO, seen, fitted), knowing.asked
@@ -56,7 +59,7 @@ def refine(config: RefineConfig = RefineConfig(), fitted=FITTED):
 
 def test_a_right_correction_stays_through_the_rounds_that_follow():
     refined, asked = refine()
-    without, silent = refine(replace(RefineConfig(), corrected=False))
+    without, silent = refine(RefineConfig())
     assert asked == 1 and silent == 0
     assert (turned(refined.proposal) < 0.5 * turned(FITTED)).all()
     assert (turned(refined.proposal) < 0.6 * turned(without.proposal)).all()
@@ -85,7 +88,7 @@ def test_the_rounds_hold_on_to_what_the_correction_is_sure_of_and_let_the_rest_g
         pulled[:, names.index(name), 1] -= 15.0
     seen = replace(seen, keypoints=pulled)
     held, loose = (
-        make_refiner(BODY, RefineConfig(held=held), NETWORK, Doubting())(PHOTO, seen, FITTED).proposal
+        make_refiner(BODY, replace(CORRECTED, held=held), NETWORK, Doubting())(PHOTO, seen, FITTED).proposal
         for held in (True, False)
     )
     apart = [rotmat_to_rotvec(one.params.rotations.mT @ TRUTH.params.rotations).norm(dim=-1) for one in (held, loose)]
@@ -113,13 +116,13 @@ def test_who_is_not_in_the_photo_is_not_corrected():
 def test_bodies_that_it_does_not_know_are_not_corrected():
     knowing = Knowing()
     knowing.config = CorrectionConfig("another")
-    make_refiner(BODY, RefineConfig(), NETWORK, knowing)(PHOTO, see(BODY, TRUTH), FITTED)
+    make_refiner(BODY, CORRECTED, NETWORK, knowing)(PHOTO, see(BODY, TRUTH), FITTED)
     assert knowing.asked == 0
 
 
 def test_a_network_of_ones_own_is_not_joined_by_the_shipped_correction():
-    refined = make_refiner(BODY, network=NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
-    plain = make_refiner(BODY, replace(RefineConfig(), corrected=False), NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
+    refined = make_refiner(BODY, CORRECTED, NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
+    plain = make_refiner(BODY, RefineConfig(), NETWORK)(PHOTO, see(BODY, TRUTH), FITTED)
     torch.testing.assert_close(refined.proposal.params.body_pose, plain.proposal.params.body_pose)
 
 

@@ -101,7 +101,9 @@ def test_pictures_and_page_show_the_clothed_body(people, tmp_path):
     assert "What the words mean" in page and "sides mended" not in page
     assert "With hair and clothes" in page and "clothes not taken: the detector gave no outline" in page
     scene = (tmp_path / "page" / "a.jpg.scene.js").read_text(encoding="utf-8")
-    assert 'data-scene="page/a.jpg.scene.js"' in page and "after a network corrected its pose" in page
+    assert 'data-scene="page/a.jpg.scene.js"' in page and "after a network corrected its pose" not in page
+    write_page(replace(config, correction=True), ["a.jpg"], {}, BODY)
+    assert "after a network corrected its pose" in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert scene.count('"offsets":"') == 1 and '"name":"clothed"' in scene
 
 
