@@ -38,7 +38,7 @@ from fitloop.pipelines.folder.page import write_page
 from fitloop.pipelines.folder.pictures import page_picture, write_pictures
 from fitloop.pipelines.folder.rigs import KINDS as RIGS
 from fitloop.pipelines.folder.rigs import write_rigs
-from fitloop.pipelines.folder.table import write_table
+from fitloop.pipelines.folder.table import make_ready, write_table
 from fitloop.pipelines.video.run import run_clips
 from fitloop.refinement.person_texture import photo_and_person
 
@@ -83,6 +83,7 @@ def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stage
     try:
         if config.images.is_dir():
             journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
+        make_ready()
         stages = make_stages(config)
         usable = leave_out(photos, config.out, journal)
         _process(config, usable, stages, journal)

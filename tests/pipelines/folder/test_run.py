@@ -199,3 +199,15 @@ def test_pictures_of_earlier_runs_are_not_taken_for_photos(photos, tmp_path, ins
     for out in (config.out, tmp_path / "elsewhere"):
         assert run_folder(replace(config, out=out), StickStages) == 0
         assert json.loads((out / "run.json").read_text())["photos_done"] == 4
+
+
+def test_a_table_that_cannot_be_made_stops_a_run_before_its_first_photo(photos, tmp_path, capsys, monkeypatch):
+    def broken(rows):
+        raise ImportError("pyarrow was built against another numpy.")
+
+    monkeypatch.setattr("fitloop.pipelines.folder.table.have_pyarrow", lambda: True)
+    monkeypatch.setattr("fitloop.pipelines.folder.table.part_of", broken)
+    config = _config(photos, tmp_path)
+    assert run_folder(config, StickStages) == 2
+    assert "built against another numpy" in capsys.readouterr().err
+    assert not (config.out / "results").exists()
