@@ -30,6 +30,9 @@ class PaintedPieces(PhotoPieces):
         square = Place(np.asarray(center, dtype=float), side, angle)
         hidden = np.zeros((size, size), np.float32)
         for pose in self._people:
+            # Squares farther apart than half their diagonals have nothing in common, however they are turned.
+            if np.linalg.norm(pose.place.center - square.center) > np.sqrt(0.5) * (pose.place.side + side):
+                continue
             hidden = np.maximum(hidden, silhouette_over(pose, square, size))
         return painted(piece, hidden) if hidden.any() else piece
 

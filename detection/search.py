@@ -60,7 +60,7 @@ class SearchConfig:
     more that are none."""
     face_threshold: float = 0.7
     """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
-    behind: float = 0.7
+    behind: float = 0.8
     """Candidates of at least this probability that are nobody's head are looked at again with known people painted
     over; more than 1 for none."""
     behind_right: float = 0.2
@@ -100,6 +100,7 @@ class Search:
         self._faces = faces(photo, tiles_of(*photo.size, (), _TILE_OVERLAP), config.face_threshold)
         self._known: list[Known] = []
         self._refused: list[Place] = []
+        self._led_to_sure: list[Place] = []
 
     def __call__(self) -> list[Person]:
         """Find the people, in the order in which they were found."""
@@ -141,8 +142,10 @@ class Search:
             place = place_of(*candidates.points[row, :2])
             if in_vain >= self._config.patience or self._is_known(place, candidates.faces[row]):
                 continue
-            if self._take(self._person_at(place, float(candidates.scores[row]))):
+            found = self._person_at(place, float(candidates.scores[row]))
+            if self._take(found):
                 in_vain = 0
+                self._led_to_sure += [place] if found is not None and found.quality >= _SURE else []
             else:
                 in_vain += 1
                 self._refused.append(place)
@@ -165,7 +168,8 @@ class Search:
         """Look at likely candidates that are no known body's head with the known bodies painted over."""
         if not self._known:
             return
-        looked: list[Place] = []
+        # What led to a body for sure is that body; nobody else is behind it.
+        looked = list(self._led_to_sure)
         for row in np.argsort(-candidates.scores, kind="stable"):
             place = place_of(*candidates.points[row, :2])
             if candidates.scores[row] < self._config.behind or any(stays(place, other) for other in looked):
