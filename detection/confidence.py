@@ -63,6 +63,11 @@ def _logit(probability: np.ndarray) -> np.ndarray:
     return np.log(clipped / (1.0 - clipped))
 
 
+def right(person: Person) -> Float[np.ndarray, "33"]:
+    """Probability of each keypoint to be right and on the side that its name says."""
+    return probability(person) * person.one_sided
+
+
 def probability(person: Person, weights: dict[str, tuple[float, ...]] = WEIGHTS) -> Float[np.ndarray, "33"]:
     """Probability of each keypoint to be within 5 % of the person's height; ``weights`` are by kind, as `EVIDENCE`."""
     table = np.array([weights[kind] for kind in OF_KEYPOINT])

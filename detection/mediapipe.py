@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fitloop.body.records import Detections, Image
-from fitloop.detection.confidence import probability
+from fitloop.detection.confidence import right
 from fitloop.detection.detector import DetectionReport
 from fitloop.detection.faces import FaceDetector
 from fitloop.detection.following import Following
@@ -64,7 +64,7 @@ class MediapipeDetector:
         """Search the whole photo for people."""
         search = Search(photo, self._people, self._faces, self._landmarks, self.config.search)
         # A body of which hardly a keypoint can be right is of no use to anybody, whatever it may be.
-        return [one for one in search() if _right(one).mean() >= self.config.search.least_right]
+        return [one for one in search() if right(one).mean() >= self.config.search.least_right]
 
     def following(self) -> Following:
         """Make what sees people again from frame to frame."""
@@ -142,17 +142,12 @@ class MediapipeDetector:
 
 
 def _confidence(person: Person, width: int, height: int) -> Float[np.ndarray, "33"]:
-    return _right(person) * _inside(person.pose, width, height)
+    return right(person) * _inside(person.pose, width, height)
 
 
 def _inside(pose: Pose, width: int, height: int) -> Bool[np.ndarray, "33"]:
     """Whether each keypoint lies in the photo."""
     return np.all((pose.keypoints >= 0.0) & (pose.keypoints <= (width, height)), axis=-1)
-
-
-def _right(person: Person) -> Float[np.ndarray, "33"]:
-    """Probability of each keypoint to be right and on the side that its name says."""
-    return probability(person) * person.one_sided
 
 
 def _box(pose: Pose, width: int, height: int) -> Float[np.ndarray, "4"]:

@@ -1,10 +1,11 @@
 """The search for people in one photo: what speaks most for a person is looked at first, what is known is left alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from fitloop.detection.confidence import right
 from fitloop.detection.faces import FaceDetector
 from fitloop.detection.landmarks import LandmarkNetwork, Place, Pose, place_of
 from fitloop.detection.looks import Person, more_looks, person_of, settle, stays
@@ -17,6 +18,7 @@ from fitloop.detection.overlap import (
     quality,
     quality_bound,
 )
+from fitloop.detection.painted import PaintedPieces
 from fitloop.detection.person_detector import Candidates, PersonDetector, suppress, tiles_of
 from fitloop.detection.pixels import PhotoPieces
 
@@ -24,6 +26,8 @@ _SAME_LOOK = 0.7
 """A look that agrees this well with an earlier one is at the same person, or at the same nobody."""
 _SURE = 0.35
 """A body of this quality is not looked for again; of others a better one may be found from another candidate."""
+_MOSTLY_HIDDEN = 0.7
+"""A body that lies to this share on people who were painted over is what is left of them."""
 _TILE_OVERLAP = 0.2
 _FULL = 0.4
 """A tile with this share of it covered by known bodies has no room for another one that it would show."""
@@ -56,6 +60,12 @@ class SearchConfig:
     more that are none."""
     face_threshold: float = 0.7
     """A face of at least this probability where a pose has its head vouches for the pose, whatever its quality."""
+    behind: float = 0.8
+    """Candidates of at least this probability that are nobody's head are looked at again with known people painted
+    over; more than 1 for none."""
+    behind_right: float = 0.2
+    """People seen so are dropped if fewer keypoints than this share are expected to be right: what is left of a painted
+    person may look like one."""
     least_right: float = 0.05
     """People of whom fewer keypoints than this share are expected to be right, hidden ones included, are dropped."""
     same_person: float = 0.5
@@ -71,6 +81,8 @@ class Known:
     mask: Bool[np.ndarray, "rows columns"]
     """Over the whole photo, see `fitloop.detection.overlap.mask_in_photo`."""
     quality: float
+    person: Person | None = None
+    """What all looks make of them, where that had to be known already."""
 
 
 class Search:
@@ -88,6 +100,7 @@ class Search:
         self._faces = faces(photo, tiles_of(*photo.size, (), _TILE_OVERLAP), config.face_threshold)
         self._known: list[Known] = []
         self._refused: list[Place] = []
+        self._led_to_sure: list[Place] = []
 
     def __call__(self) -> list[Person]:
         """Find the people, in the order in which they were found."""
@@ -99,10 +112,13 @@ class Search:
         fine = tiles_of(*self._photo.size, (config.fine,) if config.fine else (), _TILE_OVERLAP)[1:]
         room = [tile for tile in fine if self._has_room(tile)]
         weak = Candidates.joined([coarse[~sure], self._in_tiles(np.array(room).reshape(-1, 3), _LARGEST)])
-        self._follow(suppress(weak, 0.3, together=True))
-        return [
-            person_of(more_looks(self._landmarks, self._photo, known.direct, known.mirrored)) for known in self._known
-        ]
+        weak = suppress(weak, 0.3, together=True)
+        self._follow(weak)
+        self._look_behind(Candidates.joined([self._faces, coarse, weak]))
+        return [known.person or self._person(self._photo, known) for known in self._known]
+
+    def _person(self, photo: PhotoPieces, known: Known) -> Person:
+        return person_of(more_looks(self._landmarks, photo, known.direct, known.mirrored))
 
     def _in_tiles(self, tiles: Float[np.ndarray, "tiles 3"], largest: float = np.inf) -> Candidates:
         return self._people(self._photo, tiles, self._config.person_threshold, largest)
@@ -126,8 +142,10 @@ class Search:
             place = place_of(*candidates.points[row, :2])
             if in_vain >= self._config.patience or self._is_known(place, candidates.faces[row]):
                 continue
-            if self._take(self._person_at(place, float(candidates.scores[row]))):
+            found = self._person_at(place, float(candidates.scores[row]))
+            if self._take(found):
                 in_vain = 0
+                self._led_to_sure += [place] if found is not None and found.quality >= _SURE else []
             else:
                 in_vain += 1
                 self._refused.append(place)
@@ -145,6 +163,50 @@ class Search:
         points = ((face[:2] + face[2:]) / 2.0, place.center)
         on_body = all(at_point(known.mask, point, self._photo.size) for point in points)
         return head_agrees(known.direct, face) or (on_body and 0.5 < larger < 2.0)
+
+    def _look_behind(self, candidates: Candidates) -> None:
+        """Look at likely candidates that are no known body's head with the known bodies painted over."""
+        if not self._known:
+            return
+        # What led to a body for sure is that body; nobody else is behind it.
+        looked = list(self._led_to_sure)
+        for row in np.argsort(-candidates.scores, kind="stable"):
+            place = place_of(*candidates.points[row, :2])
+            if candidates.scores[row] < self._config.behind or any(stays(place, other) for other in looked):
+                continue
+            if any(head_agrees(known.direct, candidates.faces[row]) for known in self._known):
+                continue
+            looked.append(place)
+            found = self._person_behind(place)
+            if found is not None:
+                self._known.append(found)
+
+    def _person_behind(self, place: Place) -> "Known | None":
+        """Who is seen when the known bodies are painted over, unless it is what is left of them."""
+        config, photo = self._config, PaintedPieces(self._photo, [known.direct for known in self._known])
+        first = self._landmarks(photo, place)
+        if not self._may_be_behind(first):
+            return None
+        direct = settle(self._landmarks, photo, first, config.pose_threshold)
+        if not self._may_be_behind(direct):
+            return None
+        mirrored = self._landmarks(photo, direct.next_place, mirrored=True)
+        share = quality(direct, mirrored)
+        if share < config.quality_threshold:
+            return None
+        known = Known(direct, mirrored, mask_in_photo(direct, *self._photo.size), share)
+        person = self._person(photo, known)
+        return replace(known, person=person) if right(person).mean() >= config.behind_right else None
+
+    def _may_be_behind(self, look: Pose) -> bool:
+        """Whether a look with people painted over is at a person, and most of that person is not painted over."""
+        if look.score < self._config.pose_threshold and not face_agrees(look, self._faces.faces):
+            return False
+        mask = mask_in_photo(look, *self._photo.size)
+        painted = np.any([known.mask for known in self._known], axis=0)
+        if (mask & painted).sum() >= _MOSTLY_HIDDEN * mask.sum():
+            return False
+        return not any(agreement(look, known.direct) > _SAME_LOOK for known in self._known)
 
     def _person_at(self, place: Place, probability: float) -> "Known | None":
         """A settled look and one into the mirror, if they are of a person who is not known for sure yet."""

@@ -30,7 +30,7 @@ from fitloop.pipelines.folder.looking import Looked, look_at_photos, photos_at_o
 from fitloop.pipelines.folder.made_from import UNKNOWN, Sources
 from fitloop.pipelines.folder.names import in_the_way, shortened
 from fitloop.pipelines.folder.page import write_page
-from fitloop.pipelines.folder.table import write_table
+from fitloop.pipelines.folder.table import make_ready, write_table
 from fitloop.pipelines.folder.writing import Writing, clear, results_path
 from fitloop.pipelines.video.run import run_clips
 from fitloop.refinement.person_texture import photo_and_person
@@ -76,6 +76,7 @@ def _run_here(config: RunConfig, photos: list[str], clips: list[str], make_stage
     try:
         if config.images.is_dir():
             journal.unread = [shortened(name) for name in _outside(find_unread_pictures(config.images), config)]
+        make_ready()
         stages = make_stages(config)
         usable = leave_out(photos, config.out, journal)
         _process(here, usable, stages, journal)

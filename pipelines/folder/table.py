@@ -15,6 +15,15 @@ _PHOTOS = 1024
 """Of a part."""
 
 
+def make_ready() -> None:
+    """Load what writes the table: its memory is there from the start of a run, and a broken installation fails then.
+
+    The first table that pyarrow makes takes 85 MB, most of it for pandas, which pyarrow loads if it is there.
+    """
+    if have_pyarrow():
+        part_of([])
+
+
 def write_table(config: RunConfig, photos: list[str], journal: Journal, stamp: str) -> None:
     """Write the parts that are missing or hold photos of this run, then remove those that are out of date.
 

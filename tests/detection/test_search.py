@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import skimage.data
@@ -5,6 +7,9 @@ import torch
 
 from fitloop.body.records import Image
 from fitloop.detection import MediapipeConfig, MediapipeDetector
+from fitloop.detection.landmarks import Place
+from fitloop.detection.painted import silhouette_over
+from fitloop.detection.pixels import PhotoPieces
 from fitloop.detection.search import SearchConfig, at_point
 from fitloop.geometry.cameras import camera_of
 
@@ -52,6 +57,34 @@ def test_a_crowd_of_sixty_is_searched_without_end_of_patience(astronaut):
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2.0
     cells = {tuple(cell) for cell in (centres // 128).int().tolist()}
     assert len(cells) == len(found.boxes) > 10, "no two bodies in one cell"
+
+
+@pytest.fixture(scope="module")
+def one_behind_the_other(detector, astronaut) -> np.ndarray:
+    """The astronaut's silhouette on grey, and in front of it the same one mirrored, right of it and lower."""
+    woman = max(detector.people_in(PhotoPieces(astronaut)), key=lambda person: person.pose.place.side).pose
+    inside = silhouette_over(woman, Place(np.array([256.0, 256.0]), 512.0, 0.0), 512) > 0.5
+    pixels = np.full((572, 632, 3), 128, np.uint8)
+    pixels[:512, :512][inside] = astronaut[inside]
+    pixels[60:, 120:][inside[:, ::-1]] = astronaut[:, ::-1][inside[:, ::-1]]
+    return pixels
+
+
+def test_who_stands_behind_somebody_is_seen_with_the_other_painted_over(one_behind_the_other):
+    image = image_of(one_behind_the_other)
+    as_it_is = MediapipeDetector(MediapipeConfig(replace(WHOLE.search, behind=1.1)))(image)
+    painted = MediapipeDetector(WHOLE)(image)
+    assert len(as_it_is.boxes) == 1 and len(painted.boxes) == 2
+    assert torch.equal(painted.keypoints[0], as_it_is.keypoints[0]), "who is seen without paint stays as seen"
+    noses = painted.keypoints[:, 0]
+    assert (noses[1] - noses[0]).norm() > 150.0
+
+
+def test_nobody_is_seen_in_what_is_left_of_a_painted_person(astronaut):
+    config = replace(WHOLE.search, behind=0.0, fine=0.4)
+    found = MediapipeDetector(MediapipeConfig(config))(image_of(astronaut))
+    without = MediapipeDetector(MediapipeConfig(replace(config, behind=1.1)))(image_of(astronaut))
+    assert len(found.boxes) == len(without.boxes)
 
 
 def test_photos_in_parallel_give_what_they_give_one_by_one(astronaut):

@@ -220,3 +220,15 @@ def test_times_of_clips_are_refused_where_there_are_photos_alone(photos, tmp_pat
     assert run_folder(_config(photos, tmp_path, workers=workers, **given), StickStages) == 2
     assert f"fitloop: {option}" in (told := capsys.readouterr().err) and "would be ignored" in told
     assert not (tmp_path / "out" / "results").exists()
+
+
+def test_a_table_that_cannot_be_made_stops_a_run_before_its_first_photo(photos, tmp_path, capsys, monkeypatch):
+    def broken(rows):
+        raise ImportError("pyarrow was built against another numpy.")
+
+    monkeypatch.setattr("fitloop.pipelines.folder.table.have_pyarrow", lambda: True)
+    monkeypatch.setattr("fitloop.pipelines.folder.table.part_of", broken)
+    config = _config(photos, tmp_path)
+    assert run_folder(config, StickStages) == 2
+    assert "built against another numpy" in capsys.readouterr().err
+    assert not (config.out / "results").exists()
