@@ -67,7 +67,7 @@ def synthetic_people(body: Body, assets: Path, count: int, seed: int) -> Iterato
     for number, case in enumerate(synthetic_cases(body, assets, count, seed, known_focal=False)):
         if case is None:
             continue
-        refined = refiner(case.photo, case.detections, case.fitted).estimate
+        refined = refiner(case.photo, case.detections, case.fitted, guess=case.regressed).estimate
         figure = arrange(loaded, (seed, number), SceneConfig(split="held-out")).cast[0].figure
         true = _told(case.photo, case.mask)
         starts = {"refined body": refined, "true body": case.truth, "true body, true outline": case.truth}
@@ -97,9 +97,10 @@ def photographed_people(body: Body, folder: Path, limit: int) -> Iterator[Person
             if row is None:
                 continue
             seen = found[row : row + 1]
-            fitted = fit(body, seen, regressor(image, seen, image.camera.map(lambda v: v[None])), AFTER_REGRESSION)
+            guess = regressor(image, seen, image.camera.map(lambda v: v[None]))
+            fitted = fit(body, seen, guess, AFTER_REGRESSION)
             photo = Photo(torch.from_numpy(image.pixels), seen.silhouettes, seen.silhouette_boxes)
-            refined = refiner(photo, seen, fitted.estimate).estimate
+            refined = refiner(photo, seen, fitted.estimate, guess=guess).estimate
             name = f"{Path(entry['file_name']).stem}-{row}"
             yield Person(name, photo, person.mask, {"refined body": refined}, {"refined body": photo})
 

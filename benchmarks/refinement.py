@@ -82,21 +82,21 @@ class Synthetic:
 def measure(body: Body, cases: list[Case], ablate: bool) -> dict:
     """Errors of every stage and variant, means over people."""
     scorer, refiner, told = Scorer(body), make_refiner(body), ToldRefiner(body, dense_fit())
-    uncorrected = make_refiner(body, replace(RefineConfig(), corrected=False))
+    correcting = make_refiner(body, replace(RefineConfig(), corrected=True))
     rows: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, int] = {}
     flow: list[tuple[float, float]] = []
     # The first call prepares the fit and compiles the drawing; times are those of all others.
-    refiner(cases[0].photo, cases[0].detections, cases[0].fitted)
+    refiner(cases[0].photo, cases[0].detections, cases[0].fitted, guess=cases[0].regressed)
     refiner.seconds.clear()
     for case in cases:
-        refined = refiner(case.photo, case.detections, case.fitted)
+        refined = refiner(case.photo, case.detections, case.fitted, guess=case.regressed)
         start = time.perf_counter()
         longer = fit(body, case.detections, case.regressed, LONGER).estimate
         refiner.seconds["(fitting longer)"] = refiner.seconds.get("(fitting longer)", 0.0) + time.perf_counter() - start
         stages = {"regressed": case.regressed, "fitted": case.fitted, "fitted longer": longer}
         stages |= {"refined": refined.estimate, "refined, no gate": refined.proposal}
-        stages["refined, no gate, no correction"] = _proposal(uncorrected, case, case.photo)
+        stages["refined, no gate, corrected first"] = _proposal(correcting, case, case.photo)
         stages["refined, told the truth"] = told.of(case)
         for name, estimate in stages.items():
             rows.setdefault(name, []).append(scorer(case, estimate))
@@ -134,7 +134,7 @@ class ToldRefiner(Refiner):
     def of(self, case: Case) -> BodyEstimate:
         """Refine the person of a case."""
         self.case = case
-        return self(case.photo, case.detections, case.fitted).proposal
+        return self(case.photo, case.detections, case.fitted, guess=case.regressed).proposal
 
 
 def true_places(body: Body, case: Case, look: Look) -> Float[Tensor, "people vertices 2"]:
@@ -166,7 +166,9 @@ def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[d
     usual = replace(RefineConfig(), gated=False)
     configs: dict[str, RefineConfig] = {"all inputs": usual, "one round": replace(usual, rounds=1)}
     configs["three rounds"] = replace(usual, rounds=3)
-    configs["without the mirror"] = replace(usual, twice=False)
+    configs["corrected first"] = replace(usual, corrected=True)
+    configs["corrected first, all joints held alike"] = replace(usual, corrected=True, held=False)
+    configs["held to the fitted body, all joints alike"] = replace(usual, held=False)
     configs["rounds in the mirror too"] = replace(usual, rounds_twice=True)
     configs["uncertainty not used"] = replace(usual, weighted=False)
     for groups in ABLATIONS:
@@ -195,7 +197,7 @@ def _variants(body: Body, cases: list[Case], scorer: Scorer) -> dict[str, list[d
 
 
 def _proposal(refiner: Refiner, case: Case, photo: Photo) -> BodyEstimate:
-    return refiner(photo, case.detections, case.fitted).proposal
+    return refiner(photo, case.detections, case.fitted, guess=case.regressed).proposal
 
 
 def _add(found: dict[str, list[dict[str, float]]], name: str, errors: dict[str, float]) -> None:

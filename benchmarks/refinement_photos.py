@@ -90,9 +90,11 @@ def photo_report(body: Body, folder: Path, limit: int, out: Path) -> dict[str, A
                 continue
             kept = withhold(seen[row : row + 1], 3)
             camera = image.camera.map(lambda value: value[None])
-            fitted = fit(body, kept, regressor(image, kept, camera), AFTER_REGRESSION).estimate
+            guess = regressor(image, kept, camera)
+            fitted = fit(body, kept, guess, AFTER_REGRESSION).estimate
             pixels = torch.from_numpy(image.pixels)
-            refined = refiner(Photo(pixels, kept.silhouettes, kept.silhouette_boxes), kept, fitted)
+            photo = Photo(pixels, kept.silhouettes, kept.silhouette_boxes)
+            refined = refiner(photo, kept, fitted, guess=guess)
             hidden = seen[row : row + 1]
             hidden = replace(hidden, confidence=hidden.confidence * (kept.confidence == 0))
             rows.append(_scores(refiner, person, hidden, fitted, refined))

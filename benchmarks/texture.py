@@ -140,7 +140,7 @@ def measure(body: Body, found: list[list[Case]]) -> dict:
         rows.setdefault("fitted", []).append(scorer(case, case.fitted))
         for name, texture in worn.items():
             photo = replace(case.photo, texture=texture)
-            refined = refiner(photo, case.detections, case.fitted)
+            refined = refiner(photo, case.detections, case.fitted, guess=case.regressed)
             rows.setdefault(f"refined, {name}", []).append(scorer(case, refined.proposal))
     return {
         "errors": {name: means(values) for name, values in rows.items()},

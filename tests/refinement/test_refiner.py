@@ -10,7 +10,8 @@ from refinement_scenes import BODY, SIZE, disturbed, draw, look, photograph, sta
 
 import fitloop.pipelines.chain.refining as refining
 import fitloop.refinement.refiner as stage
-from fitloop.body import Image
+from fitloop.body import BodyEstimate, Image
+from fitloop.body.records import Uncertainty
 from fitloop.detection import MediapipeDetector
 from fitloop.detection.fetching import NetworksMissing
 from fitloop.fitting import Fit, Status
@@ -20,6 +21,7 @@ from fitloop.pipelines.chain.people import People
 from fitloop.pipelines.chain.refining import (
     Dresser,
     RefinementStage,
+    dense_fit,
     make_refiner,
     refine_people,
     with_silhouettes,
@@ -278,3 +280,26 @@ def test_without_a_fit_nothing_is_refined():
     assert StagesConfig().refines and not StagesConfig(fit=False).refines and not StagesConfig(refine=False).refines
     with pytest.raises(ValueError, match="rounds must be"):
         RefineConfig(rounds=0)
+
+
+def test_rounds_hold_on_to_a_sure_guess_and_where_it_says_nothing_to_the_fitted_body():
+    seen, fitted = see(BODY, TRUTH), disturbed(TRUTH, 0.1)
+    asked: list[BodyEstimate] = []
+    plain = dense_fit()
+
+    def spying(body, detections, start, surface):
+        asked.append(start)
+        return plain(body, detections, start, surface)
+
+    sure = Uncertainty(torch.full((2, 24), 0.1), torch.full((2,), 0.3))
+    told, silent = replace(TRUTH, uncertainty=sure), TRUTH
+    for guess in (told, silent, None):
+        Refiner(BODY, spying, RefineConfig(), NETWORK)(PHOTO, seen, fitted, guess=guess)
+    starts = [one.params.body_pose[:2] for one in asked]
+    for number in (0, 1):
+        torch.testing.assert_close(starts[number], TRUTH.params.body_pose)
+    for number in (2, 4):
+        torch.testing.assert_close(starts[number], fitted.params.body_pose)
+    assert asked[0].uncertainty is not None and asked[2].uncertainty is None
+    # The last call holds three fits, one of which the gate compares with: from the guess, which read no pixels.
+    assert len(asked[1].params.betas) == 6
