@@ -110,15 +110,15 @@ class CorrectionConfig:
 
     body: str = "open-1"
     """Name of the body: shape coefficients mean something else in others."""
-    joint_numbers: int = 541
+    joint_numbers: int = 549
     """Numbers per joint that it reads, the first ones of those that there are."""
-    whole_numbers: int = 1411
+    whole_numbers: int = 1425
     """Numbers per person, likewise."""
     betas: int = 10
     width: int = 192
     layers: int = 4
     heads: int = 8
-    uncertainty: int = 0
+    uncertainty: int = 64
     """Width of the layer that tells how sure it is; 0 if it does not say."""
 
 

@@ -99,7 +99,8 @@ def load_correction(displacement: DisplacementNet, path: Path | None = None) -> 
             f"{path} reads the features of another displacement network than the one given; "
             "train one for it with fitloop train-correction."
         )
-    network = CorrectionNet(CorrectionConfig(**json.loads(about["config"])))
+    # Files of before say nothing of it, and their networks neither.
+    network = CorrectionNet(CorrectionConfig(**{"uncertainty": 0, **json.loads(about["config"])}))
     _fill(network, tensors, path)
     return network.to(next(displacement.parameters()).device).eval().requires_grad_(False)
 

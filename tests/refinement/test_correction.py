@@ -1,10 +1,13 @@
 """The correction network: what it is given, what it may change, and that it can learn."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 from refinement_scenes import BODY, disturbed, look, photograph, standing
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from fitloop.body.spreads import spread_loss
 from fitloop.geometry import Camera, rotvec_to_rotmat
@@ -27,7 +30,7 @@ from fitloop.refinement.weights import fingerprint, load_correction, save_correc
 
 TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
 TINY = NetworkConfig((8, 8, 8), (1, 1, 1))
-SMALL = CorrectionConfig(joint_numbers=5, whole_numbers=7, width=16, layers=1, heads=2)
+SMALL = CorrectionConfig(joint_numbers=5, whole_numbers=7, width=16, layers=1, heads=2, uncertainty=0)
 
 
 def network() -> DisplacementNet:
@@ -132,6 +135,19 @@ def test_weights_come_back_and_read_only_the_network_they_learned_to_read(tmp_pa
         load_correction(displacement, path)
     with pytest.raises(FileNotFoundError, match="train-correction"):
         load_correction(displacement, tmp_path / "none.safetensors")
+
+
+def test_older_weights_that_do_not_say_how_sure_they_are_keep_working(tmp_path):
+    torch.manual_seed(0)
+    displacement, written, path = network(), CorrectionNet(SMALL).eval(), tmp_path / "correction.safetensors"
+    save_correction(path, written, fingerprint(displacement))
+    with safe_open(path, framework="pt") as file:
+        about = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    config = {key: value for key, value in json.loads(about["config"]).items() if key != "uncertainty"}
+    save_file(tensors, path, {**about, "config": json.dumps(config)})
+    read = load_correction(displacement, path)
+    assert read.config == SMALL and read(seen(2, torch.Generator().manual_seed(0))).log_spread is None
 
 
 def test_clues_in_a_mirror_are_those_of_the_mirrored_photo():
