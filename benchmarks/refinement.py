@@ -29,7 +29,8 @@ from fitloop.refinement import Displacement, Look, Photo, Reason, look_at
 from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.inputs import Appearance
 from fitloop.refinement.look import Sight, personal_texture
-from fitloop.refinement.refiner import RefineConfig, Refined, Refiner
+from fitloop.refinement.refiner import RefineConfig, Refiner
+from fitloop.refinement.subjects import Refined
 from fitloop.rendering import interpolate, load_rasterizer
 
 _PATIENT = SolverConfig(max_steps=200, tolerance=1e-6, damping=0.1)

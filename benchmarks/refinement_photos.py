@@ -23,7 +23,8 @@ from fitloop.pipelines.chain.refining import make_refiner
 from fitloop.pipelines.folder.pictures import shrink
 from fitloop.refinement import Photo, Reason
 from fitloop.refinement.gate import withhold
-from fitloop.refinement.refiner import Refined, Refiner
+from fitloop.refinement.refiner import Refiner
+from fitloop.refinement.subjects import Refined
 from fitloop.regressor import load_regressor
 from fitloop.rendering import draw_overlay, load_rasterizer
 from fitloop.rendering.flow import draw_flow

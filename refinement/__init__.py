@@ -12,6 +12,6 @@ from fitloop.refinement.look import predict_displacement as predict_displacement
 from fitloop.refinement.network import Displacement as Displacement
 from fitloop.refinement.network import DisplacementNet as DisplacementNet
 from fitloop.refinement.refiner import RefineConfig as RefineConfig
-from fitloop.refinement.refiner import Refined as Refined
 from fitloop.refinement.refiner import Refiner as Refiner
+from fitloop.refinement.subjects import Refined as Refined
 from fitloop.refinement.weights import load_network as load_network

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fitloop.body import Body, BodyEstimate, Detections, SurfaceEvidence
-from fitloop.geometry import TensorRecord, concatenate, project, where
+from fitloop.geometry import concatenate, project, where
 from fitloop.refinement.correction import CorrectionNet, correct, corrected
 from fitloop.refinement.crops import crop_camera
 from fitloop.refinement.gate import GateConfig, Outcome, Reason, judge, overlap, withhold
@@ -24,10 +24,10 @@ from fitloop.refinement.grounds import grounds_of, place_keypoints
 from fitloop.refinement.inputs import Appearance
 from fitloop.refinement.look import Look, Photo, Sight, gather_evidence, look_again, look_at, see
 from fitloop.refinement.network import Displacement, DisplacementNet, made_quick
+from fitloop.refinement.subjects import Refined, Subjects
 from fitloop.refinement.texture import join_textures
 from fitloop.refinement.weights import load_correction, load_network
 from fitloop.rendering import Rasterizer, load_rasterizer
-from fitloop.rendering.flow import Flow
 
 Network = TypeVar("Network", bound=nn.Module)
 DenseFit = Callable[[Body, Detections, BodyEstimate, SurfaceEvidence], BodyEstimate]
@@ -64,54 +64,6 @@ class RefineConfig:
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.withheld < 2:
             raise ValueError(f"rounds must be at least 1 and withheld at least 2, got {self.rounds}, {self.withheld}.")
-
-
-@dataclass(frozen=True)
-class Subjects:
-    """The people of one photo whose bodies were fitted."""
-
-    photo: Photo
-    detections: Detections
-    """The evidence that the bodies were fitted to."""
-    fitted: BodyEstimate
-    """At least one row."""
-    usable: Bool[Tensor, "people"] | None = None
-    """Whether each row really was fitted; all if not given."""
-    guess: BodyEstimate | None = None
-    """What the fits started from, with how sure that was; the correction reads it."""
-
-    def __len__(self) -> int:
-        return len(self.detections.boxes)
-
-
-@dataclass(frozen=True)
-class Refined(TensorRecord):
-    """Bodies moved towards dense evidence, and what speaks for them; the better of two per person."""
-
-    estimate: BodyEstimate
-    """The refined body where it was taken, else the fitted one."""
-    proposal: BodyEstimate
-    """The refined body, taken or not."""
-    reason: Int[Tensor, "people"]
-    """Codes of `fitloop.refinement.Reason`."""
-    outcome: Outcome
-    """What the verdict rests on."""
-    look: Look
-    """The first round's, for pictures."""
-    displacement: Displacement
-    """The first round's prediction."""
-
-    @property
-    def flow(self) -> Flow:
-        """The first round's prediction as a picture takes it."""
-        look = self.look
-        shown = look.drawn.fragments.covered & look.inside & look.seen[:, None, None]
-        return Flow(self.displacement.offset, shown, look.crop.center, look.crop.side)
-
-    @property
-    def accepted(self) -> Bool[Tensor, "people"]:
-        """Whose refined body was taken."""
-        return self.reason == int(Reason.BETTER)
 
 
 @dataclass

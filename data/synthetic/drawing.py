@@ -72,7 +72,7 @@ class Stage:
 
 def set_stage(figures: list[Figure], pool: TexturePool, view: View) -> Stage:
     """Join figures; each texture at the level that fits its size on the screen."""
-    from fitloop.data.synthetic import kernels
+    from fitloop.rendering.surface_kernels import add_normals
 
     starts = np.cumsum([0, *(len(figure.vertices) for figure in figures)])
     first_slot = np.cumsum([0, *(len(figure.layers) for figure in figures)])
@@ -88,7 +88,7 @@ def set_stage(figures: list[Figure], pool: TexturePool, view: View) -> Stage:
     vertices = np.concatenate([figure.vertices for figure in figures]).astype(np.float32)
     faces = np.concatenate([f.faces + start for f, start in zip(figures, starts, strict=False)]).astype(np.int32)
     normals = np.zeros_like(vertices)
-    kernels.add_normals(vertices, faces, normals)
+    add_normals(vertices, faces, normals)
     layers = [layer for figure in figures for layer in figure.layers]
     return Stage(
         vertices=vertices,

@@ -110,36 +110,6 @@ def draw_depth(screen, faces, depth):
 
 @compiled
 @no_type_check
-def add_normals(vertices, faces, normals):
-    """Write unit normals of the vertices, outward for faces that are counter-clockwise seen from outside.
-
-    All arrays have three columns; ``normals`` is 0 beforehand.
-    """
-    for face in range(faces.shape[0]):
-        i, j, k = faces[face, 0], faces[face, 1], faces[face, 2]
-        ax, ay, az = (
-            vertices[j, 0] - vertices[i, 0],
-            vertices[j, 1] - vertices[i, 1],
-            vertices[j, 2] - vertices[i, 2],
-        )
-        bx, by, bz = (
-            vertices[k, 0] - vertices[i, 0],
-            vertices[k, 1] - vertices[i, 1],
-            vertices[k, 2] - vertices[i, 2],
-        )
-        x, y, z = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-        for vertex in (i, j, k):
-            normals[vertex, 0] += x
-            normals[vertex, 1] += y
-            normals[vertex, 2] += z
-    for vertex in range(normals.shape[0]):
-        x, y, z = normals[vertex, 0], normals[vertex, 1], normals[vertex, 2]
-        length = math.sqrt(x * x + y * y + z * z) + 1e-20
-        normals[vertex, 0], normals[vertex, 1], normals[vertex, 2] = x / length, y / length, z / length
-
-
-@compiled
-@no_type_check
 def openness(depth, radius, result):
     """How much of the sky each pixel sees past its neighbours on the screen: 1 is all of it.
 

@@ -30,7 +30,7 @@ from fitloop.pipelines.chain.results_file import (
     tuned_of,
 )
 from fitloop.refinement.offsets import Offsets, pose_offsets
-from fitloop.refinement.refiner import Refined
+from fitloop.refinement.subjects import Refined
 from fitloop.regressor.photo_tuning import Tuned
 from fitloop.rendering import draw_overlay
 from fitloop.rendering.export import export_glb, export_obj, export_ply

@@ -21,7 +21,8 @@ from fitloop.refinement.correction import CorrectionNet
 from fitloop.refinement.offset_space import offset_space
 from fitloop.refinement.offsets import OffsetConfig, find_offsets
 from fitloop.refinement.person_texture import load_texture
-from fitloop.refinement.refiner import DenseFit, Subjects
+from fitloop.refinement.refiner import DenseFit
+from fitloop.refinement.subjects import Subjects
 from fitloop.rendering import Rasterizer, load_rasterizer
 
 DENSE = {"surface": 1.2, "surface_scale": 8.0}

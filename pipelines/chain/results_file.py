@@ -16,7 +16,7 @@ from fitloop.pipelines.chain.known import kinematics_of
 from fitloop.refinement import Look, Reason
 from fitloop.refinement.network import Displacement
 from fitloop.refinement.offsets import OffsetReason, Offsets
-from fitloop.refinement.refiner import Refined
+from fitloop.refinement.subjects import Refined
 from fitloop.regressor.photo_tuning import Tuned
 from fitloop.rendering.flow import Flow
 

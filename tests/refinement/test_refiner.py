@@ -31,7 +31,8 @@ from fitloop.refinement.gate import withhold
 from fitloop.refinement.look import Glance, Sight, usual_texture
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.offsets import find_offsets
-from fitloop.refinement.refiner import RefineConfig, Refiner, Subjects
+from fitloop.refinement.refiner import RefineConfig, Refiner
+from fitloop.refinement.subjects import Subjects
 from fitloop.rendering import interpolate
 from fitloop.rendering.flow import draw_flow
 from fitloop.rendering.numba_backend import NumbaRasterizer

@@ -22,7 +22,7 @@ from fitloop.pipelines.regress_then_fit import Stages
 from fitloop.refinement import Displacement, Outcome, Photo, Reason
 from fitloop.refinement.offset_space import offset_space
 from fitloop.refinement.offsets import OffsetConfig, OffsetReason, pose_offsets
-from fitloop.refinement.refiner import Refined
+from fitloop.refinement.subjects import Refined
 from fitloop.rendering import load_rasterizer
 
 TRUTH = standing((-0.5, 0.1, 3.0), (0.6, 0.1, 3.4))
