@@ -35,8 +35,9 @@ from fitloop.evaluation import mpjpe, pa_mpjpe
 from fitloop.fitting import AFTER_REGRESSION, FitConfig, fit
 from fitloop.geometry import Camera, concatenate
 from fitloop.pipelines.console.options import parse
+from fitloop.pipelines.lessons.erring_fits import CONVENTION
 from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, calibration, keypoint_batch
-from fitloop.pipelines.lessons.seen_people import CONVENTION, SeenPeople
+from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor import Regressor, load_regressor, load_weights
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
 

@@ -11,6 +11,8 @@ from fitloop.body.model import Body
 from fitloop.body.params import JOINT_NAMES, BodyParams
 
 MIRRORED_JOINTS = [JOINT_NAMES.index(mirrored(name)) for name in JOINT_NAMES]
+MIRRORED_PARTS = [*MIRRORED_JOINTS, len(JOINT_NAMES)]
+"""The same with the shape as the last part, which has no side."""
 
 
 def mirror_points(
@@ -20,6 +22,11 @@ def mirror_points(
     swapped = points[:, order].clone()
     swapped[..., 0] = -swapped[..., 0]
     return swapped
+
+
+def mirror_turns(turns: Float[Tensor, "people joints 3"]) -> Float[Tensor, "people joints 3"]:
+    """Mirror the rotation vectors of all joints in x: the part along that axis stays, and the others turn round."""
+    return turns[:, MIRRORED_JOINTS] * turns.new_tensor([1.0, -1.0, -1.0])
 
 
 def mirror_params(params: BodyParams, body: Body) -> BodyParams:

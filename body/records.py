@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from fitloop.body.params import BodyParams
@@ -78,6 +79,16 @@ class Uncertainty(TensorRecord):
     """By how much each joint may be turned wrongly about any axis: a standard deviation in radians, root first."""
     betas: Float[Tensor, "*batch"]
     """The same of each shape coefficient."""
+
+    @property
+    def parts(self) -> Float[Tensor, "*batch parts"]:
+        """Rotations, then the shape."""
+        return torch.cat([self.rotations, self.betas[..., None]], -1)
+
+    @property
+    def sound(self) -> Bool[Tensor, "*batch"]:
+        """Whether all of it are positive numbers."""
+        return (torch.isfinite(self.parts) & (self.parts > 0)).all(-1)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,12 @@ class Place:
     angle: float
     """Radians, clockwise as seen; 0 when the person is upright."""
 
+    @property
+    def turn(self) -> Float[np.ndarray, "2 2"]:
+        """Directions of the upright square to those of the photo."""
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        return np.array([[cos, -sin], [sin, cos]])
+
 
 @dataclass(frozen=True)
 class Pose:

@@ -50,8 +50,7 @@ def quality_bound(direct: Pose) -> float:
 
 def _mask_at(pose: Pose, points: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points"]:
     """The mask where points of the photo lie, in full-image pixels; 0 outside its square."""
-    cos, sin = np.cos(pose.place.angle), np.sin(pose.place.angle)
-    in_square = (points - pose.place.center) @ np.array([[cos, -sin], [sin, cos]]) / pose.place.side + 0.5
+    in_square = (points - pose.place.center) @ pose.place.turn / pose.place.side + 0.5
     size = len(pose.mask)
     column, row = np.moveaxis(np.floor(in_square * size).astype(int), -1, 0)
     inside = (column >= 0) & (column < size) & (row >= 0) & (row < size)

@@ -40,18 +40,13 @@ class PaintedPieces(PhotoPieces):
 def silhouette_over(pose: Pose, square: Place, size: int) -> Float[np.ndarray, "size size"]:
     """The person's silhouette as another square shows it: 1 inside, 0 outside."""
     rows = len(pose.mask)
-    to_mask = _turn(pose.place).T @ _turn(square) * (square.side / size) * (rows / pose.place.side)
-    middle = _turn(pose.place).T @ (square.center - pose.place.center) * (rows / pose.place.side)
+    to_mask = pose.place.turn.T @ square.turn * (square.side / size) * (rows / pose.place.side)
+    middle = pose.place.turn.T @ (square.center - pose.place.center) * (rows / pose.place.side)
     # OpenCV counts from the middle of the first pixel.
     shift = middle + (rows - 1.0) / 2.0 - to_mask @ np.full(2, (size - 1.0) / 2.0)
     matrix = np.concatenate([to_mask, shift[:, None]], 1)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.dilate(cv2.warpAffine((pose.mask > 0.5).astype(np.float32), matrix, (size, size), flags=flags), _MARGIN)
-
-
-def _turn(place: Place) -> Float[np.ndarray, "2 2"]:
-    cos, sin = np.cos(place.angle), np.sin(place.angle)
-    return np.array([[cos, -sin], [sin, cos]])
 
 
 def painted(

@@ -96,7 +96,7 @@ def make_evidence(
 def spreads_of(init: BodyEstimate) -> Float[Tensor, "batch parts"] | None:
     """Standard deviations of the start: root and body joints in radians, then shape; None where it does not say."""
     told = init.uncertainty
-    return None if told is None else torch.cat([told.rotations, told.betas[:, None]], dim=-1)
+    return None if told is None else told.parts
 
 
 def _seen_surface(surface: SurfaceEvidence, init: BodyEstimate, scale: Tensor) -> SeenSurface:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, BodyParams
-from fitloop.body.mirror import MIRRORED_JOINTS
+from fitloop.body.mirror import MIRRORED_PARTS, mirror_turns
 from fitloop.body.model import forward_kinematics
 from fitloop.body.spreads import uncertainty_from
 from fitloop.geometry import TensorRecord, concatenate, project, rotvec_to_rotmat
@@ -234,7 +234,7 @@ def correct(
     look: Look,
     estimate: BodyEstimate,
     sight: Sight,
-    grounds: Grounds | None = None,
+    grounds: Grounds,
 ) -> Correction:
     """Ask the network what is wrong with bodies, also in the mirror where the displacement network looked there.
 
@@ -244,14 +244,13 @@ def correct(
         look: Of the estimate.
         estimate: The bodies that were drawn.
         sight: What the displacement network made of the look.
-        grounds: What the bodies rest on; nothing is known if not given.
+        grounds: What the bodies rest on.
     """
-    rests = no_grounds(body, len(estimate.params.betas)) if grounds is None else grounds
-    seen = correction_input(body, estimate, clues_of(body, look, estimate, sight.straight), rests)
+    seen = correction_input(body, estimate, clues_of(body, look, estimate, sight.straight), grounds)
     if sight.mirrored is None:
         return network(seen)
     clues = clues_of(body, look, estimate, sight.mirrored, mirrored=True)
-    other = correction_input(body, mirrored_estimate(body, estimate), clues, mirrored_grounds(rests))
+    other = correction_input(body, mirrored_estimate(body, estimate), clues, mirrored_grounds(grounds))
     both = network(concatenate([seen, other]))
     people = len(estimate.params.betas)
     return mean_correction(both[:people], both[people:])
@@ -264,12 +263,12 @@ def mean_correction(straight: Correction, mirrored: Correction) -> Correction:
         straight: About bodies.
         mirrored: About the same bodies in a mirror.
     """
-    # A rotation vector is no arrow: in a mirror its part along the mirrored axis stays, and the others turn round.
-    back = mirrored.turns[:, MIRRORED_JOINTS] * mirrored.turns.new_tensor([1.0, -1.0, -1.0])
     told, other = straight.log_spread, mirrored.log_spread
     if told is not None and other is not None:
-        told = (told + torch.cat([other[:, MIRRORED_JOINTS], other[:, -1:]], -1)) / 2.0
-    return Correction((straight.turns + back) / 2.0, (straight.betas + mirrored.betas) / 2.0, told)
+        told = (told + other[:, MIRRORED_PARTS]) / 2.0
+    return Correction(
+        (straight.turns + mirror_turns(mirrored.turns)) / 2.0, (straight.betas + mirrored.betas) / 2.0, told
+    )
 
 
 def corrected(body: Body, estimate: BodyEstimate, correction: Correction) -> BodyEstimate:

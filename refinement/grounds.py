@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fitloop.body import Body, BodyEstimate, BodyParams, Detections, KeypointKinematics
 from fitloop.body.kinematics import usable_keypoints
-from fitloop.body.mirror import MIRRORED_JOINTS
+from fitloop.body.mirror import MIRRORED_JOINTS, MIRRORED_PARTS, mirror_turns
 from fitloop.geometry import TensorRecord, project, rotmat_to_rotvec
 
 JOINT_NUMBERS, WHOLE_NUMBERS = 8, 4
@@ -95,7 +95,7 @@ def grounds_of(
         detections: What they were fitted to; full-image pixels.
         guess: What the fit started from, usually a regressor's answer.
     """
-    found, people = no_grounds(body, len(fitted.params.betas)), len(fitted.params.betas)
+    found = no_grounds(body, len(fitted.params.betas))
     known = found.known.clone()
     if detections is not None:
         found = replace(found, misfit=_misfit(body, fitted, detections))
@@ -106,10 +106,8 @@ def grounds_of(
         known[:, 1] = 1.0
         told = guess.uncertainty
         if told is not None:
-            spread = torch.cat([told.rotations, told.betas.reshape(people, 1)], -1)
-            sound = (torch.isfinite(spread) & (spread > 0)).all(-1)
-            unsure = torch.where(sound[:, None], spread, 1.0).clamp(1e-3, 10.0).log()
-            found, known[:, 2] = replace(found, unsure=unsure), sound.to(known)
+            unsure = torch.where(told.sound[:, None], told.parts, 1.0).clamp(1e-3, 10.0).log()
+            found, known[:, 2] = replace(found, unsure=unsure), told.sound.to(known)
     return replace(found, known=known)
 
 
@@ -135,7 +133,6 @@ def mirrored_grounds(grounds: Grounds) -> Grounds:
         grounds: Of bodies outside it.
     """
     misfit = grounds.misfit[:, MIRRORED_JOINTS] * grounds.misfit.new_tensor([-1.0, 1.0, 1.0, 1.0])
-    # A rotation vector's part along the mirrored axis stays, and the others turn round.
-    turned = grounds.turned[:, MIRRORED_JOINTS] * grounds.turned.new_tensor([1.0, -1.0, -1.0])
-    unsure = torch.cat([grounds.unsure[:, MIRRORED_JOINTS], grounds.unsure[:, -1:]], -1)
-    return replace(grounds, misfit=misfit, turned=turned, unsure=unsure)
+    return replace(
+        grounds, misfit=misfit, turned=mirror_turns(grounds.turned), unsure=grounds.unsure[:, MIRRORED_PARTS]
+    )

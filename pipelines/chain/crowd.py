@@ -4,8 +4,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import accumulate, groupby
 
-import torch
-
 from fitloop.body import BodyEstimate
 from fitloop.fitting import FitConfig, fit
 from fitloop.geometry import concatenate
@@ -55,9 +53,7 @@ def _unheard(guess: BodyEstimate) -> tuple[str, ...]:
     told = guess.uncertainty
     if told is None:
         return ()
-    numbers = torch.cat([told.rotations, told.betas[:, None]], -1)
-    wrong = ~(torch.isfinite(numbers) & (numbers > 0)).all(-1)
     return tuple(
         f"Person {row}: the regressor's uncertainty is not a positive number, so the fit holds on to all joints alike."
-        for row in wrong.nonzero()[:, 0].tolist()
+        for row in (~told.sound).nonzero()[:, 0].tolist()
     )

@@ -17,6 +17,8 @@ from fitloop.regressor.regressor import NetworkRegressor
 
 KINDS = ("detected", "coco17", "mediapipe33", "clean")
 """Fitted to the detector's keypoints, to disturbed ones of two conventions, and to those of a careful annotator."""
+CONVENTION = "mediapipe33"
+"""Of the embedded detector."""
 CLEAN = 0.1
 """How large and how frequent the mistakes of clean keypoints are, of those of a detector."""
 
@@ -119,7 +121,7 @@ class ErringFits:
         hips = points[:, [KEYPOINT_NAMES.index("left_hip"), KEYPOINT_NAMES.index("right_hip")]].mean(1, keepdim=True)
         low, high = exact.clamp_min(0.0).minimum(edge).amin(1), exact.clamp_min(0.0).minimum(edge).amax(1)
         seen = Detections(keypoints, confidence, torch.cat([low, high], -1), convention)
-        if convention != "mediapipe33":
+        if convention != CONVENTION:
             return seen
         world = noise.world(points - hips, generator)[:, columns]
         return replace(seen, landmarks=world, landmark_confidence=torch.ones_like(confidence))
@@ -133,4 +135,4 @@ def detected_of(rows: Float[Tensor, "people keypoints parts"]) -> Detections:
     """
     keypoints, confidence = rows[..., :2].float(), rows[..., 2].float()
     boxes = boxes_of(keypoints, confidence)
-    return Detections(keypoints, confidence, boxes, "mediapipe33", rows[..., 3:6].float(), rows[..., 6].float())
+    return Detections(keypoints, confidence, boxes, CONVENTION, rows[..., 3:6].float(), rows[..., 6].float())

@@ -16,10 +16,10 @@ from fitloop.body.mirror import mirror_params, mirror_points, rest_pelvis, turn_
 from fitloop.data.keypoint_samples import KeypointSamples, boxes_of
 from fitloop.geometry import project, rotvec_to_rotmat, where
 from fitloop.pipelines.lessons.erring_bodies import load_chunks, rows_to_estimates
+from fitloop.pipelines.lessons.erring_fits import detected_of
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, to_known_landmarks
 from fitloop.regressor.looks import MIRRORED_KEYPOINTS
 
-CONVENTION = "mediapipe33"
 MIN_KEYPOINTS = 6
 """Keypoints that the detector must be rather sure of; else it saw somebody else or nothing."""
 FARTHEST = 0.5
@@ -107,12 +107,4 @@ def read_keypoints(rows: Float[Tensor, "people keypoints parts"]) -> Detections:
     Args:
         rows: As `refinement_samples.keypoint_rows` makes them.
     """
-    seen = Detections(
-        rows[..., :2].float(),
-        rows[..., 2].float(),
-        torch.zeros(len(rows), 4),
-        CONVENTION,
-        rows[..., 3:6].float(),
-        rows[..., 6].float(),
-    )
-    return to_known_landmarks(seen)
+    return to_known_landmarks(detected_of(rows))
