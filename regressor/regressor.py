@@ -14,6 +14,7 @@ from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image, Keyp
 from fitloop.body.assets import asset_path
 from fitloop.body.keypoints import DERIVED_LANDMARKS
 from fitloop.body.mirror import rest_pelvis, turn_params
+from fitloop.body.records import Uncertainty
 from fitloop.geometry import Camera, where
 from fitloop.geometry.rotations import rot6d_to_rotmat
 from fitloop.regressor.checkpoints import Weights, load_weights
@@ -22,6 +23,7 @@ from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
 from fitloop.regressor.recipes import answered_place, box_numbers
+from fitloop.regressor.several_looks import look_several_times
 from fitloop.regressor.uncertainty import uncertainty_of
 from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
@@ -52,7 +54,7 @@ class Regressor(Protocol):
         ...
 
 
-def load_regressor(source: str | Path, body: Body, landmarks: bool = False) -> Regressor:
+def load_regressor(source: str | Path, body: Body, landmarks: bool = False, looks: bool = True) -> Regressor:
     """Load a regressor for a body.
 
         body = fitloop.load_body()
@@ -64,6 +66,8 @@ def load_regressor(source: str | Path, body: Body, landmarks: bool = False) -> R
         body: The body to regress.
         landmarks: Also tell networks the detector's 3D landmarks. Ours are taught with and without, and answer better
             without those of the embedded detector (docs/training.md).
+        looks: Let networks of keypoints look at everybody six times, turned and mirrored
+            (`fitloop.regressor.several_looks`); else once.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -71,7 +75,7 @@ def load_regressor(source: str | Path, body: Body, landmarks: bool = False) -> R
     """
     if str(source) == "mean":
         return mean_regressor(body)
-    return NetworkRegressor(str(source), load_weights(weights_path(source)), body, landmarks)
+    return NetworkRegressor(str(source), load_weights(weights_path(source)), body, landmarks, looks)
 
 
 def weights_path(source: str | Path) -> Path:
@@ -116,7 +120,7 @@ class NetworkInput:
 class NetworkRegressor:
     """A trained network."""
 
-    def __init__(self, name: str, weights: Weights, body: Body, landmarks: bool = False) -> None:
+    def __init__(self, name: str, weights: Weights, body: Body, landmarks: bool = False, looks: bool = True) -> None:
         """Bind weights to a body.
 
         Args:
@@ -124,6 +128,7 @@ class NetworkRegressor:
             weights: Network and what it belongs to.
             body: Must be the body of the weights.
             landmarks: As for `load_regressor`.
+            looks: As for `load_regressor`.
 
         Raises:
             ValueError: If it is another body.
@@ -133,6 +138,7 @@ class NetworkRegressor:
         self.weights = weights
         self.body = body
         self.landmarks = landmarks
+        self.looks = looks and weights.config.encoder == "keypoints"
         self._device = body.template.device
         weights.model.to(self._device).eval()
         self.placer = Placer(body)
@@ -145,7 +151,11 @@ class NetworkRegressor:
         Raises:
             ValueError: If the encoder needs a photo and there is none.
         """
-        return self.answer(self.look(image, detections, camera), self.weights.model)
+        given = self.look(image, detections, camera)
+        if not self.looks:
+            return self.answer(given, self.weights.model)
+        said = look_several_times(self.weights.model, given.detections, given.camera, self.body)
+        return self._placed(*said, given)
 
     def look(self, image: Image | None, detections: Detections, camera: Camera) -> NetworkInput:
         """What the network reads of the people, and what its answer refers to.
@@ -173,9 +183,11 @@ class NetworkRegressor:
             model: These weights' network, or one like it.
         """
         output = model(given.inputs, given.extra)
+        return self._placed(self.params_of(output, given), uncertainty_of(output), given)
+
+    def _placed(self, said: BodyParams, told: Uncertainty | None, given: NetworkInput) -> BodyEstimate:
         detections, camera = given.detections, given.camera
-        params = self.placer(self.params_of(output, given), detections, camera)
-        told = uncertainty_of(output)
+        params = self.placer(said, detections, camera)
         if self.weights.config.encoder == "keypoints":
             # Of people without keypoints this encoder sees nothing: they get the mean body in their box.
             blind = (detections.confidence > 0).sum(-1) < MIN_KEYPOINTS
