@@ -1,7 +1,11 @@
 """Convert a data set, as its authors distribute it, to SPIN's format: ``fitloop prepare coco-2014 --source coco/``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("prepare")
+
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -166,7 +170,3 @@ def main(arguments: list[str] | None = None) -> int:
     print(describe(dataset))
     print(f"written to {config.out or Path(dataset.name + '.npz')}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,11 @@
 """Train the correction network: ``fitloop train-correction --samples runs/refinement``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-correction")
+
 import logging
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -335,7 +339,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"Done: {errors}; weights in {config.out / FINAL}, the best so far in {config.out / BEST}."
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
