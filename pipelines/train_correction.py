@@ -190,12 +190,15 @@ def _look(
     found: list[list[Path]] = []
     with Progress(len(views) * sum(map(len, readers)), "file", 30.0, 0) as progress:
         for number, reader in enumerate(readers):
-            found.append([])
-            for mirrored, chunk in product(views, range(len(reader))):
-                path = folder / f"{number}-{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors"
-                reader.read(chunk, mirrored, path)
-                found[-1].append(path)
-                progress.advance(1)
+            paths = {
+                (mirrored, chunk): folder / f"{number}-{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors"
+                for mirrored, chunk in product(views, range(len(reader)))
+            }
+            found.append(list(paths.values()))
+            for chunk in range(len(reader)):
+                # Guess and fit are the same for both views.
+                reader.read(chunk, {mirrored: paths[mirrored, chunk] for mirrored in views})
+                progress.advance(len(views))
     return found
 
 

@@ -5,7 +5,7 @@ for photos are dear and estimates age with both. Each body is shown to the displ
 in a mirror, and what it said is kept in files, so that training itself looks at no picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -80,15 +80,24 @@ class ClueReader:
         """How many chunks of photos there are."""
         return len(self.batches.chunks)
 
-    def read(self, chunk: int, mirrored: bool, path: Path) -> None:
+    def read(self, chunk: int, paths: Mapping[bool, Path]) -> None:
         """Look at the photos of a chunk and write what was seen.
 
-        Nothing is done if the file is there, from the same networks and kinds of evidence.
+        Nothing is done for files that are there, from the same networks and kinds of evidence.
+
+        Args:
+            chunk: Its number.
+            paths: Where what is seen of the photos goes (False), and of their mirror images (True).
         """
-        if path.is_file() and _about(path) == self.about:
+        missing = {mirrored: path for mirrored, path in paths.items() if _about(path) != self.about}
+        if not missing:
             return
-        count = len(self.batches.chunks[chunk].photos)
         erring = self.erring(chunk)
+        for mirrored, path in missing.items():
+            self._look(chunk, erring, mirrored, path)
+
+    def _look(self, chunk: int, erring: Mapping[str, Rested], mirrored: bool, path: Path) -> None:
+        count = len(self.batches.chunks[chunk].photos)
         parts: dict[str, list[dict[str, Tensor]]] = {kind: [] for kind in self.kinds}
         for first in range(0, count, _AT_ONCE):
             last = min(first + _AT_ONCE, count)
@@ -140,7 +149,9 @@ class ClueReader:
 
 
 def _about(path: Path) -> dict[str, str]:
-    """What a file says of how it was made; nothing if it is damaged."""
+    """What a file says of how it was made; nothing if it is missing or damaged."""
+    if not path.is_file():
+        return {}
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}

@@ -79,18 +79,31 @@ def test_photos_are_looked_at_again_by_another_network_and_if_the_file_is_damage
     other = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
     first = reader(folder, load_network(folder / "displacement.safetensors"))
     second = reader(folder, other)
-    first.read(0, False, path)
+    first.read(0, {False: path})
     before = load_file(path)["coco17.features"]
-    second.read(0, False, path)
+    second.read(0, {False: path})
     assert not torch.equal(load_file(path)["coco17.features"], before)
     path.write_bytes(path.read_bytes()[:100])
-    first.read(0, False, path)
+    first.read(0, {False: path})
     torch.testing.assert_close(load_file(path)["coco17.features"], before)
+
+
+def test_a_chunk_is_guessed_and_fitted_once_for_both_views(folder, tmp_path, monkeypatch):
+    asked, of_kind = [], ErringFits.of_kind
+
+    def counted(fits, kind, *about):
+        asked.append(kind)
+        return of_kind(fits, kind, *about)
+
+    monkeypatch.setattr(ErringFits, "of_kind", counted)
+    train(config(folder, tmp_path, epochs=0.1))
+    assert sorted(asked) == ["coco17", "coco17", "detected", "detected"], "of training once, and of held-out"
+    assert len(list((tmp_path / "seen").iterdir())) == 3
 
 
 def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
     looking = reader(folder, load_network(folder / "displacement.safetensors"), "detected")
-    looking.read(0, False, tmp_path / "seen.safetensors")
+    looking.read(0, {False: tmp_path / "seen.safetensors"})
     maker = LessonMaker(BODY)
     (lesson,) = maker(tmp_path / "seen.safetensors")
     rows = looking.batches.rows([(0, row) for row in range(ROWS)])
