@@ -63,6 +63,14 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     assert load_correction(displacement, tmp_path / "correction.safetensors").config.width == 16
 
 
+def test_a_step_turns_the_joints_once(folder, tmp_path, monkeypatch):
+    learning = training.open_training(config(folder, tmp_path), torch.device("cpu"))
+    turns, turn = [], training.rotvec_to_rotmat
+    monkeypatch.setattr(training, "rotvec_to_rotmat", lambda turned: turns.append(turned.shape) or turn(turned))
+    _, losses = learning.gradient(0)
+    assert turns == [(8, 24, 3)] and losses.keys() == {"pose", "shape", "rotation", "spread"}
+
+
 def test_training_that_diverges_stops_and_keeps_the_best(folder, tmp_path, monkeypatch):
     far = iter([50.0, 200.0, 200.0, 200.0])
     monkeypatch.setattr(training.CorrectionTraining, "evaluate", lambda learning: {"pve_after": next(far)})
