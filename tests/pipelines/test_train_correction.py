@@ -11,7 +11,7 @@ from sample_scenes import ROWS, samples
 
 import fitloop.pipelines.train_correction as training
 from fitloop.pipelines.console.endings import TrainingStopped
-from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
+from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, all_lessons, mirror_rows
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
 from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
@@ -107,6 +107,16 @@ def test_a_chunk_is_guessed_and_fitted_once_for_both_views(folder, tmp_path, mon
     train(config(folder, tmp_path, epochs=0.1))
     assert sorted(asked) == ["coco17", "coco17", "detected", "detected"], "of training once, and of held-out"
     assert len(list((tmp_path / "seen").iterdir())) == 3
+
+
+def test_each_chunk_has_its_own_people_whose_guess_is_not_told(folder, tmp_path):
+    path = tmp_path / "seen.safetensors"
+    reader(folder, load_network(folder / "displacement.safetensors")).read(0, {False: path})
+    maker = LessonMaker(BODY, unguessed=0.5)
+    told = [all_lessons(maker, [path, path, path]).seen.whole[:, -2] for _ in range(2)]
+    assert torch.equal(*told), "the same whenever it is asked for"
+    chunks = {tuple(chunk.tolist()) for chunk in told[0].split(ROWS)}
+    assert len(chunks) == 3 and 0.0 < told[0].mean() < 1.0
 
 
 def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
