@@ -31,7 +31,7 @@ def test_ctrl_c_ends_every_command_with_a_sentence_while_it_loads_and_later(monk
 def test_ctrl_c_ends_every_program_that_is_run_by_its_file_so_too(monkeypatch, capsys, command):
     monkeypatch.setattr(cli, "import_module", interrupt)
     monkeypatch.setattr(sys, "argv", ["program.py", "--help"])
-    program = find_spec(cli.COMMANDS[command][0]).origin
+    program = str(find_spec(cli.COMMANDS[command][0]).origin)
     before = set(sys.modules)
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(program, run_name="__main__")
