@@ -23,7 +23,8 @@ def read_own_weights(path: Path, kind: str, version: int) -> tuple[dict[str, str
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a whole safetensors file ({error}); get or train it again.") from error
-    found = (header.get("format"), header.get("version"))
+    # Networks of refinement told no version at first.
+    found = (header.get("format"), header.get("version", "1"))
     if found != (kind, str(version)):
         raise ValueError(
             f"{path} is {found[0]!r} version {found[1]!r}; this program reads {kind!r} version {str(version)!r}."

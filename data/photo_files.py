@@ -42,7 +42,8 @@ def _log_unreadable(message: str) -> None:
 def find_images(folder: str | Path, on_unreadable: Callable[[str], None] = _log_unreadable) -> list[str]:
     """List the photos in a folder and below it.
 
-    Links are followed, each folder is visited once. Hidden files and folders (".name") are left out.
+    Links are followed, each folder is visited once. Hidden files and folders (".name") are left out, and so are the
+    pictures that finished runs wrote here.
 
     Args:
         folder: Where to look.
@@ -54,7 +55,11 @@ def find_images(folder: str | Path, on_unreadable: Callable[[str], None] = _log_
     Raises:
         ValueError: If ``folder`` is missing, is not a folder, or may not be read.
     """
-    return sorted(name for name in files_below(Path(folder), on_unreadable) if name.lower().endswith(SUFFIXES))
+    root = Path(folder)
+    ours = written_by_runs(None, lambda below: (root / below / RUN_RECORD).is_file())
+    return sorted(
+        name for name in files_below(root, on_unreadable) if name.lower().endswith(SUFFIXES) and not ours(name)
+    )
 
 
 def find_unread_pictures(folder: str | Path) -> list[str]:

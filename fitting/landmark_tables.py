@@ -119,16 +119,26 @@ def _combine(kinematics: KeypointKinematics | Moments, free: Tensor, split: Spli
 def _shape_moments(kinematics: KeypointKinematics | Moments, bone_dirs: Tensor, local_dirs: Tensor) -> Tensor:
     """Derivative of the landmarks by betas as a linear function of the joints' rotations, (72, betas * landmarks)."""
     landmarks, betas = kinematics.gather.shape[0], bone_dirs.shape[-1]
-    moments = torch.zeros(NUM_JOINTS, 3, betas, landmarks, dtype=bone_dirs.dtype, device=bone_dirs.device)
+    rows: list[int] = []
+    sources: list[int] = []
     pairs = zip(kinematics.pair_landmark.tolist(), kinematics.pair_joint.tolist(), strict=True)
-    for pair, (landmark, joint) in enumerate(pairs):
-        moments[joint, :, :, landmark] += local_dirs[pair]
+    for landmark, joint in pairs:
+        rows.append(joint * landmarks + landmark)
+        sources.append(-1)
         while joint > 0:
             # A bone is turned by the rotation of the joint above it; the root's own offset is not turned at all.
-            parent = JOINT_PARENTS[joint]
-            moments[parent, :, :, landmark] += kinematics.pair_mass[pair] * bone_dirs[joint - 1]
-            joint = parent
-    return moments.flatten(2).flatten(0, 1)
+            rows.append(JOINT_PARENTS[joint] * landmarks + landmark)
+            sources.append(joint - 1)
+            joint = JOINT_PARENTS[joint]
+    # A CPU adds them in this order, other devices in any: their last bits would change from run to run.
+    source, mass = torch.tensor(sources), kinematics.pair_mass.cpu()
+    pair = (source < 0).long().cumsum(0) - 1
+    bones = mass[pair, None, None] * bone_dirs.cpu()[source]
+    parts = torch.where((source < 0)[:, None, None], local_dirs.cpu()[pair], bones)
+    moments = torch.zeros(NUM_JOINTS * landmarks, 3, betas, dtype=bone_dirs.dtype)
+    moments.index_add_(0, torch.tensor(rows), parts)
+    moments = moments.unflatten(0, (NUM_JOINTS, landmarks)).permute(0, 2, 3, 1).flatten(2).flatten(0, 1)
+    return moments.to(bone_dirs.device)
 
 
 def _correctives(kinematics: KeypointKinematics | Moments, free: tuple[int, ...]) -> Correctives | None:

@@ -4,9 +4,13 @@ fitloop adapt --images photos/ --out adapted/
 fitloop run --images photos/ --regressor adapted/final.safetensors
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("adapt")
+
 import hashlib
 import logging
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -243,7 +247,3 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import NoReturn
 
 from fitloop.pipelines.console.endings import INTERRUPTED, USAGE_ERROR, stop, stop_for
 
@@ -44,6 +45,17 @@ def main(arguments: list[str] | None = None) -> int:
         return stop_for(error)
     except KeyboardInterrupt:
         return stop("Interrupted.", INTERRUPTED)
+
+
+def run_program(name: str) -> NoReturn:
+    """Run a subcommand whose file is run itself, ``python pipelines/train.py``, and end as the console command does.
+
+    A program calls it before its first import, so that Ctrl-C ends it with a sentence while libraries still load.
+
+    Args:
+        name: Of the subcommand; its options are those of the command line.
+    """
+    sys.exit(main([name, *sys.argv[1:]]))
 
 
 def _help() -> str:

@@ -6,6 +6,11 @@
 docs/evaluation.md lists the protocols, the layouts of truth and results files, and every metric's definition.
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("evaluate")
+
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +144,3 @@ def _say(text: str) -> None:
     """Print, whatever letters of file names the terminal lacks."""
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,10 @@
 """Fetch the detector's networks now, for a machine that will be without a network: ``fitloop fetch``."""
 
-import sys
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("fetch")
+
 from dataclasses import dataclass
 
 from fitloop.detection.fetching import NetworksMissing, fetch_networks
@@ -23,7 +27,3 @@ def main(arguments: list[str] | None = None) -> int:
     for path in found.values():
         print(path)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

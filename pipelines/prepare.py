@@ -1,7 +1,11 @@
 """Convert a data set, as its authors distribute it, to SPIN's format: ``fitloop prepare coco-2014 --source coco/``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("prepare")
+
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,7 +32,7 @@ from fitloop.data.converters.openpose import Matching
 from fitloop.data.spin_format import SpinDataset, read_spin, write_spin
 from fitloop.data.spin_images import photo_sizes, within_photos
 from fitloop.data.spin_sanity import sane
-from fitloop.pipelines.console.endings import stop
+from fitloop.pipelines.console.endings import stop, stop_for
 from fitloop.pipelines.console.options import parse, refuse_ignored
 
 Name = Literal[
@@ -156,17 +160,15 @@ def describe(dataset: SpinDataset) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Convert a data set; return the exit code."""
+    """Convert a data set; return 0, 2 after a sentence on what is wrong, or 3 if a file cannot be read or written."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     config = parse(PrepareConfig, arguments)
     try:
         dataset = prepare(config)
-    except (ValueError, OSError) as error:
-        return stop(str(error), 1)
+    except ValueError as error:
+        return stop(str(error))
+    except OSError as error:
+        return stop_for(error)
     print(describe(dataset))
     print(f"written to {config.out or Path(dataset.name + '.npz')}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,16 +7,13 @@ An optimiser (SMPLify, Bogo et al. 2016) corrects the guess until the body's joi
 A second network compares the body with the photo's pixels, and the body follows (Wehrbein et al. 2023).
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("run")
+
 import atexit
 import gc
-import sys
-
-if __name__ == "__main__":
-    from fitloop.pipelines.cli import main as command
-
-    # Whatever is stopped while libraries still load ends as the console command does.
-    sys.exit(command(["run", *sys.argv[1:]]))
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 

@@ -6,6 +6,11 @@
 The page needs no network. The same tables lie beside it as .md and .json.
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("report")
+
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -191,7 +196,3 @@ def main(arguments: list[str] | None = None) -> int:
         return stop(f"Cannot write {config.out}: {error.strerror}.", 3)
     print(f"{len(data.truth)} people, {len(page) / 1e6:.1f} MB. Look at {config.out}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,11 @@
 """Sample photos: people drawn by the project, and a free photograph of a cameraman."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("samples")
+
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +31,3 @@ def main(arguments: list[str] | None = None) -> int:
             shutil.copyfile(picture, path)
     print(f"{len(list(config.out.iterdir()))} photos in {config.out}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,11 @@ python pipelines/synthesize.py --assets assets/ --out open-bench/ --preset open-
 python pipelines/synthesize.py --assets assets/ --out open-bench-video/ --preset open-bench --video
 """
 
-import sys
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("synthesize")
+
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -178,7 +182,3 @@ def _finish(config: SynthesizeConfig) -> None:
     with whole_file(config.out / "truth.npz") as file:
         np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
     write_contact_sheet(config.out, arrays)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

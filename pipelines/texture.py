@@ -7,7 +7,11 @@ Each photo's colours are looked up at the visible vertices of the body that the 
 what most of them show, and what no photo shows continues what was seen (docs/texture.md).
 """
 
-import sys
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("texture")
+
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +189,3 @@ def main(arguments: list[str] | None = None) -> int:
     told = f"{seen:.0f} % of the surface seen in {len(given)} {'photo' if len(given) == 1 else 'photos'}"
     print(f"{told}, the rest guessed. Look at {config.out / 'index.html'}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,11 @@
 """Train a regressor: ``fitloop train --config configs/train/keypoints.yaml``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train")
+
 import logging
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -247,7 +251,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"Done: {errors} on held-out subjects; weights in {config.out / BEST}."
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

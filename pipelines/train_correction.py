@@ -1,7 +1,11 @@
 """Train the correction network: ``fitloop train-correction --samples runs/refinement``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-correction")
+
 import logging
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -186,12 +190,15 @@ def _look(
     found: list[list[Path]] = []
     with Progress(len(views) * sum(map(len, readers)), "file", 30.0, 0) as progress:
         for number, reader in enumerate(readers):
-            found.append([])
-            for mirrored, chunk in product(views, range(len(reader))):
-                path = folder / f"{number}-{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors"
-                reader.read(chunk, mirrored, path)
-                found[-1].append(path)
-                progress.advance(1)
+            paths = {
+                (mirrored, chunk): folder / f"{number}-{split}-{chunk:05d}{'-mirrored' if mirrored else ''}.safetensors"
+                for mirrored, chunk in product(views, range(len(reader)))
+            }
+            found.append(list(paths.values()))
+            for chunk in range(len(reader)):
+                # Guess and fit are the same for both views.
+                reader.read(chunk, {mirrored: paths[mirrored, chunk] for mirrored in views})
+                progress.advance(len(views))
     return found
 
 
@@ -237,22 +244,24 @@ class CorrectionTraining(Training):
         seen = _hide(lesson.seen, network, config.hidden, generator)
         with mixed_precision(self.device):
             correction = network(seen)
-        errors = self.errors(lesson, correction)
+        turned = corrected(lesson, correction)
+        errors = self.errors(lesson, correction, turned)
         loss = 2.0 * errors["pose"] + errors["shape"] + 0.05 * errors["rotation"]
         if correction.log_spread is not None:
             sure = torch.ones_like(lesson.betas[:, 0])
-            missed = missed_by(lesson, correction)
+            missed = missed_by(lesson, correction, turned)
             errors["spread"] = spread_loss(missed, correction.log_spread, sure, lesson.betas.shape[-1])
             loss = loss + _SPREAD * errors["spread"]
         loss.backward()
         return loss.detach(), {name: value.detach() for name, value in errors.items()}
 
-    def errors(self, lesson: Lesson, correction: Correction) -> dict[str, Tensor]:
+    def errors(
+        self, lesson: Lesson, correction: Correction, turned: Float[Tensor, "people joints 3 3"]
+    ) -> dict[str, Tensor]:
         """Mean distances in metres: points of the posed body of the true shape, and of the T-pose; and of rotations.
 
         The true shape in the first keeps the network from making unsure bodies smaller.
         """
-        turned = lesson.rotations @ rotvec_to_rotmat(correction.turns)
         posed = self.maker.points(turned, lesson.true_betas) - lesson.points.float()
         shape = torch.einsum("vcb,nb->nvc", self.dirs, lesson.betas + correction.betas - lesson.true_betas)
         apart = (turned - lesson.true_rotations).square().sum((-1, -2)).add(1e-6).sqrt()
@@ -270,13 +279,13 @@ class CorrectionTraining(Training):
             with mixed_precision(self.device):
                 predicted = self.state.model(tests.seen.to(torch.float32))
             for name, correction in (("before", predicted.map(torch.zeros_like)), ("after", predicted)):
-                errors = self.errors(tests, correction)
-                turned = tests.rotations @ rotvec_to_rotmat(correction.turns)
+                turned = corrected(tests, correction)
+                errors = self.errors(tests, correction, turned)
                 whole = self.maker.points(turned, tests.betas + correction.betas) - tests.points.float()
                 found[f"pve_{name}{end}"] = 1000.0 * float(whole.norm(dim=-1).mean())
                 found |= {f"{part}_{name}{end}": 1000.0 * float(errors[part]) for part in ("pose", "shape")}
             if predicted.log_spread is not None:
-                missed = missed_by(tests, predicted)
+                missed = missed_by(tests, predicted, corrected(tests, predicted))
                 for level in LEVELS:
                     inside = share_inside(missed, predicted.log_spread, tests.betas.shape[-1], level)
                     found[f"inside_{100 * level:.0f}{end}"] = 100.0 * float(inside.mean())
@@ -303,12 +312,19 @@ class CorrectionTraining(Training):
         with mixed_precision(self.device):
             predicted = self.state.model(tests.seen.to(torch.float32))
         assert predicted.log_spread is not None
-        spread.temperature += temperatures(missed_by(tests, predicted), predicted.log_spread, tests.betas.shape[-1])
+        missed = missed_by(tests, predicted, corrected(tests, predicted))
+        spread.temperature += temperatures(missed, predicted.log_spread, tests.betas.shape[-1])
 
 
-def missed_by(lesson: Lesson, correction: Correction) -> Float[Tensor, "people parts"]:
+def corrected(lesson: Lesson, correction: Correction) -> Float[Tensor, "people joints 3 3"]:
+    """The estimates' rotations after the correction, local."""
+    return lesson.rotations @ rotvec_to_rotmat(correction.turns)
+
+
+def missed_by(
+    lesson: Lesson, correction: Correction, turned: Float[Tensor, "people joints 3 3"]
+) -> Float[Tensor, "people parts"]:
     """Angle by which each corrected rotation is off, radians, and last the length of what the shape is off by."""
-    turned = lesson.rotations @ rotvec_to_rotmat(correction.turns)
     shape = (lesson.betas + correction.betas - lesson.true_betas).norm(dim=-1, keepdim=True)
     return torch.cat([geodesic_angle(turned, lesson.true_rotations), shape], -1)
 
@@ -335,7 +351,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"Done: {errors}; weights in {config.out / FINAL}, the best so far in {config.out / BEST}."
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

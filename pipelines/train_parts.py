@@ -1,7 +1,11 @@
 """Train what finds body parts in photos: ``fitloop train-parts --config configs/train/segmentation.yaml``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-parts")
+
 import logging
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -184,7 +188,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"Done: {errors} % on held-out people; weights in {config.out / BEST}."
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,7 +7,11 @@ A minute for the Gaussian mixture, two for the autoencoder. Held-out subjects ar
 the poses are mirrored.
 """
 
-import sys
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-prior")
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -70,7 +74,3 @@ def main(arguments: list[str] | None = None) -> int:
     """Train as the command line says; return the exit code."""
     config = parse(TrainPriorConfig, arguments)
     return end_well(lambda: f"Wrote {train_prior(config)}.", config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

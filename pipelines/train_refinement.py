@@ -1,8 +1,12 @@
 """Train the displacement network: ``fitloop train-refinement --config configs/refinement/default.yaml``."""
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-refinement")
+
 import logging
 import math
-import sys
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -255,7 +259,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"Done: {errors}; weights in {config.out / BEST}."
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

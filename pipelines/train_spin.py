@@ -4,8 +4,12 @@ fitloop train-spin --data lspet.npz --images lspet/ --out runs/spin
 torchrun --nproc-per-node 2 -m fitloop.pipelines.train_spin --data lspet.npz --shards 2
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("train-spin")
+
 import logging
-import sys
 
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse
@@ -54,7 +58,3 @@ def main(arguments: list[str] | None = None) -> int:
         return f"{epochs[-1].line()}\n{where}" if processes.first else ""
 
     return end_well(work, config.out)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

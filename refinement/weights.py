@@ -6,19 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fitloop.body.assets import asset_path
 from fitloop.body.files import whole_file
+from fitloop.body.own_weights import read_own_weights
 from fitloop.refinement.correction import CorrectionConfig, CorrectionNet
 from fitloop.refinement.inputs import CHANNELS
 from fitloop.refinement.network import DisplacementNet, NetworkConfig
 
 ASSETS = Path(__file__).parent / "assets"
 SHIPPED, SHIPPED_CORRECTION = "displacement.safetensors", "correction.safetensors"
-FORMAT, CORRECTION_FORMAT = "fitloop-displacement", "fitloop-correction"
+FORMAT, CORRECTION_FORMAT, VERSION = "fitloop-displacement", "fitloop-correction", 1
 
 
 def save_network(path: Path, network: DisplacementNet) -> None:
@@ -29,9 +29,8 @@ def save_network(path: Path, network: DisplacementNet) -> None:
         network: What to write.
     """
     tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in _tensors(network).items()}
-    about = {"format": FORMAT, "config": json.dumps(asdict(network.config)), "channels": json.dumps(CHANNELS)}
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, about)
+    about = {"config": json.dumps(asdict(network.config)), "channels": json.dumps(CHANNELS)}
+    _write(path, FORMAT, tensors, about)
 
 
 def save_correction(path: Path, network: CorrectionNet, reads: str) -> None:
@@ -43,9 +42,7 @@ def save_correction(path: Path, network: CorrectionNet, reads: str) -> None:
         reads: `fingerprint` of the displacement network whose features it has learned to read.
     """
     tensors = {name: tensor.half() if tensor.ndim == 2 else tensor for name, tensor in _tensors(network).items()}
-    about = {"format": CORRECTION_FORMAT, "config": json.dumps(asdict(network.config)), "reads": reads}
-    with whole_file(path) as temporary:
-        save_file(tensors, temporary, about)
+    _write(path, CORRECTION_FORMAT, tensors, {"config": json.dumps(asdict(network.config)), "reads": reads})
 
 
 def fingerprint(network: DisplacementNet) -> str:
@@ -68,9 +65,9 @@ def load_network(path: Path | None = None, device: torch.device | str = "cpu") -
     """
     if path is None:
         return _shipped(torch.device(device))
-    about, tensors = _read(path, "fitloop train-refinement")
+    about, tensors = _read(path, FORMAT, "fitloop train-refinement")
     # Weights for other channels would load and predict nonsense.
-    if about.get("format") != FORMAT or json.loads(about.get("channels", "{}")) != CHANNELS:
+    if json.loads(about.get("channels", "{}")) != CHANNELS:
         raise ValueError(f"{path} holds no displacement network that looks at {', '.join(CHANNELS)}.")
     config = {key: tuple(value) for key, value in json.loads(about["config"]).items()}
     network = DisplacementNet(NetworkConfig(**config))
@@ -91,9 +88,7 @@ def load_correction(displacement: DisplacementNet, path: Path | None = None) -> 
         ValueError: If it is damaged, of another kind, or learned to read another displacement network.
     """
     path = asset_path(SHIPPED_CORRECTION, ASSETS) if path is None else path
-    about, tensors = _read(path, "fitloop train-correction")
-    if about.get("format") != CORRECTION_FORMAT:
-        raise ValueError(f"{path} holds no correction network; train one with fitloop train-correction.")
+    about, tensors = _read(path, CORRECTION_FORMAT, "fitloop train-correction")
     if about.get("reads") != fingerprint(displacement):
         raise ValueError(
             f"{path} reads the features of another displacement network than the one given; "
@@ -109,14 +104,15 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
-def _read(path: Path, maker: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+def _write(path: Path, kind: str, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, {"format": kind, "version": str(VERSION), **about})
+
+
+def _read(path: Path, kind: str, maker: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"There are no weights {path}; train some with {maker}.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from error
+    return read_own_weights(path, kind, VERSION)
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

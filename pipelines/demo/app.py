@@ -5,11 +5,15 @@
 It listens on this machine alone; docs/demo.md has its limits and what becomes of the files.
 """
 
+if __name__ == "__main__":
+    from fitloop.pipelines.cli import run_program
+
+    run_program("demo")
+
 import importlib.util
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 from pathlib import Path
 
@@ -110,7 +114,3 @@ def serve(listening: socket.socket, root: Path, config: DemoConfig) -> None:
     finally:
         worker.close()
         jobs.close()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

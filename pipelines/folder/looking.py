@@ -2,7 +2,9 @@
 
 import gc
 import os
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,9 +77,48 @@ def photos_at_once(config: RunConfig, stages: Any) -> int:
     return config.threads or os.cpu_count() or 1
 
 
+class _Shared:
+    """What runs that overlap in one process share: what the first of them found is there again after the last one.
+
+    The number of torch's threads belongs to each thread; one that begins takes over what was set last by any of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: Counter[int] = Counter()
+        self._threads, self._froze = 0, False
+
+    def enter(self) -> None:
+        with self._lock:
+            # A thread that never asked would forget its own number for the one that is set last.
+            threads = torch.get_num_threads()
+            if not self._runs:
+                self._threads, self._froze = threads, gc.get_freeze_count() == 0
+                if self._froze:
+                    gc.freeze()
+            self._runs[threading.get_ident()] += 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._runs = self._runs - Counter([threading.get_ident()])
+            if not self._runs[threading.get_ident()]:
+                torch.set_num_threads(self._threads)
+            if self._runs:
+                # Those that the others' threads begin shall work in one as well.
+                setting = threading.Thread(target=torch.set_num_threads, args=(1,))
+                setting.start()
+                setting.join()
+            elif self._froze:
+                gc.unfreeze()
+
+
+_shared = _Shared()
+
+
 @contextmanager
 def side_by_side(photos: int) -> Iterator[None]:
-    """Set the process up for several photos in flight, and as it was afterwards.
+    """Set the process up for several photos in flight, and as it was after the last run that does so.
 
     Photos side by side use all cores; torch's threads that share one operation would spin while they wait for a core,
     which took two fifths of the processor time on two cores. Results do not depend on the number of cores then.
@@ -89,11 +130,8 @@ def side_by_side(photos: int) -> Iterator[None]:
     if not photos:
         yield
         return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.freeze()
+    _shared.enter()
     try:
         yield
     finally:
-        gc.unfreeze()
-        torch.set_num_threads(threads)
+        _shared.leave()

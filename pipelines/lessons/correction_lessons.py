@@ -5,7 +5,7 @@ for photos are dear and estimates age with both. Each body is shown to the displ
 in a mirror, and what it said is kept in files, so that training itself looks at no picture.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -80,15 +80,24 @@ class ClueReader:
         """How many chunks of photos there are."""
         return len(self.batches.chunks)
 
-    def read(self, chunk: int, mirrored: bool, path: Path) -> None:
+    def read(self, chunk: int, paths: Mapping[bool, Path]) -> None:
         """Look at the photos of a chunk and write what was seen.
 
-        Nothing is done if the file is there, from the same networks and kinds of evidence.
+        Nothing is done for files that are there, from the same networks and kinds of evidence.
+
+        Args:
+            chunk: Its number.
+            paths: Where what is seen of the photos goes (False), and of their mirror images (True).
         """
-        if path.is_file() and _about(path) == self.about:
+        missing = {mirrored: path for mirrored, path in paths.items() if _about(path) != self.about}
+        if not missing:
             return
-        count = len(self.batches.chunks[chunk].photos)
         erring = self.erring(chunk)
+        for mirrored, path in missing.items():
+            self._look(chunk, erring, mirrored, path)
+
+    def _look(self, chunk: int, erring: Mapping[str, Rested], mirrored: bool, path: Path) -> None:
+        count = len(self.batches.chunks[chunk].photos)
         parts: dict[str, list[dict[str, Tensor]]] = {kind: [] for kind in self.kinds}
         for first in range(0, count, _AT_ONCE):
             last = min(first + _AT_ONCE, count)
@@ -140,7 +149,9 @@ class ClueReader:
 
 
 def _about(path: Path) -> dict[str, str]:
-    """What a file says of how it was made; nothing if it is damaged."""
+    """What a file says of how it was made; nothing if it is missing or damaged."""
+    if not path.is_file():
+        return {}
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
@@ -203,21 +214,27 @@ class LessonMaker:
         self.body, self.blind, self.unguessed = body, blind, unguessed
         self.kinematics = KeypointKinematics(body, body.joint_names, spread_points(body).vertices)
 
-    def __call__(self, path: Path) -> Iterator[Lesson]:
-        """One lesson for each kind of evidence in a file; people of whom no keypoint was seen teach nothing."""
-        arrays = load_file(path)
+    def __call__(self, path: Path, number: int = 0) -> Iterator[Lesson]:
+        """One lesson for each kind of evidence in a file; people of whom no keypoint was seen teach nothing.
+
+        Args:
+            path: The file.
+            number: Which of the files it is; another draws others whose guess is not told.
+        """
+        arrays, generator = load_file(path), torch.Generator().manual_seed(number)
         for slot in sorted({name.partition(".")[0] for name in arrays}):
             some = {name.partition(".")[2]: value for name, value in arrays.items() if name.startswith(f"{slot}.")}
-            yield self.lesson(some)
+            yield self.lesson(some, generator)
 
-    def lesson(self, arrays: dict[str, Tensor]) -> Lesson:
-        """People of whom a file tells."""
+    def lesson(self, arrays: dict[str, Tensor], generator: torch.Generator) -> Lesson:
+        """People of whom a file tells; the generator draws whose guess is not told."""
         arrays = {name: value[arrays["rests_known"][:, 0] > 0] for name, value in arrays.items()}
         estimate, truth = (rows_to_estimates(arrays[name], self.body.name) for name in ("estimate", "truth"))
         box = arrays["crop"]
         values = {f.name: arrays[f.name].float() for f in fields(Clues) if f.name != "crop"}
         clues = Clues(**values, crop=Crop(box[:, :2], box[:, 2], torch.zeros_like(box[:, 2])))
-        rests = self._forget(Grounds(**{f.name: arrays[f"rests_{f.name}"].float() for f in fields(Grounds)}))
+        known = Grounds(**{f.name: arrays[f"rests_{f.name}"].float() for f in fields(Grounds)})
+        rests = self._forget(known, generator)
         return Lesson(
             correction_input(self.body, estimate, clues, rests, self.blind).to(torch.float16),
             estimate.params.rotations,
@@ -227,9 +244,9 @@ class LessonMaker:
             self.points(truth.params.rotations, truth.params.betas).half(),
         )
 
-    def _forget(self, rests: Grounds) -> Grounds:
+    def _forget(self, rests: Grounds, generator: torch.Generator) -> Grounds:
         people = len(rests.known)
-        kept = torch.rand(people, generator=torch.Generator().manual_seed(people)) >= self.unguessed
+        kept = torch.rand(people, generator=generator) >= self.unguessed
         nothing = no_grounds(self.body, people)
         return replace(
             where(kept, rests, nothing),
@@ -248,4 +265,4 @@ class LessonMaker:
 
 def all_lessons(maker: LessonMaker, paths: list[Path]) -> Lesson:
     """Everything that files tell, in memory: about 30 kB a person."""
-    return concatenate([lesson for path in paths for lesson in maker(path)])
+    return concatenate([lesson for number, path in enumerate(paths) for lesson in maker(path, number)])

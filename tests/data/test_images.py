@@ -82,6 +82,14 @@ def test_files_that_look_like_pictures_and_are_not_read_are_found(tmp_path, colo
         find_unread_pictures(tmp_path / "none")
 
 
+def test_pictures_that_an_earlier_run_wrote_into_the_folder_are_no_photos(tmp_path):
+    photos, written = ["a.jpg", "page/b.jpg", "out/c.jpg"], ["out/overlays/a.jpg.jpg", "out/page/a.jpg.photo.jpg"]
+    for name in [*photos, *written, "out/run.json"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images(tmp_path) == sorted(photos)
+
+
 def test_an_empty_folder_has_no_photos(tmp_path):
     assert find_images(tmp_path) == []
 

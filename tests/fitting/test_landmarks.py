@@ -6,6 +6,7 @@ import torch
 from toy import random_params, stick_body
 
 from fitloop.body import KeypointKinematics, convention_named
+from fitloop.body.params import JOINT_PARENTS
 from fitloop.fitting.coordinates import exponential, logarithm, pack, unpack, wrap
 from fitloop.fitting.landmark_tables import make_tables
 from fitloop.fitting.landmarks import move, place, pull
@@ -79,6 +80,21 @@ def test_points_are_those_of_the_kinematics(kinematics, free):
     params = random_params(3, dtype=torch.float64)
     placed = place(make_tables(kinematics, free), pack(params))
     torch.testing.assert_close(placed.points.mT, kinematics(params), atol=1e-8, rtol=0)
+
+
+def test_shape_moments_are_those_of_a_loop_over_shares_and_the_bones_above_them():
+    moments = KeypointKinematics(stick_body(), NAMES)
+    dirs, landmarks = moments.joint_dirs, len(moments.gather)
+    expected = torch.zeros(24, 3, 10, landmarks)
+    for pair, (landmark, joint) in enumerate(zip(moments.pair_landmark, moments.pair_joint, strict=True)):
+        mass = moments.pair_mass[pair]
+        expected[joint, :, :, landmark] += moments.pair_dirs[pair] - mass * dirs[joint]
+        while joint > 0:
+            parent = JOINT_PARENTS[joint]
+            expected[parent, :, :, landmark] += mass * (dirs[joint] - dirs[parent])
+            joint = parent
+    found = make_tables(moments, (0,)).shape_moment
+    assert torch.equal(found, expected.flatten(2).flatten(0, 1)), "to the last bit, so that fits stay the same"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def test_the_program_writes_everything_from_another_device(pretend_device, tmp_p
     found = []
     for name, device in {"there": str(PRETEND), "here": "cpu"}.items():
         options = ["--images", str(tmp_path / "photos"), "--keypoints", str(tmp_path / "a_keypoints.json")]
+        # Refinement is the same work wherever the fit started.
+        options += [] if regressor == "keypoints" else ["--no-refine"]
         assert main([*options, "--out", str(tmp_path / name), "--device", device, "--regressor", regressor]) == 0
         with np.load(tmp_path / name / "results" / "a.png.npz", allow_pickle=False) as arrays:
             found.append({key: arrays[key] for key in ("joints_3d", "energy", "status", "boxes")})

@@ -31,9 +31,21 @@ def test_a_data_set_is_converted_checked_and_described(lspet_dev, capsys):
 
 def test_missing_photos_end_in_one_sentence_and_no_file(lspet_dev, capsys):
     (lspet_dev / "images" / "1.jpg").unlink()
-    assert run(lspet_dev, "--images", str(lspet_dev)) == 1
+    assert run(lspet_dev, "--images", str(lspet_dev)) == 2
     assert "fitloop: lspet_dev: 1 of 3 photos are not in" in capsys.readouterr().err
     assert not (lspet_dev / "out.npz").exists()
+
+
+@pytest.mark.parametrize("name", ["lspet_dev", "spin"])
+def test_a_missing_source_is_a_wrong_option_and_told_in_one_sentence(tmp_path, capsys, name):
+    assert main([name, "--source", str(tmp_path / "none")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("fitloop: ") and str(tmp_path / "none") in told and told.count("\n") == 1
+
+
+def test_a_file_that_cannot_be_written_is_told_as_by_every_command(lspet_dev, capsys):
+    assert main(["lspet_dev", "--source", str(lspet_dev), "--out", "/dev/null/out.npz"]) == 3
+    assert "cannot be read or written: /dev/null" in capsys.readouterr().err
 
 
 def test_an_unknown_data_set_is_refused(lspet_dev, capsys):

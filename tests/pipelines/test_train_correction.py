@@ -11,7 +11,7 @@ from sample_scenes import ROWS, samples
 
 import fitloop.pipelines.train_correction as training
 from fitloop.pipelines.console.endings import TrainingStopped
-from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, mirror_rows
+from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, all_lessons, mirror_rows
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
 from fitloop.pipelines.lessons.erring_fits import ErringFits
 from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
@@ -63,6 +63,14 @@ def test_training_goes_on_where_it_stopped_and_leaves_weights(folder, tmp_path, 
     assert load_correction(displacement, tmp_path / "correction.safetensors").config.width == 16
 
 
+def test_a_step_turns_the_joints_once(folder, tmp_path, monkeypatch):
+    learning = training.open_training(config(folder, tmp_path), torch.device("cpu"))
+    turns, turn = [], training.rotvec_to_rotmat
+    monkeypatch.setattr(training, "rotvec_to_rotmat", lambda turned: turns.append(turned.shape) or turn(turned))
+    _, losses = learning.gradient(0)
+    assert turns == [(8, 24, 3)] and losses.keys() == {"pose", "shape", "rotation", "spread"}
+
+
 def test_training_that_diverges_stops_and_keeps_the_best(folder, tmp_path, monkeypatch):
     far = iter([50.0, 200.0, 200.0, 200.0])
     monkeypatch.setattr(training.CorrectionTraining, "evaluate", lambda learning: {"pve_after": next(far)})
@@ -79,18 +87,41 @@ def test_photos_are_looked_at_again_by_another_network_and_if_the_file_is_damage
     other = DisplacementNet(NetworkConfig((8, 8, 8), (1, 1, 1))).eval()
     first = reader(folder, load_network(folder / "displacement.safetensors"))
     second = reader(folder, other)
-    first.read(0, False, path)
+    first.read(0, {False: path})
     before = load_file(path)["coco17.features"]
-    second.read(0, False, path)
+    second.read(0, {False: path})
     assert not torch.equal(load_file(path)["coco17.features"], before)
     path.write_bytes(path.read_bytes()[:100])
-    first.read(0, False, path)
+    first.read(0, {False: path})
     torch.testing.assert_close(load_file(path)["coco17.features"], before)
+
+
+def test_a_chunk_is_guessed_and_fitted_once_for_both_views(folder, tmp_path, monkeypatch):
+    asked, of_kind = [], ErringFits.of_kind
+
+    def counted(fits, kind, *about):
+        asked.append(kind)
+        return of_kind(fits, kind, *about)
+
+    monkeypatch.setattr(ErringFits, "of_kind", counted)
+    train(config(folder, tmp_path, epochs=0.1))
+    assert sorted(asked) == ["coco17", "coco17", "detected", "detected"], "of training once, and of held-out"
+    assert len(list((tmp_path / "seen").iterdir())) == 3
+
+
+def test_each_chunk_has_its_own_people_whose_guess_is_not_told(folder, tmp_path):
+    path = tmp_path / "seen.safetensors"
+    reader(folder, load_network(folder / "displacement.safetensors")).read(0, {False: path})
+    maker = LessonMaker(BODY, unguessed=0.5)
+    told = [all_lessons(maker, [path, path, path]).seen.whole[:, -2] for _ in range(2)]
+    assert torch.equal(*told), "the same whenever it is asked for"
+    chunks = {tuple(chunk.tolist()) for chunk in told[0].split(ROWS)}
+    assert len(chunks) == 3 and 0.0 < told[0].mean() < 1.0
 
 
 def test_the_estimate_before_any_correction_has_the_error_that_it_has(folder, tmp_path):
     looking = reader(folder, load_network(folder / "displacement.safetensors"), "detected")
-    looking.read(0, False, tmp_path / "seen.safetensors")
+    looking.read(0, {False: tmp_path / "seen.safetensors"})
     maker = LessonMaker(BODY)
     (lesson,) = maker(tmp_path / "seen.safetensors")
     rows = looking.batches.rows([(0, row) for row in range(ROWS)])

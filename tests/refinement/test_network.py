@@ -9,7 +9,7 @@ from fitloop.refinement import Displacement, DisplacementNet, load_network
 from fitloop.refinement.inputs import NUM_CHANNELS
 from fitloop.refinement.losses import endpoint_error, laplace_loss, surface_loss
 from fitloop.refinement.network import NetworkConfig, grow
-from fitloop.refinement.weights import ASSETS, save_network
+from fitloop.refinement.weights import ASSETS, FORMAT, save_network
 
 SMALL = NetworkConfig(widths=(8, 8, 8), blocks=(1, 1, 1))
 
@@ -121,11 +121,17 @@ def test_other_files_are_refused_with_their_name(tmp_path):
     with pytest.raises(FileNotFoundError, match="train-refinement"):
         load_network(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("no weights")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="not a whole safetensors file"):
         load_network(tmp_path / "text.safetensors")
-    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="holds no displacement network"):
-        load_network(tmp_path / "other.safetensors")
+    path = tmp_path / "other.safetensors"
+    for about, told in (
+        ({}, "this program reads 'fitloop-displacement'"),
+        ({"format": FORMAT, "version": "2"}, "version '2'; this program reads .* version '1'"),
+        ({"format": FORMAT, "version": "1", "channels": "{}"}, "holds no displacement network that looks at photo"),
+    ):
+        save_file({"weight": torch.zeros(2)}, path, about)
+        with pytest.raises(ValueError, match=told):
+            load_network(path)
     with pytest.raises(ValueError, match="one value per resolution"):
         NetworkConfig(widths=(8, 8), blocks=(1,))
 

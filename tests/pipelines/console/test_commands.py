@@ -1,5 +1,9 @@
 """The console command: which program runs, and how it ends."""
 
+import runpy
+import sys
+from importlib.util import find_spec
+
 import pytest
 
 from fitloop.pipelines import cli
@@ -21,6 +25,19 @@ def test_ctrl_c_ends_every_command_with_a_sentence_while_it_loads_and_later(monk
     monkeypatch.setattr(cli, "import_module", imported)
     assert cli.main([command]) == 130
     assert capsys.readouterr().err == "fitloop: Interrupted.\n"
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_ctrl_c_ends_every_program_that_is_run_by_its_file_so_too(monkeypatch, capsys, command):
+    monkeypatch.setattr(cli, "import_module", interrupt)
+    monkeypatch.setattr(sys, "argv", ["program.py", "--help"])
+    program = str(find_spec(cli.COMMANDS[command][0]).origin)
+    before = set(sys.modules)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(program, run_name="__main__")
+    assert ended.value.code == 130 and capsys.readouterr().err == "fitloop: Interrupted.\n"
+    # What takes its time to load is left to the command, which waits for Ctrl-C by then.
+    assert set(sys.modules) == before
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence_without_the_number_of_an_error(capsys):

@@ -1,6 +1,8 @@
 """Photos looked at and written by several threads, with stages of a stick figure."""
 
+import gc
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -101,6 +103,49 @@ def test_torch_gets_its_threads_back_whatever_happens():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def _begins_with() -> int:
+    """Threads of torch in a thread that begins now."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.parametrize("first_ends_first", [True, False])
+def test_runs_that_overlap_leave_torch_and_the_collector_as_the_first_one_found_them(first_ends_first):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with ThreadPoolExecutor(1) as elsewhere:
+            ours, theirs = side_by_side(2), side_by_side(2)
+            ours.__enter__()
+            elsewhere.submit(theirs.__enter__).result()
+            ends = [lambda: ours.__exit__(None, None, None)]
+            ends.append(lambda: elsewhere.submit(theirs.__exit__, None, None, None).result())
+            first, last = ends if first_ends_first else reversed(ends)
+            first()
+            assert _begins_with() == 1 and gc.get_freeze_count() > 0
+            # The run that goes on still works in one thread, and whoever called the other has three again.
+            here, there = torch.get_num_threads(), elsewhere.submit(torch.get_num_threads).result()
+            assert (here, there) == ((3, 1) if first_ends_first else (1, 3))
+            last()
+            assert elsewhere.submit(torch.get_num_threads).result() == torch.get_num_threads() == _begins_with() == 3
+            assert gc.get_freeze_count() == 0
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_a_caller_froze_stays_frozen_and_a_run_within_a_run_ends_nothing():
+    threads = torch.get_num_threads()
+    gc.freeze()
+    try:
+        with side_by_side(2):
+            with side_by_side(2):
+                pass
+            assert torch.get_num_threads() == 1
+        assert gc.get_freeze_count() > 0 and torch.get_num_threads() == threads
+    finally:
+        gc.unfreeze()
 
 
 def test_a_detector_of_one_thread_looks_at_one_photo_after_the_other(config):

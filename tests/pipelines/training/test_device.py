@@ -119,7 +119,13 @@ def test_the_displacement_network_learns_there(photos, tmp_path, casts):
 
 def test_the_correction_network_looks_and_learns_there(photos, tmp_path, casts):
     config = train_correction.CorrectionTrainConfig(
-        samples=(photos,), displacement=photos / "start.safetensors", out=tmp_path, batch_size=4, width=16, layers=1
+        samples=(photos,),
+        displacement=photos / "start.safetensors",
+        kinds=("detected", "coco17"),
+        out=tmp_path,
+        batch_size=4,
+        width=16,
+        layers=1,
     )
     learn_there(train_correction.open_training(config, PRETEND))
     assert set(casts) == {PRETEND.type}
