@@ -11,11 +11,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fitloop.body import Body, BodyParams, Detections, KeypointKinematics, convention_named
+from fitloop.body import JOINT_NAMES, Body, BodyParams, Detections, KeypointKinematics, convention_named
 from fitloop.data.detector_noise import DetectorNoise, NoiseConfig
 from fitloop.data.mocap import Mocap, full_pose, mirror_pose
 from fitloop.geometry import Camera, TensorRecord, project, rotvec_to_rotmat
 
+LIMBS = tuple(
+    [number for number, name in enumerate(JOINT_NAMES) if name.endswith(ends)]
+    for ends in (
+        ("hip", "knee", "ankle", "foot"),
+        ("left_shoulder", "left_elbow", "left_wrist", "left_hand"),
+        ("right_shoulder", "right_elbow", "right_wrist", "right_hand"),
+    )
+)
+"""Joints of both legs, of the left and of the right arm."""
 DrawPoses = Callable[[int, torch.Generator], Float[Tensor, "people 24 3 3"]]
 """Gives local rotations of people in a world with y up, root first, in SMPL's order."""
 
@@ -67,6 +76,9 @@ class KeypointSampling:
     """Range of the height of a standing person over the height of the photo; drawn log-uniformly."""
     tumbled: float = 0.12
     """Chance of a person turned anyhow: lying, falling, head first."""
+    crossed: float = 0.0
+    """Chance of each limb (both legs together, the left arm, the right arm) to come from another pose of the mocap, so
+    that limbs meet in ways that no clip shows (Li et al. 2020, evolutionary training data)."""
     pose_spread: float = 4.0
     """Standard deviation of the turns added to every joint, degrees."""
     hand_spread: float = 18.0
@@ -78,6 +90,8 @@ class KeypointSampling:
             convention_named(name)
         if not 0.0 < self.size[0] <= self.size[1]:
             raise ValueError(f"size must be a range of positive numbers, got {self.size}.")
+        if not 0.0 <= self.crossed <= 1.0:
+            raise ValueError(f"crossed is a chance, in [0, 1], got {self.crossed}.")
 
 
 @dataclass(frozen=True)
@@ -212,6 +226,8 @@ class KeypointSampler:
     def _people(self, count: int, camera: Camera, height: Tensor, generator: torch.Generator) -> BodyParams:
         config = self.config
         rotations = self.draw_poses(count, generator)
+        if config.crossed:
+            rotations = _crossed(rotations, self.draw_poses(count, generator), config.crossed, generator)
         turns = torch.randn(count, 24, 3, generator=generator) * self.joint_spread[:, None]
         rotations = rotations @ rotvec_to_rotmat(turns)
         size = _between((count,), (0.0, 1.0), generator)
@@ -233,6 +249,14 @@ class KeypointSampler:
         near = ((truth > -0.1 * size) & (truth < 1.1 * size)).all(-1)
         guesses = torch.rand(truth.shape[0], 1, generator=generator) < 0.3
         return (inside | (near & guesses)) & (depth > 0.2)
+
+
+def _crossed(rotations: Tensor, others: Tensor, chance: float, generator: torch.Generator) -> Tensor:
+    """Poses with limbs of others; trunk and head stay."""
+    taken = torch.zeros(rotations.shape[:2], dtype=torch.bool)
+    for limb in LIMBS:
+        taken[:, limb] = torch.rand(len(taken), 1, generator=generator) < chance
+    return torch.where(taken[..., None, None], others, rotations)
 
 
 def _view_rotations(count: int, config: KeypointSampling, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,7 @@ from toy import stick_body
 from fitloop.body import convention_named
 from fitloop.body.keypoints import mirrored
 from fitloop.data.detector_noise import NEAR, DetectorNoise, NoiseConfig, limb_of, looseness_of
-from fitloop.data.keypoint_samples import KeypointSampler, KeypointSampling, boxes_of, mocap_poses
+from fitloop.data.keypoint_samples import LIMBS, KeypointSampler, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap
 from fitloop.geometry import project
 
@@ -75,6 +75,19 @@ def test_people_face_every_way():
     assert float(counts.min()) > 80
 
 
+def test_crossed_people_have_limbs_of_others_and_trunks_of_their_own():
+    same = {"pose_spread": 0.0, "hand_spread": 0.0}
+    whole, crossed = (draw(256, crossed=chance, **same).params.body_pose for chance in (1e-9, 1.0))
+    moved = (whole - crossed).flatten(2).abs().amax(-1) > 1e-6
+    for limb in LIMBS:
+        assert float(moved[:, [number - 1 for number in limb]].float().mean()) > 0.5
+    trunk = [number - 1 for number in range(1, 24) if all(number not in limb for limb in LIMBS)]
+    assert len(trunk) == 7 and not bool(moved[:, trunk].any())
+    some = (whole - draw(256, crossed=0.3, **same).params.body_pose).flatten(2).abs().amax(-1) > 1e-6
+    shares = [float(some[:, limb[0] - 1].float().mean()) for limb in LIMBS]
+    assert all(0.1 < share < 0.5 for share in shares)
+
+
 def test_only_keypoints_of_the_drawn_convention_are_seen():
     samples = draw(conventions=(("coco17", 1.0),))
     known = torch.tensor([name in convention_named("coco17").landmarks for name in NAMES])
@@ -139,6 +152,7 @@ def test_half_of_the_poses_are_mirrored():
     [
         ({"conventions": (("coco99", 1.0),)}, "Unknown keypoint convention 'coco99'"),
         ({"size": (0.0, 1.0)}, "size must be"),
+        ({"crossed": 1.5}, "crossed is a chance"),
     ],
 )
 def test_impossible_sampling_is_refused(wrong, words):
