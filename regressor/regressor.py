@@ -14,7 +14,6 @@ from fitloop.body import Body, BodyEstimate, BodyParams, Detections, Image, Keyp
 from fitloop.body.assets import asset_path
 from fitloop.body.keypoints import DERIVED_LANDMARKS
 from fitloop.body.mirror import rest_pelvis, turn_params
-from fitloop.body.records import Uncertainty
 from fitloop.geometry import Camera, where
 from fitloop.geometry.rotations import rot6d_to_rotmat
 from fitloop.regressor.checkpoints import Weights, load_weights
@@ -23,7 +22,7 @@ from fitloop.regressor.hmr import HMR, HMROutput
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs, tight_boxes, to_known_landmarks
 from fitloop.regressor.placement import MIN_KEYPOINTS, place_body
 from fitloop.regressor.recipes import answered_place, box_numbers
-from fitloop.regressor.several_looks import look_several_times
+from fitloop.regressor.several_looks import Seen, look_several_times
 from fitloop.regressor.uncertainty import uncertainty_of
 from fitloop.regressor.views import View, view_of_boxes, weak_to_place
 
@@ -66,7 +65,7 @@ def load_regressor(source: str | Path, body: Body, landmarks: bool = False, look
         body: The body to regress.
         landmarks: Also tell networks the detector's 3D landmarks. Ours are taught with and without, and answer better
             without those of the embedded detector (docs/training.md).
-        looks: Let networks of keypoints look at everybody six times, turned and mirrored
+        looks: Let ``keypoints`` look at everybody six times, turned and mirrored, and ``proxy`` twice, mirrored
             (`fitloop.regressor.several_looks`); else once.
 
     Raises:
@@ -138,7 +137,7 @@ class NetworkRegressor:
         self.weights = weights
         self.body = body
         self.landmarks = landmarks
-        self.looks = looks and weights.config.encoder == "keypoints"
+        self.looks = looks and weights.config.encoder in ("keypoints", "proxy")
         self._device = body.template.device
         weights.model.to(self._device).eval()
         self.placer = Placer(body)
@@ -151,11 +150,7 @@ class NetworkRegressor:
         Raises:
             ValueError: If the encoder needs a photo and there is none.
         """
-        given = self.look(image, detections, camera)
-        if not self.looks:
-            return self.answer(given, self.weights.model)
-        said = look_several_times(self.weights.model, given.detections, given.camera, self.body)
-        return self._placed(*said, given)
+        return self.answer(self.look(image, detections, camera), self.weights.model)
 
     def look(self, image: Image | None, detections: Detections, camera: Camera) -> NetworkInput:
         """What the network reads of the people, and what its answer refers to.
@@ -182,11 +177,13 @@ class NetworkRegressor:
             given: From `look`.
             model: These weights' network, or one like it.
         """
-        output = model(given.inputs, given.extra)
-        return self._placed(self.params_of(output, given), uncertainty_of(output), given)
-
-    def _placed(self, said: BodyParams, told: Uncertainty | None, given: NetworkInput) -> BodyEstimate:
         detections, camera = given.detections, given.camera
+        if self.looks:
+            maps = given.inputs.maps if self.weights.config.encoder == "proxy" else None
+            said, told = look_several_times(model, Seen(detections, camera, maps), self.body)
+        else:
+            output = model(given.inputs, given.extra)
+            said, told = self.params_of(output, given), uncertainty_of(output)
         params = self.placer(said, detections, camera)
         if self.weights.config.encoder == "keypoints":
             # Of people without keypoints this encoder sees nothing: they get the mean body in their box.

@@ -11,8 +11,9 @@ from fitloop.geometry.rotations import geodesic_angle
 from fitloop.regressor import load_regressor
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from fitloop.regressor.looks import MIRRORED_KEYPOINTS
+from fitloop.regressor.proxy import NUM_PROXY_CHANNELS, mirror_proxy
 from fitloop.regressor.regressor import NetworkInput
-from fitloop.regressor.several_looks import LOOKS, TURNS, look_several_times
+from fitloop.regressor.several_looks import Seen, look_several_times
 
 MIDDLE, FOCAL = 400.0, 900.0
 
@@ -55,8 +56,8 @@ def once(body, detections: Detections, camera: Camera) -> BodyParams:
 def test_people_in_the_mirror_get_the_mirrored_answer(body, network, seen):
     detections, camera = seen
     with torch.no_grad():
-        straight, told = look_several_times(network, detections, camera, body)
-        mirrored, told_mirrored = look_several_times(network, in_the_mirror(detections), camera, body)
+        straight, told = look_several_times(network, Seen(detections, camera), body)
+        mirrored, told_mirrored = look_several_times(network, Seen(in_the_mirror(detections), camera), body)
     expected = mirror_params(straight, body)
     assert float(geodesic_angle(mirrored.rotations, expected.rotations).max()) < 1e-3
     assert torch.allclose(mirrored.betas, expected.betas, atol=1e-4)
@@ -71,9 +72,8 @@ def test_the_answer_is_the_mean_of_single_looks(body, network, seen, monkeypatch
     """One turn of 0 degrees leaves two looks; their mean lies half way on the shortest path between them."""
     detections, camera = seen
     monkeypatch.setattr("fitloop.regressor.several_looks.TURNS", (0.0,))
-    monkeypatch.setattr("fitloop.regressor.several_looks.LOOKS", 2)
     with torch.no_grad():
-        both, told = look_several_times(network, detections, camera, body)
+        both, told = look_several_times(network, Seen(detections, camera), body)
         straight = once(body, detections, camera)
         mirrored = mirror_params(once(body, in_the_mirror(detections), camera), body)
     apart = geodesic_angle(straight.rotations, mirrored.rotations)
@@ -86,19 +86,18 @@ def test_the_answer_is_the_mean_of_single_looks(body, network, seen, monkeypatch
 def test_looks_that_disagree_make_the_answer_less_sure(body, network, seen, monkeypatch):
     detections, camera = seen
     with torch.no_grad():
-        _, told = look_several_times(network, detections, camera, body)
+        _, told = look_several_times(network, Seen(detections, camera), body)
         monkeypatch.setattr("fitloop.regressor.several_looks._widened", lambda spread, said, mean: spread)
-        _, alone = look_several_times(network, detections, camera, body)
+        _, alone = look_several_times(network, Seen(detections, camera), body)
     assert bool((told.rotations > alone.rotations).all()) and bool((told.betas > alone.betas).all())
-    assert LOOKS == 2 * len(TURNS)
 
 
 def test_one_person_or_many_get_the_same_answer(body, network, seen):
     detections, camera = seen
     with torch.no_grad():
-        everybody, _ = look_several_times(network, detections, camera, body)
-        alone, _ = look_several_times(network, detections[2:3], camera[2:3], body)
-        nobody, _ = look_several_times(network, detections[:0], camera[:0], body)
+        everybody, _ = look_several_times(network, Seen(detections, camera), body)
+        alone, _ = look_several_times(network, Seen(detections[2:3], camera[2:3]), body)
+        nobody, _ = look_several_times(network, Seen(detections[:0], camera[:0]), body)
     assert torch.allclose(alone.rotations, everybody.rotations[2:3], atol=1e-4)
     assert len(nobody.betas) == 0
 
@@ -107,5 +106,19 @@ def test_a_network_that_does_not_say_how_sure_it_is_is_asked_several_times_too(b
     detections, camera = seen
     regressor = load_regressor("keypoints", body)
     with torch.no_grad():
-        mean, told = look_several_times(regressor.weights.silent().model, detections, camera, body)
+        mean, told = look_several_times(regressor.weights.silent().model, Seen(detections, camera), body)
     assert told is None and mean.rotations.shape == (5, 24, 3, 3)
+
+
+def test_crops_are_mirrored_with_the_keypoints(body, seen):
+    """A mirrored photo gives the mirrored answer, of a network that reads crops, too."""
+    detections, camera = seen
+    proxy = load_regressor("proxy", body).weights.model
+    maps = torch.rand(5, NUM_PROXY_CHANNELS, 96, 96, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        straight, _ = look_several_times(proxy, Seen(detections, camera, maps), body)
+        mirrored, _ = look_several_times(proxy, Seen(in_the_mirror(detections), camera, mirror_proxy(maps)), body)
+        other, _ = look_several_times(proxy, Seen(detections, camera, mirror_proxy(maps)), body)
+    expected = mirror_params(straight, body).rotations
+    assert float(geodesic_angle(mirrored.rotations, expected).max()) < 1e-3
+    assert float(geodesic_angle(mirror_params(other, body).rotations, expected).max()) > 1e-2
