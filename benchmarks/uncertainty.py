@@ -27,19 +27,23 @@ from benchmarks.lspet import joint_errors as joint_errors_2d
 from benchmarks.photographed import lspet_people
 from benchmarks.regressor import SHIPPED, settings
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics, load_body
+from fitloop.body.spreads import LEVELS, log_spread_of, share_inside
 from fitloop.data.images import load_image
-from fitloop.data.keypoint_samples import KeypointSampling
+from fitloop.data.keypoint_samples import KeypointSamples, KeypointSampling, boxes_of
 from fitloop.data.mocap import load_mocap
 from fitloop.detection import MediapipeDetector
 from fitloop.evaluation import mpjpe, pa_mpjpe
 from fitloop.fitting import AFTER_REGRESSION, FitConfig, fit
 from fitloop.geometry import Camera, concatenate
+from fitloop.geometry.rotations import geodesic_angle
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.lessons.erring_fits import CONVENTION
-from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches, calibration, keypoint_batch
+from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
 from fitloop.pipelines.lessons.seen_people import SeenPeople
 from fitloop.regressor import Regressor, load_regressor, load_weights
+from fitloop.regressor.hmr import HMR
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES
+from fitloop.regressor.several_looks import Seen, look_several_times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +171,7 @@ def milliseconds(regressor: Regressor, body: Body, measured: Measured, rounds: i
 
 
 def shares(config: UncertaintyBenchmark, body: Body) -> dict[str, dict[str, float]]:
-    """Calibration on people drawn as in training, and on those that the detector saw."""
+    """Calibration on people drawn as in training, and on those that the detector saw, of the answers of six looks."""
     model = load_weights(config.weights).model
     held_out, found = load_mocap(config.mocap).held_out(), {}
     drawn = {"as in training": KeypointSampling()} | {
@@ -175,13 +179,35 @@ def shares(config: UncertaintyBenchmark, body: Body) -> dict[str, dict[str, floa
     }
     for name, sampling in drawn.items():
         # Another seed than training's tests, on which the temperatures were set.
-        batches, generator = KeypointBatches(body, held_out, sampling), torch.Generator().manual_seed(23)
-        found[name] = calibration(model, [batches(config.people, generator)])
+        people = KeypointBatches(body, held_out, sampling).sampler(config.people, torch.Generator().manual_seed(23))
+        found[name] = calibration(model, people, body)
     if config.detected is not None:
         people = SeenPeople(config.detected / "held-out", body, turned=0.0, jitter=0.0, flat=0.0)
         seen = people(min(config.people, len(people)), torch.Generator().manual_seed(0))
-        found["drawn, detector"] = calibration(model, [keypoint_batch(seen)])
+        found["drawn, detector"] = calibration(model, seen, body)
+        found["drawn, 2D alone"] = calibration(model, replace(seen, landmark_confidence=0.0 * seen.confidence), body)
     return found
+
+
+@torch.no_grad()
+def calibration(model: HMR, people: KeypointSamples, body: Body) -> dict[str, float]:
+    """Share of the errors inside 50 and 90 % of what the network says, in percent: root, other joints, shape."""
+    boxes = boxes_of(people.keypoints, people.confidence)
+    detections = Detections(
+        people.keypoints, people.confidence, boxes, "smpl24", people.landmarks, people.landmark_confidence
+    )
+    said, told = look_several_times(model, Seen(detections, people.camera), body)
+    if told is None:
+        return {}
+    truth = people.params
+    shape = (said.betas - truth.betas).norm(dim=-1, keepdim=True)
+    missed = torch.cat([geodesic_angle(said.rotations, truth.rotations), shape], -1)
+    shares: dict[str, float] = {}
+    for level in LEVELS:
+        inside = 100.0 * share_inside(missed, log_spread_of(told), body.num_betas, level)
+        for name, parts in (("root", inside[:1]), ("joints", inside[1:-1]), ("shape", inside[-1:])):
+            shares[f"{name}_inside_{100 * level:.0f}"] = float(parts.mean())
+    return shares
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,6 +15,9 @@ FREEDOM = 5.0
 LEVELS = {0.5: (0.90715, 1.07304), 0.9: (3.61948, 3.29740)}
 """Quantiles of F(3, 5) and F(10, 5): of the squared error over its spread, per axis, of a rotation and of the shape."""
 
+_WIDER = (FREEDOM / (FREEDOM - 2.0)) ** 0.5
+"""A Student distribution is wider than its scale."""
+
 
 def _axes(missed: Tensor, betas: int) -> Tensor:
     """Numbers that each part is made of."""
@@ -68,6 +71,10 @@ def _limits(missed: Tensor, level: float) -> Tensor:
 
 def uncertainty_from(log_spread: Float[Tensor, "people parts"]) -> Uncertainty:
     """Standard deviations of distributions of which a network told the logarithms of the scales."""
-    # A Student distribution is wider than its scale.
-    spread = torch.exp(log_spread) * (FREEDOM / (FREEDOM - 2.0)) ** 0.5
+    spread = torch.exp(log_spread) * _WIDER
     return Uncertainty(spread[..., :-1], spread[..., -1])
+
+
+def log_spread_of(uncertainty: Uncertainty) -> Float[Tensor, "people parts"]:
+    """The inverse of `uncertainty_from`."""
+    return torch.log(uncertainty.parts / _WIDER)

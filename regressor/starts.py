@@ -59,8 +59,8 @@ def start_from_keypoints(model: HMR, source: Weights) -> list[torch.nn.Parameter
 def blend(first: Weights, second: Weights, share: float) -> Weights:
     """Weights between those of two networks of which one went on from the other (Wortsman et al. 2022).
 
-    Between what a network knew and what it learned of one detector there are networks that know both. How sure the
-    blend is of its answers must be learned anew, so it does not say.
+    Between what a network knew and what it learned of one detector there are networks that know both. How sure it is
+    is told as by the second network; where exactly it is right is to be learned anew (`start_rate` 0).
 
     Args:
         first: Where the other started.
@@ -72,12 +72,12 @@ def blend(first: Weights, second: Weights, share: float) -> Weights:
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
-    first, second = first.silent(), second.silent()
-    model, older, newer = build_hmr(first.config), first.model.state_dict(), second.model.state_dict()
-    check_fit(model, newer, "The second network to blend")
-    between = {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
-    load_strictly(model, between, "The blend")
-    return Weights(model.eval(), first.config, first.body)
+    older, newer = first.silent().model.state_dict(), second.silent().model.state_dict()
+    check_fit(first.silent().model, newer, "The second network to blend")
+    model, tensors = build_hmr(second.config), dict(second.model.state_dict())
+    tensors |= {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
+    load_strictly(model, tensors, "The blend")
+    return Weights(model.eval(), second.config, first.body)
 
 
 def _is_of_maps(name: str) -> bool:

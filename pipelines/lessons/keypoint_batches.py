@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fitloop.body import Body, Detections
-from fitloop.body.spreads import LEVELS, share_inside, spread_loss, temperatures
+from fitloop.body.spreads import spread_loss, temperatures
 from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
 from fitloop.data.mocap import Mocap, load_mocap
 from fitloop.evaluation.joints import mpjpe, pa_mpjpe, pve
@@ -210,16 +210,3 @@ def calibrate(model: HMR, batches: list[RegressorBatch]) -> None:
     if found is None or model.head.spread is None:
         return
     model.head.spread.temperature += temperatures(*found, model.head.config.num_betas)
-
-
-def calibration(model: HMR, batches: list[RegressorBatch]) -> dict[str, float]:
-    """Share of the errors inside 50 and 90 % of what the network says, in percent: root, other joints, shape."""
-    found = told_errors(model, batches)
-    if found is None:
-        return {}
-    shares: dict[str, float] = {}
-    for level in LEVELS:
-        inside = 100.0 * share_inside(*found, model.head.config.num_betas, level)
-        for name, parts in (("root", inside[:1]), ("joints", inside[1:-1]), ("shape", inside[-1:])):
-            shares[f"{name}_inside_{100 * level:.0f}"] = float(parts.mean())
-    return shares

@@ -9,7 +9,15 @@ from toy import random_params, stick_body, toy_camera
 
 from fitloop.body import KeypointKinematics, convention_named, load_body
 from fitloop.body.records import Detections
-from fitloop.body.spreads import FREEDOM, LEVELS, share_inside, spread_loss, temperatures
+from fitloop.body.spreads import (
+    FREEDOM,
+    LEVELS,
+    log_spread_of,
+    share_inside,
+    spread_loss,
+    temperatures,
+    uncertainty_from,
+)
 from fitloop.geometry import project, rotvec_to_rotmat
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr, load_weights, save_weights
 from fitloop.regressor.hmr import FIRST_SPREAD, SPREADS, HMROutput, IterativeHead
@@ -129,12 +137,14 @@ def test_training_starts_from_weights_that_do_or_do_not_say_how_sure_they_are(so
     assert {name.removeprefix("head.spread.") for name in fresh} == expected
 
 
-def test_a_blend_lies_between_two_networks_and_does_not_say_how_sure_it_is():
+def test_a_blend_lies_between_two_networks_and_says_how_sure_it_is_as_the_second_does():
     first, second = (Weights(build_hmr(one), one, "open-1") for one in (SILENT, SURE))
     middle = blend(first, second, 0.25)
     expected = 0.75 * first.model.head.fc1.weight + 0.25 * second.model.head.fc1.weight
     torch.testing.assert_close(middle.model.head.fc1.weight, expected)
-    assert middle.config == SILENT and middle.model.head.spread is None
+    assert middle.config == SURE
+    assert torch.equal(middle.model.head.spread.expand.weight, second.model.head.spread.expand.weight)
+    assert blend(second, first, 0.25).model.head.spread is None
     assert torch.equal(blend(first, second, 0.0).model.head.fc2.weight, first.model.head.fc2.weight)
     with pytest.raises(ValueError, match=r"lies in \[0, 1\], got 1.5"):
         blend(first, second, 1.5)
@@ -176,3 +186,8 @@ def test_regressors_that_do_not_say_how_sure_they_are_still_work():
     assert load_regressor("mean", body)(None, detections, camera).uncertainty is None
     silent = NetworkRegressor("toy", Weights(build_hmr(SILENT).eval(), SILENT, body.name), body)
     assert silent(None, detections, camera).uncertainty is None
+
+
+def test_the_spread_is_found_again_in_the_uncertainty():
+    told = torch.randn(4, 25, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(log_spread_of(uncertainty_from(told)), told, atol=1e-5)
