@@ -6,13 +6,15 @@ from toy import random_params
 
 from fitloop.body import BodyParams, Detections, KeypointKinematics, load_body
 from fitloop.body.mirror import MIRRORED_PARTS, mirror_params, mirror_points
+from fitloop.body.records import Uncertainty
 from fitloop.geometry import Camera, project
 from fitloop.geometry.rotations import geodesic_angle
-from fitloop.regressor import load_regressor
+from fitloop.regressor import load_weights
+from fitloop.regressor.hmr import HMR
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, keypoint_inputs
 from fitloop.regressor.looks import MIRRORED_KEYPOINTS
 from fitloop.regressor.proxy import NUM_PROXY_CHANNELS, mirror_proxy
-from fitloop.regressor.regressor import NetworkInput
+from fitloop.regressor.regressor import NetworkInput, NetworkRegressor, weights_path
 from fitloop.regressor.several_looks import Seen, look_several_times
 
 MIDDLE, FOCAL = 400.0, 900.0
@@ -24,8 +26,8 @@ def body():
 
 
 @pytest.fixture(scope="module")
-def network(body):
-    return load_regressor("keypoints", body).weights.model
+def network():
+    return load_weights(weights_path("keypoints")).model
 
 
 @pytest.fixture(scope="module")
@@ -47,33 +49,36 @@ def in_the_mirror(detections: Detections) -> Detections:
     )
 
 
+@torch.no_grad()
+def asked(network: HMR, seen: Seen, body) -> tuple[BodyParams, Uncertainty]:
+    said, told = look_several_times(network, seen, body)
+    assert told is not None
+    return said, told
+
+
 def once(body, detections: Detections, camera: Camera) -> BodyParams:
-    regressor = load_regressor("keypoints", body, looks=False)
+    regressor = NetworkRegressor("one look", load_weights(weights_path("keypoints")), body, looks=False)
     inputs, view = keypoint_inputs(detections, camera)
     return regressor.params_of(regressor.weights.model(inputs), NetworkInput(inputs, None, view, detections, camera))
 
 
 def test_people_in_the_mirror_get_the_mirrored_answer(body, network, seen):
     detections, camera = seen
-    with torch.no_grad():
-        straight, told = look_several_times(network, Seen(detections, camera), body)
-        mirrored, told_mirrored = look_several_times(network, Seen(in_the_mirror(detections), camera), body)
+    straight, told = asked(network, Seen(detections, camera), body)
+    mirrored, told_mirrored = asked(network, Seen(in_the_mirror(detections), camera), body)
     expected = mirror_params(straight, body)
     assert float(geodesic_angle(mirrored.rotations, expected.rotations).max()) < 1e-3
     assert torch.allclose(mirrored.betas, expected.betas, atol=1e-4)
     assert torch.allclose(mirrored.transl, expected.transl, atol=1e-4)
-    parts = torch.cat([told.rotations, told.betas[:, None]], -1)
-    assert torch.allclose(
-        torch.cat([told_mirrored.rotations, told_mirrored.betas[:, None]], -1), parts[:, MIRRORED_PARTS], atol=1e-4
-    )
+    assert torch.allclose(told_mirrored.parts, told.parts[:, MIRRORED_PARTS], atol=1e-4)
 
 
 def test_the_answer_is_the_mean_of_single_looks(body, network, seen, monkeypatch):
     """One turn of 0 degrees leaves two looks; their mean lies half way on the shortest path between them."""
     detections, camera = seen
     monkeypatch.setattr("fitloop.regressor.several_looks.TURNS", (0.0,))
+    both, told = asked(network, Seen(detections, camera), body)
     with torch.no_grad():
-        both, told = look_several_times(network, Seen(detections, camera), body)
         straight = once(body, detections, camera)
         mirrored = mirror_params(once(body, in_the_mirror(detections), camera), body)
     apart = geodesic_angle(straight.rotations, mirrored.rotations)
@@ -85,11 +90,10 @@ def test_the_answer_is_the_mean_of_single_looks(body, network, seen, monkeypatch
 
 def test_looks_that_disagree_make_the_answer_less_sure(body, network, seen, monkeypatch):
     detections, camera = seen
-    with torch.no_grad():
-        _, told = look_several_times(network, Seen(detections, camera), body)
-        monkeypatch.setattr("fitloop.regressor.several_looks._widened", lambda spread, said, mean: spread)
-        _, alone = look_several_times(network, Seen(detections, camera), body)
-    assert bool((told.rotations > alone.rotations).all()) and bool((told.betas > alone.betas).all())
+    _, told = asked(network, Seen(detections, camera), body)
+    monkeypatch.setattr("fitloop.regressor.several_looks._widened", lambda spread, said, mean: spread)
+    _, alone = asked(network, Seen(detections, camera), body)
+    assert bool((told.parts > alone.parts).all())
 
 
 def test_one_person_or_many_get_the_same_answer(body, network, seen):
@@ -104,16 +108,16 @@ def test_one_person_or_many_get_the_same_answer(body, network, seen):
 
 def test_a_network_that_does_not_say_how_sure_it_is_is_asked_several_times_too(body, seen):
     detections, camera = seen
-    regressor = load_regressor("keypoints", body)
+    silent = load_weights(weights_path("keypoints")).silent().model
     with torch.no_grad():
-        mean, told = look_several_times(regressor.weights.silent().model, Seen(detections, camera), body)
+        mean, told = look_several_times(silent, Seen(detections, camera), body)
     assert told is None and mean.rotations.shape == (5, 24, 3, 3)
 
 
 def test_crops_are_mirrored_with_the_keypoints(body, seen):
     """A mirrored photo gives the mirrored answer, of a network that reads crops, too."""
     detections, camera = seen
-    proxy = load_regressor("proxy", body).weights.model
+    proxy = load_weights(weights_path("proxy")).model
     maps = torch.rand(5, NUM_PROXY_CHANNELS, 96, 96, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         straight, _ = look_several_times(proxy, Seen(detections, camera, maps), body)
