@@ -1,5 +1,6 @@
 """What a network starts from: a backbone of others, a smaller network of ours, or what lies between two."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -78,6 +79,37 @@ def blend(first: Weights, second: Weights, share: float) -> Weights:
     tensors |= {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
     load_strictly(model, tensors, "The blend")
     return Weights(model.eval(), second.config, first.body)
+
+
+def carry_over(later: Weights, before: Weights, after: Weights) -> Weights:
+    """Add to a ``proxy`` network what its ``keypoints`` network learned after it was built on it (Ilharco et al. 2023).
+
+    The difference of the two keypoints networks is added to the half that was taken over; how sure it is of its
+    answers is told as by the newer one.
+
+    Args:
+        later: The proxy network that started from ``before``.
+        before: The keypoints network then.
+        after: The keypoints network now.
+
+    Raises:
+        ValueError: If ``later`` is not a proxy network, or the networks differ in width, blocks or head.
+    """
+    if later.config.encoder != "proxy":
+        raise ValueError(
+            f"What was learned is carried over to a 'proxy' network, these weights are {later.config.encoder!r}."
+        )
+    config = replace(later.config, head=replace(later.config.head, uncertainty=after.config.head.uncertainty))
+    model, older = build_hmr(config), build_hmr(config)
+    start_from_keypoints(model, after)
+    start_from_keypoints(older, before)
+    had, new, old = later.model.state_dict(), model.state_dict(), older.state_dict()
+    tensors = {
+        name: tensor if is_of_spread(name) else had[name] if _is_of_maps(name) else had[name] + tensor - old[name]
+        for name, tensor in new.items()
+    }
+    load_strictly(model, tensors, "What was learned")
+    return Weights(model.eval(), config, later.body)
 
 
 def _is_of_maps(name: str) -> bool:
