@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fitloop.regressor import HeadConfig, HMRConfig, Weights, build_hmr
 from fitloop.regressor.keypoint_encoder import KEYPOINT_NAMES, KeypointInputs
 from fitloop.regressor.proxy import NUM_PROXY_CHANNELS, ProxyInputs
-from fitloop.regressor.starts import start_from_keypoints
+from fitloop.regressor.starts import carry_over, start_from_keypoints
 
 KEYPOINTS = HMRConfig("keypoints", width=16, blocks=2, head=HeadConfig(2, 24, 0.0))
 PROXY = HMRConfig("proxy", width=8, keypoints_width=16, blocks=2, image_size=32, head=HeadConfig(2, 24, 0.0))
@@ -61,3 +63,22 @@ def test_a_network_of_another_size_is_refused():
 def test_it_starts_from_keypoints_only():
     with pytest.raises(ValueError, match="starts from a 'keypoints' one, these weights are 'proxy'"):
         start_from_keypoints(build_hmr(PROXY), Weights(build_hmr(PROXY), PROXY, "open-1"))
+
+
+def test_what_the_keypoints_network_learned_later_is_carried_over():
+    telling = replace(KEYPOINTS, head=replace(KEYPOINTS.head, uncertainty=8))
+    before, after = (Weights(build_hmr(one), one, "open-1") for one in (KEYPOINTS, telling))
+    proxy = Weights(build_hmr(PROXY), PROXY, "open-1")
+    carried = carry_over(proxy, before, after)
+    had, now = proxy.model.state_dict(), carried.model.state_dict()
+    old, new = before.model.state_dict(), after.model.state_dict()
+    for ours, theirs in (
+        ("encoder.keypoints.embed.bias", "encoder.embed.bias"),
+        ("head.fc1.weight", "head.fc1.weight"),
+    ):
+        torch.testing.assert_close(now[ours], had[ours] + new[theirs] - old[theirs])
+    assert torch.equal(now["encoder.correct.weight"], had["encoder.correct.weight"])
+    assert torch.equal(now["head.spread.expand.weight"], new["head.spread.expand.weight"])
+    assert carried.config.head.uncertainty == 8
+    with pytest.raises(ValueError, match="carried over to a 'proxy' network, these weights are 'keypoints'"):
+        carry_over(after, before, after)
