@@ -76,14 +76,17 @@ def test_people_face_every_way():
 
 
 def test_crossed_people_have_limbs_of_others_and_trunks_of_their_own():
-    same = {"pose_spread": 0.0, "hand_spread": 0.0}
-    whole, crossed = (draw(256, crossed=chance, **same).params.body_pose for chance in (1e-9, 1.0))
+
+    def poses(chance: float):
+        return draw(256, crossed=chance, pose_spread=0.0, hand_spread=0.0).params.body_pose
+
+    whole, crossed = poses(1e-9), poses(1.0)
     moved = (whole - crossed).flatten(2).abs().amax(-1) > 1e-6
     for limb in LIMBS:
         assert float(moved[:, [number - 1 for number in limb]].float().mean()) > 0.5
     trunk = [number - 1 for number in range(1, 24) if all(number not in limb for limb in LIMBS)]
     assert len(trunk) == 7 and not bool(moved[:, trunk].any())
-    some = (whole - draw(256, crossed=0.3, **same).params.body_pose).flatten(2).abs().amax(-1) > 1e-6
+    some = (whole - poses(0.3)).flatten(2).abs().amax(-1) > 1e-6
     shares = [float(some[:, limb[0] - 1].float().mean()) for limb in LIMBS]
     assert all(0.1 < share < 0.5 for share in shares)
 
