@@ -14,7 +14,8 @@ from fitloop.pipelines.console.endings import TrainingStopped
 from fitloop.pipelines.lessons.correction_lessons import ClueReader, LessonMaker, all_lessons, mirror_rows
 from fitloop.pipelines.lessons.displacement_batches import RefinementBatches
 from fitloop.pipelines.lessons.erring_fits import ErringFits
-from fitloop.pipelines.train_correction import CorrectionTrainConfig, train
+from fitloop.pipelines.train_correction import train
+from fitloop.pipelines.training.correction_config import CorrectionTrainConfig
 from fitloop.refinement import DisplacementNet, load_network
 from fitloop.refinement.network import NetworkConfig
 from fitloop.refinement.weights import load_correction, save_network
