@@ -6,13 +6,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 
-def read_own_weights(path: Path, kind: str, version: int) -> tuple[dict[str, str], dict[str, Tensor]]:
+def read_own_weights(
+    path: Path, kind: str, version: int, untold: int | None = None
+) -> tuple[dict[str, str], dict[str, Tensor]]:
     """Read the header and the tensors of a file of ours.
 
     Args:
         path: The file.
         kind: Its ``format``.
         version: The one that this program reads.
+        untold: The version of files of this kind that tell none; None where all of them tell it.
 
     Raises:
         ValueError: If it is damaged, or of another format or version; names both.
@@ -23,8 +26,7 @@ def read_own_weights(path: Path, kind: str, version: int) -> tuple[dict[str, str
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(f"{path} is not a whole safetensors file ({error}); get or train it again.") from error
-    # Networks of refinement told no version at first.
-    found = (header.get("format"), header.get("version", "1"))
+    found = (header.get("format"), header.get("version", None if untold is None else str(untold)))
     if found != (kind, str(version)):
         raise ValueError(
             f"{path} is {found[0]!r} version {found[1]!r}; this program reads {kind!r} version {str(version)!r}."

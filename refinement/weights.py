@@ -112,7 +112,8 @@ def _write(path: Path, kind: str, tensors: dict[str, Tensor], about: dict[str, s
 def _read(path: Path, kind: str, maker: str) -> tuple[dict[str, str], dict[str, Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"There are no weights {path}; train some with {maker}.")
-    return read_own_weights(path, kind, VERSION)
+    # The first files told no version.
+    return read_own_weights(path, kind, VERSION, untold=1)
 
 
 def _fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

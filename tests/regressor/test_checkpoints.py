@@ -140,6 +140,17 @@ def test_a_file_of_another_kind_or_version_is_refused(tmp_path, changes, words):
         load_weights(path)
 
 
+def test_a_file_that_tells_no_version_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_weights(path, small_weights())
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    del metadata["version"]
+    save_file(load_file(path), path, metadata)
+    with pytest.raises(ValueError, match="version None; this program reads"):
+        load_weights(path)
+
+
 def test_tensors_of_another_network_are_named(tmp_path):
     path = tmp_path / "a.safetensors"
     save_weights(path, small_weights())
