@@ -27,15 +27,14 @@ from benchmarks.lspet import joint_errors as joint_errors_2d
 from benchmarks.photographed import lspet_people
 from benchmarks.regressor import SHIPPED, settings
 from fitloop.body import JOINT_NAMES, Body, BodyEstimate, Detections, KeypointKinematics, load_body
-from fitloop.body.spreads import LEVELS, log_spread_of, share_inside
+from fitloop.body.spreads import LEVELS, log_spread_of, missed_parts, share_inside
 from fitloop.data.images import load_image
-from fitloop.data.keypoint_samples import KeypointSamples, KeypointSampling, boxes_of
+from fitloop.data.keypoint_samples import KeypointSamples, KeypointSampling
 from fitloop.data.mocap import load_mocap
 from fitloop.detection import MediapipeDetector
 from fitloop.evaluation import mpjpe, pa_mpjpe
 from fitloop.fitting import AFTER_REGRESSION, FitConfig, fit
 from fitloop.geometry import Camera, concatenate
-from fitloop.geometry.rotations import geodesic_angle
 from fitloop.pipelines.console.options import parse
 from fitloop.pipelines.lessons.erring_fits import CONVENTION
 from fitloop.pipelines.lessons.keypoint_batches import KeypointBatches
@@ -192,16 +191,11 @@ def shares(config: UncertaintyBenchmark, body: Body) -> dict[str, dict[str, floa
 @torch.no_grad()
 def calibration(model: HMR, people: KeypointSamples, body: Body) -> dict[str, float]:
     """Share of the errors inside 50 and 90 % of what the network says, in percent: root, other joints, shape."""
-    boxes = boxes_of(people.keypoints, people.confidence)
-    detections = Detections(
-        people.keypoints, people.confidence, boxes, "smpl24", people.landmarks, people.landmark_confidence
-    )
-    said, told = look_several_times(model, Seen(detections, people.camera), body)
+    said, told = look_several_times(model, Seen(people.detected, people.camera), body)
     if told is None:
         return {}
     truth = people.params
-    shape = (said.betas - truth.betas).norm(dim=-1, keepdim=True)
-    missed = torch.cat([geodesic_angle(said.rotations, truth.rotations), shape], -1)
+    missed = missed_parts(said.rotations, said.betas, truth.rotations, truth.betas)
     shares: dict[str, float] = {}
     for level in LEVELS:
         inside = 100.0 * share_inside(missed, log_spread_of(told), body.num_betas, level)

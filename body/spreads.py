@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fitloop.body.records import Uncertainty
+from fitloop.geometry.rotations import geodesic_angle
 
 FREEDOM = 5.0
 LEVELS = {0.5: (0.90715, 1.07304), 0.9: (3.61948, 3.29740)}
@@ -43,6 +44,17 @@ def spread_loss(
     square = (missed.detach() * torch.exp(-log_spread)).square()
     lost = axes * log_spread + 0.5 * (FREEDOM + axes) * torch.log1p(square / FREEDOM)
     return (confidence * (lost / axes).mean(-1)).sum() / confidence.sum().clamp_min(1e-8)
+
+
+def missed_parts(
+    rotations: Float[Tensor, "people joints 3 3"],
+    betas: Float[Tensor, "people betas"],
+    true_rotations: Float[Tensor, "people joints 3 3"],
+    true_betas: Float[Tensor, "people betas"],
+) -> Float[Tensor, "people parts"]:
+    """How far each rotation (angle, radians) and, last, the shape (length) is off."""
+    shape = (betas - true_betas).norm(dim=-1, keepdim=True)
+    return torch.cat([geodesic_angle(rotations, true_rotations), shape], -1)
 
 
 def share_inside(

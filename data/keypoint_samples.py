@@ -112,6 +112,12 @@ class KeypointSamples(TensorRecord):
     landmark_confidence: Float[Tensor, "people landmarks"]
     """0 for all of a person whose detector has no 3D."""
 
+    @property
+    def detected(self) -> Detections:
+        """All landmarks as a detector would hand them over, columns in the sampler's order, whatever the name says."""
+        boxes = boxes_of(self.keypoints, self.confidence)
+        return Detections(self.keypoints, self.confidence, boxes, "smpl24", self.landmarks, self.landmark_confidence)
+
     def detections(self, landmarks: tuple[str, ...], convention: str) -> Detections:
         """Write the samples in one convention, as a detector would hand them over; what was not seen stays unseen.
 

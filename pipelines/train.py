@@ -158,9 +158,8 @@ def _seen(config: TrainConfig, body: Body, name: str) -> SeenShare | None:
     if config.detected is None:
         return None
     # As many of those that a detector saw come without 3D landmarks as of the others.
-    varied = {"flat": 1.0 - config.sampling.noise.landmarks}
-    if name != "training":
-        varied = {"turned": 0.0, "jitter": 0.0, "flat": 1.0}
+    flat = 1.0 - config.sampling.noise.landmarks
+    varied = {"flat": flat} if name == "training" else {"turned": 0.0, "jitter": 0.0, "flat": 1.0}
     return SeenShare(SeenPeople(config.detected / name, body, **varied), config.detected_share)
 
 

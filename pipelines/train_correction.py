@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fitloop.body import Body, load_body
-from fitloop.body.spreads import LEVELS, share_inside, spread_loss, temperatures
+from fitloop.body.spreads import LEVELS, missed_parts, share_inside, spread_loss, temperatures
 from fitloop.geometry import concatenate, rotvec_to_rotmat
-from fitloop.geometry.rotations import geodesic_angle
 from fitloop.pipelines.console.endings import end_well
 from fitloop.pipelines.console.options import parse, save_config
 from fitloop.pipelines.console.progress import Progress
@@ -257,9 +256,8 @@ def corrected(lesson: Lesson, correction: Correction) -> Float[Tensor, "people j
 def missed_by(
     lesson: Lesson, correction: Correction, turned: Float[Tensor, "people joints 3 3"]
 ) -> Float[Tensor, "people parts"]:
-    """Angle by which each corrected rotation is off, radians, and last the length of what the shape is off by."""
-    shape = (lesson.betas + correction.betas - lesson.true_betas).norm(dim=-1, keepdim=True)
-    return torch.cat([geodesic_angle(turned, lesson.true_rotations), shape], -1)
+    """How far the corrected bodies are off, part by part."""
+    return missed_parts(turned, lesson.betas + correction.betas, lesson.true_rotations, lesson.true_betas)
 
 
 def _hide(seen: CorrectionInput, network: CorrectionNet, share: float, generator: torch.Generator) -> CorrectionInput:

@@ -73,10 +73,10 @@ def blend(first: Weights, second: Weights, share: float) -> Weights:
     """
     if not 0.0 <= share <= 1.0:
         raise ValueError(f"The share of the second network lies in [0, 1], got {share}.")
-    older, newer = first.silent().model.state_dict(), second.silent().model.state_dict()
-    check_fit(first.silent().model, newer, "The second network to blend")
+    silent, newer = first.silent().model, second.silent().model.state_dict()
+    check_fit(silent, newer, "The second network to blend")
     model, tensors = build_hmr(second.config), dict(second.model.state_dict())
-    tensors |= {name: torch.lerp(tensor, newer[name], share) for name, tensor in older.items()}
+    tensors |= {name: torch.lerp(tensor, newer[name], share) for name, tensor in silent.state_dict().items()}
     load_strictly(model, tensors, "The blend")
     return Weights(model.eval(), second.config, first.body)
 

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fitloop.body import Body, Detections
+from fitloop.body import Body
 from fitloop.body.spreads import spread_loss, temperatures
-from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, boxes_of, mocap_poses
+from fitloop.data.keypoint_samples import KeypointSampler, KeypointSamples, KeypointSampling, mocap_poses
 from fitloop.data.mocap import Mocap, load_mocap
 from fitloop.evaluation.joints import mpjpe, pa_mpjpe, pve
 from fitloop.geometry import concatenate
@@ -102,11 +102,7 @@ def known_where(known: Bool[Tensor, "people"], batch: RegressorBatch) -> Regress
 
 def keypoint_batch(samples: KeypointSamples) -> RegressorBatch:
     """Turn samples into network input and supervision in the same view."""
-    boxes = boxes_of(samples.keypoints, samples.confidence)
-    detections = Detections(
-        samples.keypoints, samples.confidence, boxes, "smpl24", samples.landmarks, samples.landmark_confidence
-    )
-    inputs, view = keypoint_inputs(detections, samples.camera)
+    inputs, view = keypoint_inputs(samples.detected, samples.camera)
     points = samples.points @ view.rotation.mT
     visible = (points[..., 2] > 0.2).to(points.dtype)
     # Points far outside the view, of people cut by the photo's border, must not outweigh those inside.
